@@ -1,0 +1,70 @@
+# Two commands do all the set-up a fresh Debian machine needs:
+#   make demo    the main job, for real, on this machine's own kernel
+#   make test    the whole test suite
+# Both install what is missing, say what that is, and do nothing the second time.
+
+# From Debian: BCC's Python module exists only there (PyPI's "bcc" is another thing).
+PACKAGES      = gcc libc6-dev linux-libc-dev python3-dev python3-venv python3-bpfcc linux-perf
+TEST_PACKAGES = $(PACKAGES) iproute2 ethtool qemu-system-x86 busybox-static
+BENCH_PACKAGES = $(TEST_PACKAGES) iperf3 bpftrace
+
+SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+PYTHON   = .venv/bin/python
+ENGINE   = workloads/engine/engine.c workloads/engine/engine.h workloads/engine/build.py
+
+.PHONY: demo test lint bench clean packages test-packages bench-packages install dev-install
+
+demo: install
+	$(SUDO) $(CURDIR)/.venv/bin/nettrace run zerocopy --size 16384
+
+test: test-packages dev-install
+	$(SUDO) $(CURDIR)/$(PYTHON) -m pytest
+
+lint: dev-install
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+bench: bench-packages dev-install
+	$(SUDO) $(CURDIR)/$(PYTHON) bench/run.py
+
+# apt-get runs only if something is missing, and says what.
+define install_packages
+	@missing=$$(for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q '^install ok' || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+		echo "installing from Debian:" $$missing; \
+		$(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive \
+			apt-get install -qy --no-install-recommends $$missing; \
+	fi
+endef
+
+packages:
+	$(call install_packages,$(PACKAGES))
+
+test-packages:
+	$(call install_packages,$(TEST_PACKAGES))
+
+bench-packages:
+	$(call install_packages,$(BENCH_PACKAGES))
+
+install: packages .venv/installed
+
+dev-install: packages .venv/dev-installed
+
+# BCC belongs to Debian's interpreter, hence /usr/bin/python3 and --system-site-packages.
+.venv/bin/pip: | packages
+	@echo "making .venv from /usr/bin/python3, with Debian's BCC visible in it"
+	/usr/bin/python3 -m venv --system-site-packages .venv
+
+.venv/installed: .venv/bin/pip pyproject.toml setup.py $(ENGINE)
+	@echo "installing nettrace and its Python packages into .venv, compiling the engine"
+	.venv/bin/pip install -q -e .
+	touch $@
+
+.venv/dev-installed: .venv/bin/pip pyproject.toml setup.py $(ENGINE)
+	@echo "installing nettrace, its Python packages and the tools for its tests into .venv, compiling the engine"
+	.venv/bin/pip install -q -e '.[dev]'
+	touch $@ .venv/installed
+
+clean:
+	rm -rf .venv build ./*.egg-info workloads/engine/*.so workloads/engine/_engine.c

@@ -1,0 +1,79 @@
+"""Everything that can go wrong, and the exit code that says so.
+
+NettraceError                    what happened, why, what to do next
+ ├── UsageError          2       the command line or a file given on it
+ │    └── RecordingError 2       a recording that is damaged, foreign or of another schema
+ ├── PrivilegeError      3       this user may not
+ ├── MachineError        4       this machine, kernel or installation cannot
+ │    └── LabError       4       the virtual machine did not start, hung or died
+ ├── WorkloadError       4       a sender or receiver failed while it ran
+ └── Interrupted         130     SIGINT or SIGTERM; carries what was measured until then
+"""
+
+from __future__ import annotations
+
+EXIT_OK = 0
+EXIT_EXPECTATION_FAILED = 1
+EXIT_USAGE = 2
+EXIT_PRIVILEGE = 3
+EXIT_MACHINE = 4
+EXIT_UNTRUSTWORTHY = 5
+EXIT_INTERRUPTED = 130
+
+
+class NettraceError(Exception):
+    """A failure told to the user in three lines: what, why, and what to do next."""
+
+    exit_code = EXIT_MACHINE
+
+    def __init__(self, what: str, why: str = "", fix: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.fix = fix
+
+    def __str__(self) -> str:
+        lines = [f"error: {self.what}"]
+        if self.why:
+            lines.append(f"  why: {self.why}")
+        if self.fix:
+            lines.append(f"  fix: {self.fix}")
+        return "\n".join(lines)
+
+
+class UsageError(NettraceError):
+    """The command line asks for something that does not exist or makes no sense."""
+
+    exit_code = EXIT_USAGE
+
+
+class RecordingError(UsageError):
+    """A file that is no recording, a damaged one, or one of another schema."""
+
+
+class PrivilegeError(NettraceError):
+    """The kernel refuses this user; root, a capability or a sysctl would help."""
+
+    exit_code = EXIT_PRIVILEGE
+
+
+class MachineError(NettraceError):
+    """This machine, kernel or installation lacks something; names what can be done instead."""
+
+    exit_code = EXIT_MACHINE
+
+
+class LabError(MachineError):
+    """The virtual machine did not start, hung, panicked or was killed."""
+
+
+class WorkloadError(NettraceError):
+    """A sender or receiver failed while it ran."""
+
+    exit_code = EXIT_MACHINE
+
+
+class Interrupted(NettraceError):  # noqa: N818 - an event, as KeyboardInterrupt is
+    """SIGINT or SIGTERM arrived; everything that was set up has been undone."""
+
+    exit_code = EXIT_INTERRUPTED

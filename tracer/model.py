@@ -1,0 +1,396 @@
+"""The words of nettrace as types; no I/O, no policy.
+
+A quantity that nobody observed is None, never 0. Bytes are payload bytes (headers excluded), times are nanoseconds
+unless the name says otherwise. Every type is immutable; unknown fields of a file are ignored, so that later versions
+may add some.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+import msgspec
+
+SCHEMA: Literal["nettrace.recording/1"] = "nettrace.recording/1"
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class Stage(StrEnum):
+    """A place on the payload's way where bytes are copied, or where a copy is avoided."""
+
+    PACK = "pack"
+    COPY_IN = "copy_in"
+    PIN = "pin"
+    SPLICE = "splice"
+    DEFERRED_COPY = "deferred_copy"
+    LINEARIZE = "linearize"
+    BOUNCE = "bounce"
+    DMA = "dma"
+    COPY_OUT = "copy_out"
+
+
+class Link(StrEnum):
+    """What carries the payload from the sender's socket to the receiver's."""
+
+    LO = "lo"
+    VETH = "veth"
+    NIC = "nic"
+
+
+class ObserverChoice(StrEnum):
+    """Which observers the user asks for."""
+
+    AUTO = "auto"
+    TRACEPOINTS = "tracepoints"
+    FUNCTIONS = "functions"
+    ALL = "all"
+
+
+class Experiment(msgspec.Struct, frozen=True, kw_only=True):
+    """One question to the kernel: this mode, this size, over this link, so much of it.
+
+    Args:
+        mode: Name of a workload module.
+        size: Bytes of one message.
+        threads: Connections; each has one sender and one receiver thread.
+        messages: Messages of each connection; None where duration_s rules.
+        duration_s: Time that the bare pass sends for; the observed pass repeats its number of messages.
+        verify: The receiver checks every byte against the sender's pattern.
+        scatter_gather: False asks for a NIC whose scatter-gather is off.
+        bounce: True asks for a machine booted with swiotlb=force.
+        stacks: Kernel stacks are collected at every copy location.
+        peer: HOST:PORT of `nettrace serve`, for link nic.
+        lab: Lab kernel that ran or is to run this; None for this machine's own.
+    """
+
+    mode: str
+    size: Annotated[int, msgspec.Meta(ge=1, le=16 << 20)]
+    threads: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+    messages: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    duration_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    link: Link = Link.LO
+    observer: ObserverChoice = ObserverChoice.AUTO
+    verify: bool = False
+    scatter_gather: bool = True
+    bounce: bool = False
+    stacks: bool = False
+    peer: str | None = None
+    lab: str | None = None
+
+
+class Nic(msgspec.Struct, frozen=True, kw_only=True):
+    """The device that the payload leaves through, and the offloads that decide where it is copied."""
+
+    device: str
+    driver: str | None
+    scatter_gather: bool | None
+    tx_checksum: bool | None
+    tso: bool | None
+
+
+class Host(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a recording was made.
+
+    Args:
+        emulated: True where the CPU is emulated: times and CPU costs then decide nothing.
+        optmem_max: net.core.optmem_max in the sender's network namespace, bytes.
+        memlock: RLIMIT_MEMLOCK of the sender, bytes; None where it is unlimited.
+    """
+
+    kernel: str
+    where: Literal["host", "lab"]
+    emulated: bool
+    cpu: str
+    cores: Count
+    nic: Nic | None = None
+    optmem_max: Count | None = None
+    memlock: Count | None = None
+
+
+class Latency(msgspec.Struct, frozen=True, kw_only=True):
+    """Time a sender thread spends on one message, percentiles over all messages of all threads, ns.
+
+    From one message's start to the next one's: packing, every send call it takes, and for zero-copy
+    the wait for a free buffer. Histogram buckets are at most 1.6 % wide.
+    """
+
+    p50: Count
+    p90: Count
+    p99: Count
+    max: Count
+
+
+class Completions(msgspec.Struct, frozen=True, kw_only=True):
+    """MSG_ZEROCOPY notifications from the error queue, one for each send call.
+
+    Args:
+        copied: Notifications that carried SO_EE_CODE_ZEROCOPY_COPIED.
+        zerocopy: Notifications that did not.
+        ranges: Messages on the error queue; one can notify a range of send calls.
+    """
+
+    total: Count
+    copied: Count
+    zerocopy: Count
+    ranges: Count
+
+
+class CpuTime(msgspec.Struct, frozen=True, kw_only=True):
+    """CPU time of the threads that sent or received, ns; interrupts' work may be charged to either."""
+
+    user: Count
+    system: Count
+
+
+class Workload(msgspec.Struct, frozen=True, kw_only=True):
+    """What the engine itself counted in one pass.
+
+    Args:
+        payload_bytes: Bytes that the send calls accepted.
+        sends: Send calls that accepted bytes.
+        short_sends: Of these, the ones that accepted fewer bytes than asked.
+        elapsed_s: From the first sender's start to the last receiver's last byte.
+        enobufs: Send calls refused with ENOBUFS and repeated after reaping completions.
+        enobufs_limit: The limit that caused them.
+        received_bytes: None where the receiver is not ours.
+        verified: True where every received byte matched the pattern; None where that was not checked.
+        packed_bytes: Bytes copied in user space to pack the fields before sending.
+    """
+
+    payload_bytes: Count
+    messages: Count
+    sends: Count
+    short_sends: Count
+    elapsed_s: Seconds
+    throughput_bytes_per_s: Seconds
+    latency_ns: Latency | None
+    completions: Completions | None
+    enobufs: Count
+    enobufs_limit: Literal["optmem", "memlock"] | None
+    received_bytes: Count | None
+    verified: bool | None
+    packed_bytes: Count
+    sender_cpu_ns: CpuTime
+    receiver_cpu_ns: CpuTime | None
+
+
+class Tally(msgspec.Struct, frozen=True, kw_only=True):
+    """What a probe point counted for the workload's sockets.
+
+    Args:
+        events: Times it fired.
+        bytes: Payload bytes, by the rule of that probe point.
+        pages: Page references, where the probe point counts them.
+    """
+
+    events: Count
+    bytes: Count
+    pages: Count | None = None
+
+
+class Stack(msgspec.Struct, frozen=True, kw_only=True):
+    """A kernel stack below which bytes were copied.
+
+    Args:
+        frames: Function names, innermost first.
+    """
+
+    frames: list[str]
+    events: Count
+    bytes: Count
+
+
+class Observation(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that one observer counted during the observed pass.
+
+    Args:
+        tallies: By probe point, "symbol:aspect". A point that was attached and never fired is there with zeros;
+            one that could not be attached is not there.
+        unattached: Probe point to the reason why it could not be attached.
+        lost: Updates that failed and probe runs that the kernel skipped; None where it cannot be read.
+        stacks: By probe point, where they were asked for.
+    """
+
+    observer: Literal["tracepoints", "functions"]
+    tallies: dict[str, Tally]
+    unattached: dict[str, str] = {}
+    lost: Count | None = None
+    stacks: dict[str, list[Stack]] = {}
+
+
+class Counter(msgspec.Struct, frozen=True, kw_only=True):
+    """One CPU counter of the bare pass.
+
+    Args:
+        value: None where the machine does not count it.
+        source: "perf", or the stand-in's name.
+        note: Why it is absent, multiplexed or a stand-in.
+    """
+
+    event: str
+    scope: Literal["sender", "receiver", "system"]
+    value: float | None
+    source: str
+    note: str = ""
+
+
+class StageCost(msgspec.Struct, frozen=True, kw_only=True):
+    """CPU samples that fell into one stage of the work.
+
+    Args:
+        samples: Samples of the workload's processes and of softirq work done for it.
+        ns_per_byte: CPU time per payload byte, ns.
+    """
+
+    stage: str
+    samples: Count
+    share: float
+    ns_per_byte: float | None
+
+
+class CpuProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """CPU cost by stage, from sampled kernel stacks.
+
+    Args:
+        folded: Stack, outermost first and joined by ";", to its samples: the flame-graph format.
+        period_ns: CPU time that one sample stands for.
+    """
+
+    event: str
+    period_ns: Count
+    samples: Count
+    stages: list[StageCost]
+    folded: dict[str, Count] = {}
+    lost: Count | None = None
+
+
+class Recording(msgspec.Struct, frozen=True, kw_only=True):
+    """All that was measured; the only thing that ledger, laws, verdicts and reports see.
+
+    Args:
+        workload: The bare pass: nothing was attached. Time and CPU come from here.
+        observed: The observed pass over the same fixed work; None if it was interrupted before its end.
+        complete: False where the run was interrupted.
+        notes: What the reader must know to read the figures right.
+    """
+
+    schema: Literal["nettrace.recording/1"]
+    version: str
+    experiment: Experiment
+    host: Host
+    workload: Workload | None
+    observed: Workload | None
+    observations: list[Observation]
+    complete: bool
+    counters: list[Counter] = []
+    profile: CpuProfile | None = None
+    notes: list[str] = []
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """What one function did to the payload in one stage: a copy location.
+
+    Args:
+        function: The kernel function (or user code) that does it.
+        source: Observer and symbol, for example "fentry:skb_copy_ubufs" or "tracepoint:net_dev_start_xmit".
+        bytes: Payload bytes, headers excluded. None where no probe point of the stage was attached: unknown,
+            which is not zero.
+        events: Times that the probe point fired; None where the source counts none.
+        pages: Page references taken, in host pages; None where the stage has none or nobody counted.
+        per_payload_byte: bytes / payload bytes.
+        note: What is special about this row.
+    """
+
+    stage: Stage
+    function: str
+    source: str
+    bytes: Count | None
+    events: Count | None = None
+    pages: Count | None = None
+    per_payload_byte: float | None = None
+    stacks: list[Stack] = []
+    note: str = ""
+
+
+class LawState(StrEnum):
+    """Whether both sides of a conservation law are equal."""
+
+    HOLDS = "holds"
+    BROKEN = "broken"
+    UNKNOWN = "unknown"
+
+
+class Law(msgspec.Struct, frozen=True, kw_only=True):
+    """A conservation law with both its sides in bytes (or notifications, where the note says so)."""
+
+    id: str
+    statement: str
+    state: LawState
+    left: int | None
+    right: int | None
+    note: str = ""
+
+
+class CopiesPerByte(msgspec.Struct, frozen=True, kw_only=True):
+    """Kernel copies of one payload byte on each side; None where a stage that counts is unknown."""
+
+    send: float | None
+    receive: float | None
+
+
+class Ledger(msgspec.Struct, frozen=True, kw_only=True):
+    """Where every byte went, and whether the books balance.
+
+    Args:
+        trustworthy: False where a law is broken or an event was lost.
+        doubts: Why it is not trustworthy, a sentence each.
+        mixed_bytes: Bytes in skbs that hold both copied and pinned payload: tracepoints cannot split them.
+        retransmitted_bytes: Bytes sent again by TCP; they are copied again on links that copy.
+    """
+
+    entries: list[Entry]
+    laws: list[Law]
+    copies_per_byte: CopiesPerByte
+    trustworthy: bool
+    doubts: list[str]
+    mixed_bytes: Count | None = None
+    retransmitted_bytes: Count | None = None
+
+    def entry(self, stage: Stage) -> Entry | None:
+        """The first entry of a stage: its best-founded one."""
+        return next((entry for entry in self.entries if entry.stage is stage), None)
+
+    def bytes_of(self, stage: Stage) -> int | None:
+        """Bytes of a stage, summed over its functions; None if unknown or not listed."""
+        sizes = [entry.bytes for entry in self.entries if entry.stage is stage]
+        known = [size for size in sizes if size is not None]
+        return sum(known) if sizes and len(known) == len(sizes) else None
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer in one sentence, and what to try next.
+
+    Args:
+        code: Stable word for programs, for example "copied-by-loopback".
+    """
+
+    code: str
+    sentence: str
+    next: list[str]
+
+
+class Overhead(msgspec.Struct, frozen=True, kw_only=True):
+    """What watching cost: observed over bare time of the same fixed work."""
+
+    observed_over_bare: float | None
+
+
+class Document(Recording, frozen=True, kw_only=True):
+    """A recording with everything that follows from it: what --json prints and --save writes."""
+
+    ledger: Ledger
+    overhead: Overhead
+    verdict: Verdict
