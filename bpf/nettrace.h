@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Shared by all programs of nettrace: what a probe point counts, and which packets are the workload's.
+ *
+ * The structs (sk_buff, sock, ...) and the SKBFL_ flags are declared from the running kernel's BTF: tracer/kernel/headers.py.
+ * NT_PORT (host order), NT_SENDER_NETNS and NT_RECEIVER_NETNS (inodes) come by -D from the observer.
+ */
+#pragma once
+
+struct tally {
+	u64 events;
+	u64 bytes;
+	u64 pages;
+};
+
+/*
+ * What an skb's payload is made of. A MIXED skb holds zero-copy and copied payload: the kernel marks an skb "pure" only
+ * if it holds no copied fragment (SKBFL_PURE_ZEROCOPY), and nothing in the skb tells how much is which.
+ */
+enum skb_state { COPIED, ZEROCOPY, MIXED, SKB_STATES };
+
+#define READ(variable, pointer) bpf_probe_read_kernel(&(variable), sizeof(variable), (pointer))
+
+static __always_inline bool in_netns(struct net *net, u32 inode)
+{
+	u32 inum = 0;
+
+	READ(inum, &net->inum);
+	return inum == inode;
+}
+
+/* The socket of the workload that sends the payload: connected to the workload's port. */
+static __always_inline bool is_sender(struct sock *sk)
+{
+	struct net *net = NULL;
+	u16 dport = 0;
+
+	if (!sk)
+		return false;
+	READ(dport, &sk->dport);
+	if (dport != __builtin_bswap16(NT_PORT))
+		return false;
+	READ(net, &sk->net);
+	return in_netns(net, NT_SENDER_NETNS);
+}
+
+/* A socket of the workload that receives the payload: bound to the workload's port. */
+static __always_inline bool is_receiver(struct sock *sk)
+{
+	struct net *net = NULL;
+	u16 num = 0;
+
+	if (!sk)
+		return false;
+	READ(num, &sk->num);
+	if (num != NT_PORT)
+		return false;
+	READ(net, &sk->net);
+	return in_netns(net, NT_RECEIVER_NETNS);
+}

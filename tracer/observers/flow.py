@@ -1,0 +1,27 @@
+"""Which packets and sockets are the workload's."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Flow(NamedTuple):
+    """The workload's port, in these network namespaces.
+
+    Args:
+        port: Port that the receiver listens on.
+        sender_netns: Inode of the sender's /proc/PID/ns/net, which the kernel keeps as net->ns.inum.
+        receiver_netns: The same of the receiver; 0, which no namespace has, where it is another machine.
+    """
+
+    port: int
+    sender_netns: int
+    receiver_netns: int
+
+    def defines(self) -> dict[str, int | str]:
+        """The -D flags that bpf/nettrace.h filters by."""
+        return {
+            "NT_PORT": self.port,
+            "NT_SENDER_NETNS": f"{self.sender_netns}U",
+            "NT_RECEIVER_NETNS": f"{self.receiver_netns}U",
+        }
