@@ -1,0 +1,107 @@
+"""Recordings made of literal numbers, for the pure tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tracer.model import (
+    SCHEMA,
+    Completions,
+    CpuTime,
+    Experiment,
+    Host,
+    Latency,
+    Link,
+    Nic,
+    Observation,
+    Recording,
+    Tally,
+    Workload,
+)
+
+# 23 messages of 10007 bytes: odd and prime, so that nothing adds up by accident.
+SIZE, MESSAGES = 10007, 23
+PAYLOAD = SIZE * MESSAGES
+PAGES = 92
+
+_POINTS = ("net_dev_start_xmit", "netif_receive_skb", "skb_copy_datagram_iovec", "tcp_retransmit_skb")
+
+
+def experiment(mode: str = "zerocopy", link: Link = Link.LO, **other: Any) -> Experiment:
+    return Experiment(mode=mode, size=SIZE, messages=MESSAGES, link=link, **other)
+
+
+def host(**other: Any) -> Host:
+    nic = Nic(device="lo", driver=None, scatter_gather=True, tx_checksum=True, tso=True)
+    fields: dict[str, Any] = {
+        "kernel": "6.18.44", "where": "host", "emulated": False, "cpu": "AMD EPYC", "cores": 2, "nic": nic,
+        "optmem_max": 131072, "memlock": 8388608,
+    }  # fmt: skip
+    return Host(**{**fields, **other})
+
+
+def workload(mode: str = "zerocopy", *, copied: int = MESSAGES, elapsed_s: float = 0.001, **other: Any) -> Workload:
+    """One pass of the engine; `copied` of its 23 completions say that the bytes were copied."""
+    completions = Completions(total=MESSAGES, copied=copied, zerocopy=MESSAGES - copied, ranges=7)
+    fields: dict[str, Any] = {
+        "payload_bytes": PAYLOAD, "messages": MESSAGES, "sends": MESSAGES, "short_sends": 0, "elapsed_s": elapsed_s,
+        "throughput_bytes_per_s": PAYLOAD / elapsed_s, "latency_ns": Latency(p50=9000, p90=12000, p99=31000, max=90500),
+        "completions": completions if mode == "zerocopy" else None, "enobufs": 0, "enobufs_limit": None,
+        "received_bytes": PAYLOAD, "verified": None, "packed_bytes": PAYLOAD if mode == "twocopy" else 0,
+        "sender_cpu_ns": CpuTime(user=100000, system=700000), "receiver_cpu_ns": CpuTime(user=50000, system=450000),
+    }  # fmt: skip
+    return Workload(**{**fields, **other})
+
+
+def tallies(**counted: tuple[int, ...]) -> dict[str, Tally]:
+    """All points of the tracepoint observer at zero, but for those given as point__state=(events, bytes[, pages])."""
+    found = {}
+    for point in _POINTS:
+        for state in ("copied", "zerocopy", "mixed"):
+            pages = 0 if point in ("net_dev_start_xmit", "tcp_retransmit_skb") and state != "copied" else None
+            found[f"{point}:{state}"] = Tally(events=0, bytes=0, pages=pages)
+    found["net_dev_start_xmit:linear"] = Tally(events=0, bytes=0)
+    for name, (events, size, *pages) in counted.items():
+        found[name.replace("__", ":")] = Tally(events=events, bytes=size, pages=pages[0] if pages else None)
+    return found
+
+
+def tracepoints(lost: int | None = 0, **counted: tuple[int, ...]) -> Observation:
+    return Observation(observer="tracepoints", tallies=tallies(**counted), lost=lost)
+
+
+def looped(retransmitted: int = 0, **other: Any) -> Recording:
+    """zerocopy over lo: all pinned, all copied after all."""
+    sent = PAYLOAD + retransmitted
+    observation = tracepoints(
+        net_dev_start_xmit__zerocopy=(9, sent, PAGES),
+        netif_receive_skb__zerocopy=(9, sent),
+        skb_copy_datagram_iovec__copied=(11, PAYLOAD),
+        tcp_retransmit_skb__zerocopy=(1 if retransmitted else 0, retransmitted, 0),
+    )
+    return recording(observation, **other)
+
+
+def copied(mode: str = "onecopy", **other: Any) -> Recording:
+    """A copying mode over lo."""
+    observation = tracepoints(
+        net_dev_start_xmit__copied=(9, PAYLOAD),
+        netif_receive_skb__copied=(9, PAYLOAD),
+        skb_copy_datagram_iovec__copied=(11, PAYLOAD),
+    )
+    return recording(observation, mode, **other)
+
+
+def recording(observation: Observation, mode: str = "zerocopy", link: Link = Link.LO, **other: Any) -> Recording:
+    fields: dict[str, Any] = {
+        "schema": SCHEMA, "version": "0.1.0", "experiment": experiment(mode, link), "host": host(),
+        "workload": workload(mode), "observed": workload(mode, elapsed_s=0.0011), "observations": [observation],
+        "complete": True,
+    }  # fmt: skip
+    return Recording(**{**fields, **other})
+
+
+def changed(base: Recording, **fields: Any) -> Recording:
+    return msgspec.structs.replace(base, **fields)
