@@ -6,10 +6,12 @@ observers of one pass can be compared byte by byte.
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import msgspec
 
-from tracer import tracepoint_entries
-from tracer.laws import laws_of
+from tracer import function_entries, tracepoint_entries
+from tracer.laws import entries_of, laws_of
 from tracer.model import CopiesPerByte, Entry, LawState, Ledger, Link, Observation, Recording, Stage, Workload
 
 SEND_COPIES = (Stage.COPY_IN, Stage.DEFERRED_COPY, Stage.LINEARIZE, Stage.BOUNCE)
@@ -24,7 +26,7 @@ def ledger_of(recording: Recording) -> Ledger:
     if workload is None or not recording.observations:
         return _empty_ledger(recording)
     first = recording.observations[0]
-    entries = [*_pack_entries(workload), *entries_of(first, recording.experiment.link, workload)]
+    entries = [*_pack_entries(workload), *located_entries(first, recording.experiment.link, workload)]
     laws = laws_of(recording)
     doubts = [f"law {law.id} is broken: {law.statement}" for law in laws if law.state is LawState.BROKEN]
     doubts += [_loss(observation) for observation in recording.observations if observation.lost]
@@ -34,15 +36,23 @@ def ledger_of(recording: Recording) -> Ledger:
         copies_per_byte=_copies_per_byte(entries),
         trustworthy=not doubts,
         doubts=doubts,
-        mixed_bytes=tracepoint_entries.mixed_bytes(first),
-        retransmitted_bytes=tracepoint_entries.retransmitted_bytes(first),
+        mixed_bytes=_mixed_bytes(first),
+        retransmitted_bytes=_rules(first).retransmitted_bytes(first),
     )
 
 
-def entries_of(observation: Observation, link: Link, workload: Workload) -> list[Entry]:
+def _rules(observation: Observation) -> ModuleType:
+    return function_entries if observation.observer == "functions" else tracepoint_entries
+
+
+def _mixed_bytes(observation: Observation) -> int | None:
+    """None for the function observer: it needs no guess about skbs."""
+    return tracepoint_entries.mixed_bytes(observation) if observation.observer == "tracepoints" else None
+
+
+def located_entries(observation: Observation, link: Link, workload: Workload) -> list[Entry]:
     """One observer's entries, with their ratios to the payload."""
-    entries = tracepoint_entries.entries_from_tracepoints(observation, link)
-    return [_with_ratio(entry, workload.payload_bytes) for entry in entries]
+    return [_with_ratio(entry, workload.payload_bytes) for entry in entries_of(observation, link)]
 
 
 def _empty_ledger(recording: Recording) -> Ledger:

@@ -210,6 +210,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
         tallies: By probe point, "symbol:aspect". A point that was attached and never fired is there with zeros;
             one that could not be attached is not there.
         unattached: Probe point to the reason why it could not be attached.
+        attached: Symbol to how it was attached: "fentry", "kprobe", "tracepoint" or "breakpoint".
         lost: Updates that failed and probe runs that the kernel skipped; None where it cannot be read.
         stacks: By probe point, where they were asked for.
     """
@@ -217,6 +218,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     observer: Literal["tracepoints", "functions"]
     tallies: dict[str, Tally]
     unattached: dict[str, str] = {}
+    attached: dict[str, str] = {}
     lost: Count | None = None
     stacks: dict[str, list[Stack]] = {}
 
@@ -301,6 +303,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         events: Times that the probe point fired; None where the source counts none.
         pages: Page references taken, in host pages; None where the stage has none or nobody counted.
         per_payload_byte: bytes / payload bytes.
+        witnesses: Other, independent counts of the same bytes, by source; None where one was not there.
         note: What is special about this row.
     """
 
@@ -312,6 +315,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     pages: Count | None = None
     per_payload_byte: float | None = None
     stacks: list[Stack] = []
+    witnesses: dict[str, Count | None] = {}
     note: str = ""
 
 

@@ -74,7 +74,7 @@ def _why_hidden(observation: Observation) -> str:
 def _copy_in(observation: Observation) -> Entry:
     return Entry(
         stage=Stage.COPY_IN,
-        function="_copy_from_iter in tcp_sendmsg_locked",
+        function="_copy_from_iter",
         source=f"tracepoint:{XMIT}",
         bytes=_first_sent(observation, "copied"),
         events=events_at(observation, f"{XMIT}:copied"),
@@ -98,7 +98,7 @@ def _pin(observation: Observation) -> Entry:
 def _linearize(observation: Observation) -> Entry:
     return Entry(
         stage=Stage.LINEARIZE,
-        function="skb_segment, __skb_linearize",
+        function="skb_segment",
         source=f"tracepoint:{XMIT}",
         bytes=bytes_at(observation, f"{XMIT}:linear"),
         events=events_at(observation, f"{XMIT}:linear"),
@@ -122,7 +122,7 @@ def _deferred_copy(observation: Observation) -> Entry:
 def _copy_out(observation: Observation) -> Entry:
     return Entry(
         stage=Stage.COPY_OUT,
-        function="_copy_to_iter in tcp_recvmsg_locked",
+        function="_copy_to_iter",
         source=f"tracepoint:{COPY_OUT}",
         bytes=bytes_at(observation, *points(COPY_OUT)),
         events=events_at(observation, *points(COPY_OUT)),

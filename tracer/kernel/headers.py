@@ -20,7 +20,7 @@ from tracer.errors import MachineError
 from tracer.kernel.btf import Btf, fingerprint, read_vmlinux
 
 # Part of the cache key: raise it when WANTED or a template below changes.
-_EDITION = 1
+_EDITION = 2
 
 
 class Wanted(NamedTuple):
@@ -40,6 +40,8 @@ def _plain(name: str, members: str) -> Wanted:
 
 
 WANTED = (
+    _plain("socket", "sk"),
+    _plain("ubuf_info_msgzc", "bytelen"),
     _plain("sk_buff", "dev sk len data_len transport_header end head data"),
     _plain("skb_shared_info", "flags nr_frags frags destructor_arg"),
     # Until 6.8 (commit 21d2e6737c97) an skb fragment was a struct bio_vec.
@@ -133,6 +135,12 @@ def _declare_tracepoint(btf: Btf, name: str) -> str:
     return "" if parameters is None else f"#define NT_PARAMETERS_{name} {len(parameters)}\n"
 
 
+def _declare_zerocopy_bit(btf: Btf) -> str:
+    """The byte that holds the bit-field ubuf_info_msgzc.zerocopy; C cannot take a bit-field's address."""
+    member = btf.member("ubuf_info_msgzc", "zerocopy")
+    return "" if member is None else f"#define NT_UBUF_ZEROCOPY_BYTE {member.offset}\n"
+
+
 def _declare_enumerator(btf: Btf, name: str) -> str:
     value = btf.enumerator(name)
     return "" if value is None else f"#define {name} {value}\n"
@@ -150,7 +158,7 @@ def kconfig_text(btf: Btf) -> str:
     tracepoints = "".join(_declare_tracepoint(btf, name) for name in _ASKED_TRACEPOINTS)
     enumerators = "".join(_declare_enumerator(btf, name) for name in _ASKED_ENUMERATORS)
     top = "#pragma once\n#define CONFIG_BPF_SYSCALL 1\n#define _UAPI__LINUX_IF_PACKET_H\n#include <linux/types.h>\n"
-    return top + structs + tracepoints + enumerators
+    return top + structs + tracepoints + enumerators + _declare_zerocopy_bit(btf)
 
 
 def version_text(release: str) -> str:

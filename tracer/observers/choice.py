@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from tracer.errors import MachineError
+from tracer.kernel.bpf_trial import ProgramType, can_kprobe, can_load
+from tracer.kernel.installation import require_bcc
 from tracer.model import Observation, ObserverChoice
 from tracer.observers.flow import Flow
 
@@ -25,21 +27,61 @@ class Observer(Protocol):
         """Free everything."""
 
 
-def start_observers(choice: ObserverChoice, flow: Callable[[], Flow]) -> list[Observer]:
+def start_observers(choice: ObserverChoice, flow: Callable[[], Flow], *, stacks: bool) -> list[Observer]:
     """Compile the observers asked for; nothing is attached yet.
 
     Args:
-        flow: Called once BCC has been imported, so that the workload can start meanwhile.
+        flow: Called when BCC has been found, so that the workload can start meanwhile.
+        stacks: Kernel stacks are wanted; tracepoints have none.
 
     Raises:
         MachineError: this kernel does not allow what was asked for.
     """
-    if choice in (ObserverChoice.FUNCTIONS, ObserverChoice.ALL):
+    require_bcc()
+    names = chosen_observers(choice, refusal=why_no_functions())
+    if stacks and "functions" not in names:
+        raise MachineError(
+            "stacks need function probes",
+            f"this kernel refuses them: {why_no_functions()}",
+            "run it in the lab: --lab; or leave out --stacks",
+        )
+    return [_start(name, flow(), stacks) for name in names]
+
+
+def chosen_observers(choice: ObserverChoice, refusal: str | None) -> list[str]:
+    """Names of the observers to start; the first one's entries make the ledger.
+
+    Args:
+        refusal: Why function probes cannot run here; None if they can.
+
+    Raises:
+        MachineError: functions were asked for by name and cannot run.
+    """
+    if choice is ObserverChoice.TRACEPOINTS or (choice is ObserverChoice.AUTO and refusal):
+        return ["tracepoints"]
+    if refusal:
         raise MachineError(
             f"--observer {choice} cannot run on this kernel",
-            "it refuses function probes",
+            f"it refuses function probes: {refusal}",
             "--observer tracepoints, or the lab: --lab",
         )
+    return ["functions", "tracepoints"] if choice is ObserverChoice.ALL else ["functions"]
+
+
+def why_no_functions() -> str | None:
+    """None if functions can be probed here; else the reason."""
+    fentry = can_load(ProgramType.TRACING)
+    if fentry is None:
+        return None
+    kprobe = can_kprobe()
+    return None if kprobe is None else f"fentry {fentry}; kprobes: {kprobe}"
+
+
+def _start(name: str, flow: Flow, stacks: bool) -> Observer:
+    if name == "functions":
+        from tracer.observers.functions import FunctionObserver
+
+        return FunctionObserver(flow, stacks=stacks)
     from tracer.observers.tracepoints import TracepointObserver
 
-    return [TracepointObserver(flow())]
+    return TracepointObserver(flow)

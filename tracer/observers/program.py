@@ -9,11 +9,12 @@ import ctypes
 import errno
 import importlib.resources
 import os
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any
 
 from tracer.errors import MachineError, PrivilegeError
-from tracer.kernel.btf import Btf, read_vmlinux
 from tracer.kernel.headers import header_tree
+from tracer.kernel.installation import require_bcc
 
 
 class Program:
@@ -22,27 +23,29 @@ class Program:
     Args:
         file_name: File in bpf/.
         defines: Become -D flags.
+        generated: C text that follows the file's.
 
     Raises:
         MachineError: BCC is missing, or cannot compile.
     """
 
-    def __init__(self, file_name: str, defines: dict[str, int | str]) -> None:
+    def __init__(self, file_name: str, defines: dict[str, int | str], generated: str = "") -> None:
         os.environ["BCC_KERNEL_SOURCE"] = str(header_tree())  # read by BCC when it compiles
-        bcc = _import_bcc()
+        require_bcc()
+        import bcc
+
         directory = importlib.resources.files("bpf")
         flags = [f"-D{name}={value}" for name, value in defines.items()]
         try:
-            self.bpf: Any = bcc.BPF(
-                text=directory.joinpath(file_name).read_text(), cflags=["-w", f"-I{directory}", *flags]
-            )
+            text = directory.joinpath(file_name).read_text() + generated
+            self.bpf: Any = _without_autoload(bcc)(text=text, cflags=["-w", f"-I{directory}", *flags])
         except Exception as error:
             raise MachineError(
                 f"BCC cannot compile {file_name} for this kernel", str(error), "see: nettrace doctor"
             ) from error
         self._bcc = bcc
         self._functions: list[Any] = []
-        self._detachers: list[Any] = []
+        self._detachers: list[Callable[[], None]] = []
 
     def attach_raw_tracepoint(self, tracepoint: str, function: str) -> None:
         """Attach a function of the program to a raw tracepoint.
@@ -57,6 +60,43 @@ class Program:
         except Exception as error:
             raise _refused(f"cannot attach to tracepoint {tracepoint}", error) from error
         self._detachers.append(lambda: self.bpf.detach_raw_tracepoint(tracepoint))
+
+    def attach_function(self, way: str, symbol: str, function: str) -> None:
+        """Attach a generated function ("fentry" or "kprobe"; entry or return by its name's prefix).
+
+        Raises:
+            PrivilegeError: the kernel refuses this user.
+            MachineError: the function cannot be probed.
+        """
+        try:
+            self._detachers.append(self._attach_function(way, symbol, function))
+        except Exception as error:
+            raise _refused(f"cannot attach {way} to {symbol}", error) from error
+
+    def _attach_function(self, way: str, symbol: str, function: str) -> Callable[[], None]:
+        returns = function.startswith(("kretfunc__", "kretprobe__"))
+        if way == "fentry":
+            self._functions.append(self.bpf.load_func(function, self._bcc.BPF.TRACING))
+            (self.bpf.attach_kretfunc if returns else self.bpf.attach_kfunc)(fn_name=function)
+            return lambda: (self.bpf.detach_kretfunc if returns else self.bpf.detach_kfunc)(fn_name=function)
+        self._functions.append(self.bpf.load_func(function, self._bcc.BPF.KPROBE))
+        (self.bpf.attach_kretprobe if returns else self.bpf.attach_kprobe)(event=symbol, fn_name=function)
+        detach = self.bpf.detach_kretprobe if returns else self.bpf.detach_kprobe
+        return lambda: detach(event=symbol, fn_name=function)
+
+    def load_perf_event(self, function: str) -> int:
+        """Load a function as a perf_event program; its descriptor."""
+        loaded = self.bpf.load_func(function, self._bcc.BPF.PERF_EVENT)
+        self._functions.append(loaded)
+        return int(loaded.fd)
+
+    def read_stacks(self, table: str, stacks: str) -> list[tuple[int, list[str], int, int]]:
+        """Counts by (row, stack): row, frames innermost first, events, bytes."""
+        found = []
+        for key, tally in self.bpf[table].items():
+            frames = [self.bpf.ksym(address).decode() for address in self.bpf[stacks].walk(key.stack)]
+            found.append((key.row, frames, tally.events, tally.bytes))
+        return found
 
     def read_tallies(self, table: str, rows: int) -> list[tuple[int, int, int]]:
         """Sums over all CPUs of a per-CPU array of struct tally: (events, bytes, pages) a row."""
@@ -87,23 +127,17 @@ class Program:
         self.bpf.cleanup()
 
 
-def _import_bcc() -> Any:
-    try:
-        import bcc
-    except ImportError as error:
-        raise MachineError(
-            "BCC's Python module cannot be imported",
-            str(error),
-            "apt-get install python3-bpfcc, and a virtual environment made by /usr/bin/python3 "
-            "with --system-site-packages (make demo does both)",
-        ) from error
-    if not hasattr(bcc, "BPF"):
-        raise MachineError(
-            f"the Python module bcc at {bcc.__file__} is not BCC",
-            "PyPI has an unrelated package of that name",
-            "pip uninstall bcc; apt-get install python3-bpfcc",
-        )
-    return bcc
+def _without_autoload(bcc: Any) -> Any:
+    """BCC's class, but for its habit of attaching functions by their names as soon as they are compiled.
+
+    The bare pass runs between compiling and attaching, and must not be watched.
+    """
+
+    class Quiet(bcc.BPF):  # type: ignore[misc]
+        def _trace_autoload(self) -> None:
+            pass
+
+    return Quiet
 
 
 def _refused(what: str, error: Exception) -> MachineError | PrivilegeError:
@@ -115,20 +149,14 @@ def _refused(what: str, error: Exception) -> MachineError | PrivilegeError:
 
 
 def _recursion_misses(program: int) -> int | None:
-    """The counter from struct bpf_prog_info; its place is asked from BTF, as old kernels lack it."""
+    """recursion_misses of struct bpf_prog_info (linux/bpf.h); the kernel says how much of the struct it knows."""
     from bcc.libbcc import lib
 
-    global _info_layout
-    if _info_layout == "unread":
-        btf = Btf(read_vmlinux())
-        _info_layout = (btf.struct_size("bpf_prog_info"), btf.member("bpf_prog_info", "recursion_misses"))
-    size, member = _info_layout
-    if size is None or member is None:
+    info, length = ctypes.create_string_buffer(256), ctypes.c_uint32(256)
+    if lib.bpf_obj_get_info(program, info, ctypes.byref(length)) != 0 or length.value < _RECURSION_MISSES.stop:
         return None
-    info, length = ctypes.create_string_buffer(size), ctypes.c_uint32(size)
-    if lib.bpf_obj_get_info(program, info, ctypes.byref(length)) != 0 or length.value < member.offset + member.size:
-        return None
-    return int.from_bytes(info.raw[member.offset : member.offset + member.size], "little")
+    return int.from_bytes(info.raw[_RECURSION_MISSES], "little")
 
 
-_info_layout: Any | Literal["unread"] = "unread"
+# Offset and size in struct bpf_prog_info: user ABI, which never moves.
+_RECURSION_MISSES = slice(208, 216)

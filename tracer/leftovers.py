@@ -1,0 +1,109 @@
+"""What nettrace makes outside its own memory, how it is named, and what a killed run leaves of it.
+
+Everything carries the identity of the process that made it, so that `doctor --clean` can tell the remains of a
+killed run from the property of one that is still at work.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tracer.errors import PrivilegeError
+
+NAMESPACES = Path("/run/netns")
+
+_OWNED = re.compile(r"nettrace-(?P<pid>\d+)-(?P<start>\d+)-\w+")
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A thing whose owner is no longer running."""
+
+    kind: Literal["namespace", "temporary file"]
+    path: Path
+
+
+def owned_name(suffix: str) -> str:
+    """A name for a namespace or temporary file of this process: nettrace-PID-STARTTIME-SUFFIX.
+
+    The start time (clock ticks since boot) tells this process from a later one that is given the same pid.
+    """
+    return f"nettrace-{os.getpid()}-{start_time(os.getpid())}-{suffix}"
+
+
+def start_time(pid: int) -> int | None:
+    """When a process started, in clock ticks since boot; None if there is no such process.
+
+    Field 22 of /proc/PID/stat, proc(5); field 2, the command in parentheses, may hold any character.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return int(stat.rpartition(")")[2].split()[19])
+
+
+def is_orphan(name: str) -> bool:
+    """Whether this is a name that owned_name() gave, in a process that has ended since."""
+    owned = _OWNED.fullmatch(name)
+    return owned is not None and start_time(int(owned["pid"])) != int(owned["start"])
+
+
+def find(namespaces: Path = NAMESPACES, temporary: Path | None = None) -> list[Leftover]:
+    """What killed runs left: network namespaces, and this user's temporary files."""
+    left = [Leftover("namespace", path) for path in _orphans(namespaces)]
+    files = _orphans(temporary or Path(tempfile.gettempdir()))
+    return left + [Leftover("temporary file", path) for path in files if _is_mine(path)]
+
+
+def _orphans(directory: Path) -> list[Path]:
+    try:
+        return sorted(path for path in directory.iterdir() if is_orphan(path.name))
+    except OSError:  # no namespace was ever made, or this user may not look
+        return []
+
+
+def _is_mine(path: Path) -> bool:
+    """Anyone may put a file of any name into /tmp: root must not be led to delete what is not root's."""
+    try:
+        return path.lstat().st_uid == os.geteuid()
+    except FileNotFoundError:
+        return False
+
+
+def remove(leftovers: Iterable[Leftover]) -> None:
+    """Remove them; what has gone by itself meanwhile is no error.
+
+    Raises:
+        PrivilegeError: if this user may not.
+    """
+    for leftover in leftovers:
+        try:
+            _remove(leftover)
+        except FileNotFoundError:
+            continue
+        except PermissionError as error:
+            raise PrivilegeError(
+                f"cannot remove the {leftover.kind} {leftover.path}",
+                error.strerror or "",
+                "run it as root: sudo nettrace doctor --clean",
+            ) from error
+
+
+def _remove(leftover: Leftover) -> None:
+    if leftover.kind == "namespace":
+        # Imported here because it takes 0.3 s, and most callers only look.
+        from pyroute2 import netns
+
+        netns.remove(leftover.path.name)
+    elif leftover.path.is_dir() and not leftover.path.is_symlink():
+        shutil.rmtree(leftover.path)
+    else:
+        leftover.path.unlink()

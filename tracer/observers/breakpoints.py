@@ -1,0 +1,41 @@
+"""Hardware execution breakpoints: the only probe that reaches functions built notrace.
+
+At most four at a time (debug registers of x86). perf_event_open(2), PERF_TYPE_BREAKPOINT with HW_BREAKPOINT_X.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from tracer.kernel.bpf_trial import open_breakpoint
+from tracer.observers.program import Program
+
+# linux/perf_event.h
+_PERF_EVENT_IOC_SET_BPF, _PERF_EVENT_IOC_ENABLE = 0x40042408, 0x2400
+
+
+class Breakpoints:
+    """Breakpoints on all CPUs, each running a function of a program."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._events: list[int] = []
+
+    def attach(self, address: int, function: str) -> None:
+        """Run a function of the program whenever a CPU executes this address.
+
+        Raises:
+            MachineError: the kernel refuses.
+        """
+        descriptor = self._program.load_perf_event(function)
+        for cpu in os.sched_getaffinity(0):
+            event = open_breakpoint(address, cpu)
+            self._events.append(event)
+            fcntl.ioctl(event, _PERF_EVENT_IOC_SET_BPF, descriptor)
+            fcntl.ioctl(event, _PERF_EVENT_IOC_ENABLE, 0)
+
+    def detach(self) -> None:
+        """Take all of them off."""
+        while self._events:
+            os.close(self._events.pop())

@@ -1,0 +1,147 @@
+"""The table of probe points: which kernel functions nettrace watches, what it counts there, and why.
+
+A row that a kernel does not have, or does not let be probed, is left out before the program is loaded; its stage is
+then unknown unless another row covers it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from tracer.model import Stage
+
+
+class At(StrEnum):
+    """Where in a function a probe point lies, or what else it is."""
+
+    ENTRY = "entry"
+    RETURN = "return"
+    TRACEPOINT = "tracepoint"
+    BREAKPOINT = "breakpoint"
+
+
+class ProbePoint(NamedTuple):
+    """One row.
+
+    Args:
+        symbol: Kernel function, or tracepoint.
+        handler: Function of bpf/functions.bpf.c that counts there.
+        stage: Stage that it locates bytes of; None where it serves attribution or a law.
+        counts: How the bytes are counted.
+        source: File of the kernel that the function is in.
+        why: What the row is there for.
+    """
+
+    symbol: str
+    at: At
+    handler: str
+    stage: Stage | None
+    counts: str
+    source: str
+    why: str
+
+
+def _entry(symbol: str, handler: str, stage: Stage | None, counts: str, source: str, why: str) -> ProbePoint:
+    return ProbePoint(symbol, At.ENTRY, handler, stage, counts, source, why)
+
+
+def _return(symbol: str, handler: str, stage: Stage | None, counts: str, source: str, why: str) -> ProbePoint:
+    return ProbePoint(symbol, At.RETURN, handler, stage, counts, source, why)
+
+
+_TCP, _SKB, _DATAGRAM, _USERCOPY = "net/ipv4/tcp.c", "net/core/skbuff.c", "net/core/datagram.c", "mm/usercopy.c"
+
+PROBE_POINTS = (
+    _entry("tcp_sendmsg_locked", "enter_sendmsg", None, "", _TCP, "marks the thread as inside the send call"),
+    _return(
+        "tcp_sendmsg_locked", "leave_sendmsg", None, "return value", _TCP, "the payload: left side of law L1"
+    ),
+    _entry(
+        "__check_object_size", "enter_check_object", Stage.COPY_IN, "n, inside the send call", _USERCOPY,
+        "runs before each copy_from_user of the send call; _copy_from_iter itself is notrace",
+    ),
+    ProbePoint(
+        "_copy_from_iter", At.BREAKPOINT, "break_copy_from_iter", Stage.COPY_IN, "bytes, inside the send call",
+        "lib/iov_iter.c", "the copy itself; notrace, so only a hardware breakpoint reaches it",
+    ),
+    _entry(
+        "skb_zerocopy_iter_stream", "enter_zerocopy_stream", None, "", _SKB, "remembers whose ubuf_info it is"
+    ),
+    _return(
+        "skb_zerocopy_iter_stream", "leave_zerocopy_stream", Stage.PIN, "return value", _SKB,
+        "puts references to the sender's pages into the skb",
+    ),
+    _return(
+        "get_user_pages_fast", "leave_get_user_pages", Stage.PIN, "pages returned, inside the send call", "mm/gup.c",
+        "page references really taken",
+    ),
+    _entry(
+        "mm_account_pinned_pages", "enter_account_pages", None, "size; pages = size / 4096 + 2", _SKB,
+        "pages charged to RLIMIT_MEMLOCK: a worst case, shown beside the real ones",
+    ),
+    _return(
+        "skb_splice_from_iter", "leave_splice_from_iter", Stage.SPLICE, "return value", _SKB,
+        "puts page-cache or pipe pages into the skb",
+    ),
+    _entry("do_tcp_sendpages", "enter_sendpages", None, "", _TCP, "marks the thread; kernels before 6.5"),
+    _return(
+        "do_tcp_sendpages", "leave_sendpages", Stage.SPLICE, "return value", _TCP,
+        "puts page-cache or pipe pages into the skb; kernels before 6.5",
+    ),
+    _entry(
+        "__tcp_transmit_skb", "enter_transmit", None, "skb->len", "net/ipv4/tcp_output.c", "law L2: what TCP sends"
+    ),
+    ProbePoint(
+        "tcp_retransmit_skb", At.TRACEPOINT, "on_retransmit", None, "skb->len", "include/trace/events/tcp.h",
+        "retransmitted bytes, apart",
+    ),
+    ProbePoint(
+        "net_dev_start_xmit", At.TRACEPOINT, "on_xmit", None, "skb->len - headers", "include/trace/events/net.h",
+        "which skb this CPU's driver is handling; laws L2, L3, L5",
+    ),
+    ProbePoint(
+        "net_dev_xmit", At.TRACEPOINT, "on_xmit_done", None, "", "include/trace/events/net.h",
+        "the driver is done with that skb",
+    ),
+    _entry("skb_copy_ubufs", "enter_copy_ubufs", None, "skb->data_len", _SKB, "what the deferred copy will copy"),
+    _return(
+        "skb_copy_ubufs", "leave_copy_ubufs", Stage.DEFERRED_COPY, "skb->data_len at entry, if it returns 0", _SKB,
+        "copies pinned pages for a reader that must not hold them",
+    ),
+    _entry("skb_segment", "enter_segment", None, "", _SKB, "marks the CPU as segmenting"),
+    _return("skb_segment", "leave_segment", None, "", _SKB, "ends the mark"),
+    _entry(
+        "skb_copy_bits", "enter_copy_bits", Stage.LINEARIZE, "len, inside skb_segment", _SKB,
+        "segments for a device without scatter-gather",
+    ),
+    _entry(
+        "__pskb_pull_tail", "enter_pull_tail", Stage.LINEARIZE, "delta, if it is all of data_len", _SKB,
+        "linearizes for a device without scatter-gather",
+    ),
+    _entry(
+        "dma_map_page_attrs", "enter_dma_map", Stage.DMA, "size, to the device, without headers",
+        "kernel/dma/mapping.c", "hands the bytes to the device",
+    ),
+    _entry(
+        "swiotlb_map", "enter_swiotlb_map", Stage.BOUNCE, "size, to the device, without headers",
+        "kernel/dma/swiotlb.c", "copies into the bounce buffer",
+    ),
+    _entry(
+        "__msg_zerocopy_callback", "enter_completion", None, "uarg->bytelen", _SKB,
+        "law L7 in bytes: one call for each merged range of sends",
+    ),
+    _entry("tcp_recvmsg_locked", "enter_recvmsg", None, "", _TCP, "marks the thread as inside the receive call"),
+    _return("tcp_recvmsg_locked", "leave_recvmsg", None, "return value", _TCP, "law L6: what the reader got"),
+    _entry(
+        "simple_copy_to_iter", "enter_copy_to_iter", Stage.COPY_OUT, "bytes, inside the receive call", _DATAGRAM,
+        "copies to the reader's buffer",
+    ),
+    ProbePoint(
+        "_copy_to_iter", At.BREAKPOINT, "break_copy_to_iter", Stage.COPY_OUT, "bytes, inside the receive call",
+        "lib/iov_iter.c", "the copy itself; notrace, so only a hardware breakpoint reaches it",
+    ),
+    _entry("skb_splice_bits", "enter_splice_bits", None, "tlen", _SKB, "bytes spliced to a pipe, not copied"),
+    _entry("tcp_splice_read", "enter_splice_read", None, "", _TCP, "marks the thread as inside the receive call"),
+    _return("tcp_splice_read", "leave_splice_read", None, "return value", _TCP, "bytes spliced to a pipe"),
+)  # fmt: skip

@@ -1,0 +1,310 @@
+"""The sender and the receiver: two processes that are started, parked, released together, and always ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+import workloads
+from tracer.errors import MachineError, WorkloadError
+from tracer.model import Experiment, Workload
+from workloads import results
+from workloads.results import Reply
+
+Role = Literal["sender", "receiver"]
+
+# Generous, because an emulated CPU is 30 times slower than the one that starts a worker in 60 ms.
+START_DEADLINE_S = 60.0
+PREPARE_DEADLINE_S = 60.0
+# A sender whose connection broke: the receiver's end, and with it the reason, is known a moment later.
+REASON_DEADLINE_S = 2.0
+STOP_DEADLINE_S = 2.0
+END_DEADLINE_S = 1.0
+_NAMESPACES = Path("/run/netns")
+_PACKAGE_ROOT = Path(workloads.__file__).parent.parent
+
+
+class _Process:
+    """One worker and the conversation with it."""
+
+    def __init__(self, role: Role, config: dict[str, Any]) -> None:
+        self.role = role
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        # -P: nothing is imported from the directory that the user happens to be in; the worker may be root.
+        command = [sys.executable, "-P", "-s", "-m", "workloads.worker", str(theirs.fileno())]
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, "PYTHONPATH": str(_PACKAGE_ROOT)},
+                start_new_session=True,  # the terminal's Ctrl-C is for the parent alone
+            )
+        except OSError as error:
+            self._control.close()
+            raise MachineError(f"cannot start the {role}", str(error)) from error
+        finally:
+            theirs.close()
+        self.pid = self._process.pid
+        self.tell({"role": role, "parent": os.getpid(), **config})
+
+    def fileno(self) -> int:
+        return self._control.fileno()
+
+    def tell(self, order: dict[str, Any]) -> None:
+        # A dead worker is noticed, with its reason, when it is heard next.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self._control.send(json.dumps(order).encode())
+
+    def hear(self) -> Reply:
+        """The next reply.
+
+        Raises:
+            WorkloadError: if the process has died.
+        """
+        data = b""
+        with contextlib.suppress(ConnectionResetError):
+            data = self._control.recv(1 << 20)
+        if not data:
+            raise WorkloadError(
+                f"the {self.role} died", self._cause_of_death(), "run it again; if it repeats, report it"
+            )
+        reply: Reply = json.loads(data)
+        return reply
+
+    def _cause_of_death(self) -> str:
+        try:
+            status = self._process.wait(END_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            return "it closed its control socket"
+        cause = (
+            f"killed by signal {-status} ({signal.Signals(-status).name})" if status < 0 else f"exit status {status}"
+        )
+        return f"{cause}{self._last_words()}"
+
+    def _last_words(self) -> str:
+        if self._process.stderr is None:
+            return ""
+        os.set_blocking(self._process.stderr.fileno(), False)
+        lines = (self._process.stderr.read() or b"").decode(errors="replace").strip().splitlines()
+        return f": {lines[-1]}" if lines else ""
+
+    def end(self) -> None:
+        """End it, whatever it does: by the end of the control socket, SIGTERM, SIGKILL; and reap it."""
+        self._control.close()
+        for action in (lambda: None, self._process.terminate, self._process.kill):
+            action()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(END_DEADLINE_S)
+                break
+        if self._process.stderr is not None:
+            self._process.stderr.close()
+
+
+class Workers:
+    """Both processes for the time of a block; they serve any number of passes, one after the other.
+
+    Each pass is prepare(), release(), then collect() or stop(). The receiver listens on one port all the time, because
+    observers filter by it.
+
+    Args:
+        address: The receiver's, also what it binds to.
+        port: 0 takes a free one.
+        sender_netns: Name of a network namespace below /run/netns; None for the caller's.
+        uid: User that both drop to after they entered their namespaces; None stays.
+        peer: Host and port of a receiver that is not ours; only a sender is started then.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        *,
+        address: str,
+        port: int = 0,
+        sender_netns: str | None = None,
+        receiver_netns: str | None = None,
+        uid: int | None = None,
+        gid: int | None = None,
+        peer: tuple[str, int] | None = None,
+    ) -> None:
+        self._experiment = experiment
+        self._mode = workloads.mode(experiment.mode)
+        self._host, self._asked_port = peer or (address, port)
+        self._ours = peer is None
+        self._user = {"uid": uid, "gid": gid if gid is not None else uid}
+        self._netns = {"sender": sender_netns, "receiver": receiver_netns}
+        self._processes: dict[Role, _Process] = {}
+        self._replies: dict[Role, Reply] = {}
+        self._hellos: dict[Role, Reply] = {}
+        self._in_pass = False
+
+    def __enter__(self) -> Workers:
+        """Spawns and returns; what goes wrong in the processes is raised by whoever needs them first."""
+        try:
+            for role in self._roles():
+                self._processes[role] = _Process(role, self._config(role))
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def _roles(self) -> tuple[Role, ...]:
+        return ("receiver", "sender") if self._ours else ("sender",)
+
+    def _config(self, role: Role) -> dict[str, Any]:
+        netns = self._netns[role]
+        return {
+            "address": self._host,
+            "port": self._asked_port,
+            "netns": str(_NAMESPACES / netns) if netns else None,
+            **self._user,
+        }
+
+    def _end(self) -> None:
+        processes, self._processes = self._processes, {}
+        with contextlib.ExitStack() as stack:
+            for process in processes.values():
+                stack.callback(process.end)
+
+    @property
+    def sender_pid(self) -> int:
+        return self._processes["sender"].pid
+
+    @property
+    def receiver_pid(self) -> int | None:
+        """None where the receiver is not ours."""
+        return self._processes["receiver"].pid if self._ours else None
+
+    @property
+    def port(self) -> int:
+        """The receiver's port; waits until it listens."""
+        return int(self._hello("receiver")["port"]) if self._ours else self._asked_port
+
+    def _hello(self, role: Role) -> Reply:
+        if role not in self._hellos:
+            self._hellos[role] = self._reply_of(role, time.monotonic() + START_DEADLINE_S)
+        return self._hellos[role]
+
+    def prepare(self, messages: int | None, duration_s: float | None) -> None:
+        """Make the connections of one pass and park the sending threads.
+
+        Args:
+            messages: Messages of each connection; None where duration_s rules.
+            duration_s: Seconds from release() on.
+        """
+        port = self.port
+        for role in self._roles():
+            self._hello(role)
+        order = {
+            "do": "prepare",
+            "host": self._host,
+            "port": port,
+            "threads": self._experiment.threads,
+            "size": self._experiment.size,
+            "verify": self._experiment.verify,
+            "mode": self._mode.engine_mode,
+            "messages": messages,
+        }
+        self._replies = {}
+        self._in_pass = True
+        self._processes["sender"].tell({**order, "duration_s": duration_s})
+        if self._ours:
+            self._processes["receiver"].tell(order)
+        # The sender first: a receiver waits for connections that fail without its knowing.
+        for role in reversed(self._roles()):
+            self._reply_of(role, time.monotonic() + PREPARE_DEADLINE_S)
+
+    def release(self) -> None:
+        """Open the gate: all sending threads start."""
+        self._processes["sender"].tell({"do": "go"})
+
+    def collect(self) -> Workload:
+        """The figures of the pass, when it is done.
+
+        Raises:
+            WorkloadError: if a process died, the connection broke, or the payload arrived damaged.
+        """
+        self._gather(None)
+        if failure := results.failure_in(self._experiment, self._replies.get("sender"), self._replies.get("receiver")):
+            raise failure
+        missing = [role for role in self._roles() if role not in self._replies]
+        if missing:
+            raise WorkloadError(f"the {missing[0]} does not answer")
+        return self._workload()
+
+    def stop(self) -> Workload | None:
+        """End the pass now; what was sent until then, or None if that was nothing or nobody can tell."""
+        if not self._in_pass:
+            return None
+        for role in reversed(self._roles()):
+            # The receiver ends by itself after the last byte, unless the sender is dead or hung.
+            if role not in self._replies:
+                self._processes[role].tell({"do": "stop"})
+                with contextlib.suppress(WorkloadError):
+                    self._gather(time.monotonic() + STOP_DEADLINE_S)
+        if "sender" not in self._replies or not results.total(self._replies["sender"], "bytes"):
+            return None
+        return self._workload()
+
+    def _workload(self) -> Workload:
+        self._in_pass = False
+        return results.workload_of(
+            self._experiment,
+            asks_zerocopy=self._mode.asks_zerocopy,
+            sender=self._replies["sender"],
+            receiver=self._replies.get("receiver"),
+        )
+
+    def _gather(self, deadline: float | None) -> None:
+        """Hear what both report at the end of a pass; a failed sender's peer gets a moment to say why."""
+        while waiting := [role for role in self._roles() if role not in self._replies]:
+            role = self._first_to_speak(waiting, deadline)
+            if role is None:
+                return
+            reply = self._checked(role)
+            if "threads" not in reply:
+                continue  # an answer that an interrupted prepare() did not wait for
+            if role == "sender":
+                reply["limits"] = self._hellos["sender"]
+            self._replies[role] = reply
+            if any(thread["result"] for thread in reply["threads"]):
+                deadline = min(deadline or float("inf"), time.monotonic() + REASON_DEADLINE_S)
+
+    def _first_to_speak(self, roles: list[Role], deadline: float | None) -> Role | None:
+        poll = select.poll()
+        for role in roles:
+            poll.register(self._processes[role], select.POLLIN)
+        left_ms = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+        events = [descriptor for descriptor, _ in poll.poll(left_ms)]
+        # The receiver's word comes first where both speak: see results.failure_in().
+        return next((role for role in roles if self._processes[role].fileno() in events), None)
+
+    def _reply_of(self, role: Role, deadline: float) -> Reply:
+        if self._first_to_speak([role], deadline) is None:
+            raise WorkloadError(f"the {role} does not answer", "it is hung or stopped, or this machine is overloaded")
+        return self._checked(role)
+
+    def _checked(self, role: Role) -> Reply:
+        reply = self._processes[role].hear()
+        if "error" in reply:
+            raise results.refusal(
+                role, reply["error"], self._host, self._asked_port or self._hellos["receiver"]["port"]
+            )
+        return reply

@@ -1,0 +1,156 @@
+"""The first screen: the answer in one sentence, and under it the evidence. Tables by rich, plain when piped."""
+
+from __future__ import annotations
+
+import os
+from typing import IO
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tracer.model import Document, Entry, Law, LawState, Recording, Stage, Workload
+from tracer.reports.picture import draw_path
+from tracer.units import format_count, format_ns, format_rate, format_ratio, format_size, percent
+
+# Where nobody says how wide the output is (a pipe, a file).
+_PIPE_WIDTH = 100
+
+_STAGE_STYLE = {Stage.PIN: "green", Stage.SPLICE: "green", Stage.DMA: "green"}
+_LAW_STYLE = {LawState.HOLDS: "green", LawState.BROKEN: "bold red", LawState.UNKNOWN: "yellow"}
+
+
+def make_console(stream: IO[str]) -> Console:
+    """A console that writes plain text of fixed width unless the stream is a terminal."""
+    width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH
+    return Console(file=stream, width=width, highlight=False, soft_wrap=False)
+
+
+def print_document(document: Document, console: Console) -> None:
+    """The whole report of one recording."""
+    console.print(Text(_title(document), style="dim"))
+    console.print()
+    console.print(Text(document.verdict.sentence, style="bold"))
+    for suggestion in document.verdict.next:
+        console.print(Text(f"  next: {suggestion}"))
+    if document.ledger.entries:
+        console.print()
+        console.print(_ledger_table(document, console))
+        console.print()
+        for line in draw_path(document):
+            console.print(Text(line))
+    console.print()
+    console.print(_figures_table(document, console))
+    if document.ledger.laws:
+        console.print()
+        console.print(_laws_table(document.ledger.laws, console))
+    for note in document.notes:
+        console.print(Text(f"note: {note}", style="dim"))
+
+
+def _title(document: Recording) -> str:
+    experiment, host = document.experiment, document.host
+    work = f"{format_count(experiment.messages)} messages" if experiment.messages else f"{experiment.duration_s:g} s"
+    connections = f"{experiment.threads} connection{'s' if experiment.threads > 1 else ''}"
+    where = f"lab, emulated {host.cpu}" if host.emulated else host.where
+    title = (
+        f"{experiment.mode}, {format_size(experiment.size)} x {work} x {connections} over {experiment.link}, "
+        f"Linux {host.kernel} ({where})"
+    )
+    return title if document.complete else f"PARTIAL (interrupted): {title}"
+
+
+def make_table(console: Console, *columns: str, right: tuple[str, ...] = ()) -> Table:
+    """A table without drawn borders in a pipe, with a ruled head in a terminal."""
+    table = Table(
+        box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False, padding=(0, 1), collapse_padding=True
+    )
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return table
+
+
+def _ledger_table(document: Document, console: Console) -> Table:
+    numbers = ("bytes", "per byte", "events", "pages")
+    table = make_table(console, "stage", "where in the kernel", *numbers, "seen by", right=numbers)
+    for entry in document.ledger.entries:
+        moved = entry.bytes is None or entry.bytes > 0
+        style = _STAGE_STYLE.get(entry.stage, "red") if entry.bytes else ("yellow" if moved else "dim")
+        table.add_row(
+            entry.stage.replace("_", " "),
+            entry.function,
+            format_count(entry.bytes),
+            format_ratio(entry.per_payload_byte),
+            format_count(entry.events) if entry.events is not None else "",
+            format_count(entry.pages) if entry.pages is not None else "",
+            _seen_by(entry),
+            style=style,
+        )
+    return table
+
+
+def _seen_by(entry: Entry) -> str:
+    """The probe point, without the kind of probe if it is a tracepoint: the names say that."""
+    return entry.source.removeprefix("tracepoint:") or entry.note
+
+
+def _figures_table(document: Document, console: Console) -> Table:
+    table = make_table(console, "figure", "value", "scope")
+    if document.observed is not None:
+        _add_observed_figures(table, document, document.observed)
+    if document.workload is not None:
+        _add_bare_figures(table, document.workload)
+    overhead = document.overhead.observed_over_bare
+    table.add_row("overhead of watching", "n/a" if overhead is None else f"{overhead:.2f}x", "observed / bare")
+    return table
+
+
+def _add_observed_figures(table: Table, document: Document, observed: Workload) -> None:
+    copies = document.ledger.copies_per_byte
+    sides = f"send {format_ratio(copies.send)}, receive {format_ratio(copies.receive)}"
+    table.add_row("kernel copies per payload byte", sides, "observed pass")
+    table.add_row("payload", f"{format_count(observed.payload_bytes)} B", "observed pass")
+    table.add_row("retransmitted", f"{format_count(document.ledger.retransmitted_bytes)} B", "observed pass")
+    done = observed.completions
+    if done is not None:
+        text = f"{done.total:,} sends: {done.copied:,} copied, {done.zerocopy:,} zero-copy; in {done.ranges:,} ranges"
+        table.add_row("completions (the kernel's flag)", text, "observed pass")
+
+
+def _add_bare_figures(table: Table, bare: Workload) -> None:
+    table.add_row("throughput", format_rate(bare.throughput_bytes_per_s), "bare pass")
+    latency = bare.latency_ns
+    if latency is not None:
+        percentiles = (("p50", latency.p50), ("p90", latency.p90), ("p99", latency.p99), ("max", latency.max))
+        text = ", ".join(f"{name} {format_ns(value)}" for name, value in percentiles)
+        table.add_row("time per message, sender", text, "bare pass")
+    table.add_row("CPU time, sender", _cpu(bare.sender_cpu_ns.user, bare.sender_cpu_ns.system, bare), "bare pass")
+    if bare.receiver_cpu_ns is not None:
+        receiver = bare.receiver_cpu_ns
+        table.add_row("CPU time, receiver", _cpu(receiver.user, receiver.system, bare), "bare pass")
+    if bare.enobufs:
+        limit = bare.enobufs_limit or "unknown limit"
+        table.add_row("ENOBUFS, reaped and repeated", f"{bare.enobufs:,} ({limit})", "bare pass")
+    if bare.verified:
+        table.add_row("payload verified", "every byte", "both passes")
+
+
+def _cpu(user: int, system: int, workload: Workload) -> str:
+    """CPU time with the service demand: µs of CPU for each KiB of payload."""
+    spent = user + system
+    demand = f", {spent / 1e3 / (workload.payload_bytes / 1024):.3f} µs/KiB" if workload.payload_bytes else ""
+    return f"{format_ns(spent)} ({percent(system, spent)} in the kernel){demand}"
+
+
+def _laws_table(laws: list[Law], console: Console) -> Table:
+    table = make_table(console, "law", "state", "left", "right", "statement", right=("left", "right"))
+    for law in laws:
+        table.add_row(
+            law.id,
+            Text(law.state.upper(), style=_LAW_STYLE[law.state]),
+            format_count(law.left),
+            format_count(law.right),
+            law.statement + (f" ({law.note})" if law.note else ""),
+        )
+    return table

@@ -1,0 +1,157 @@
+"""Does an experiment on this machine's own kernel: two passes of the same work, the second one watched."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from tracer.errors import Interrupted
+from tracer.links import OpenLink, open_link
+from tracer.model import SCHEMA, Experiment, Host, Observation, Recording, Workload
+from tracer.namespaces import read_optmem_max
+from tracer.nics import read_nic
+from tracer.observers.choice import Observer, start_observers
+from tracer.observers.flow import Flow
+from tracer.processes import Workers
+
+Progress = Callable[[str], None]
+
+# Work of a default run: long enough to settle, short enough to be done before the user wonders.
+_DEFAULT_BYTES, _MIN_MESSAGES, _MAX_MESSAGES = 128 << 20, 16, 50_000
+
+
+def default_messages(size: int, threads: int) -> int:
+    """Messages of each connection where the user gave neither a number nor a duration."""
+    return max(_MIN_MESSAGES, min(_MAX_MESSAGES, _DEFAULT_BYTES // size) // threads)
+
+
+def record(experiment: Experiment, progress: Progress, *, port: int = 0) -> Recording:
+    """Run an experiment; the same signature as lab.record.
+
+    A KeyboardInterrupt ends the pass that runs: what was measured until then is returned, complete=False.
+
+    Raises:
+        NettraceError: something is missing, refused, or broke on the way; all is undone.
+        Interrupted: the interrupt came before anything was measured.
+    """
+    if experiment.messages is None and experiment.duration_s is None:
+        messages = default_messages(experiment.size, experiment.threads)
+        experiment = msgspec.structs.replace(experiment, messages=messages)
+    try:
+        with contextlib.ExitStack() as stack:
+            link = stack.enter_context(open_link(experiment.link, experiment.peer))
+            workers = stack.enter_context(_start_workers(experiment, link, port))
+            progress("compiling the probes for this kernel")
+            observers = start_observers(experiment.observer, lambda: _flow_of(workers, link), stacks=experiment.stacks)
+            for observer in observers:
+                stack.callback(observer.close)
+            return _run_passes(experiment, link, workers, observers, progress)
+    except KeyboardInterrupt as error:
+        raise Interrupted("interrupted before anything was measured", fix="run it again") from error
+
+
+def _start_workers(experiment: Experiment, link: OpenLink, port: int) -> Workers:
+    user, group = invoking_user()
+    return Workers(
+        experiment,
+        address=link.address,
+        port=port,
+        sender_netns=link.sender_netns,
+        receiver_netns=link.receiver_netns,
+        uid=user,
+        gid=group,
+        peer=(link.address, link.port) if link.port is not None else None,
+    )
+
+
+def _flow_of(workers: Workers, link: OpenLink) -> Flow:
+    return Flow(workers.port, link.sender_netns_inode, link.receiver_netns_inode or 0)
+
+
+def _run_passes(
+    experiment: Experiment, link: OpenLink, workers: Workers, observers: list[Observer], progress: Progress
+) -> Recording:
+    progress("bare pass: time and CPU, nothing attached")
+    bare, finished = _run_pass(workers, experiment.messages, experiment.duration_s)
+    observed: Workload | None = None
+    observations: list[Observation] = []
+    if finished and bare is not None:
+        progress("observed pass: bytes, at " + ", ".join(observer.name for observer in observers))
+        # The same work again; a duration becomes the number of messages that the bare pass sent in it.
+        messages = experiment.messages or max(1, bare.messages // experiment.threads)
+        observed, observations, finished = _observe_pass(workers, observers, messages)
+    if bare is None:
+        raise Interrupted("interrupted before anything was measured", fix="run it again")
+    return Recording(
+        schema=SCHEMA,
+        version=importlib.metadata.version("nettrace-copies"),
+        experiment=experiment,
+        host=read_host(link),
+        workload=bare,
+        observed=observed,
+        observations=observations,
+        complete=finished,
+        notes=[link.note],
+    )
+
+
+def _run_pass(workers: Workers, messages: int | None, duration_s: float | None) -> tuple[Workload | None, bool]:
+    """One pass: its figures, and whether it came to its end."""
+    try:
+        workers.prepare(messages, duration_s)
+        workers.release()
+        return workers.collect(), True
+    except KeyboardInterrupt:
+        return workers.stop(), False
+
+
+def _observe_pass(
+    workers: Workers, observers: list[Observer], messages: int
+) -> tuple[Workload | None, list[Observation], bool]:
+    for observer in observers:
+        observer.attach()
+    observed, finished = _run_pass(workers, messages, None)
+    return observed, [observer.detach() for observer in observers], finished
+
+
+def invoking_user() -> tuple[int | None, int | None]:
+    """User and group that the workload runs as: those who called sudo; None to stay what we are."""
+    user, group = os.environ.get("SUDO_UID"), os.environ.get("SUDO_GID")
+    if os.geteuid() != 0 or not user or not group:
+        return None, None
+    return int(user), int(group)
+
+
+def read_host(link: OpenLink) -> Host:
+    """The machine that a recording is made on."""
+    cpu = _cpu_model(Path("/proc/cpuinfo").read_text())
+    lab = os.environ.get("NETTRACE_LAB")
+    return Host(
+        kernel=platform.release(),
+        where="lab" if lab else "host",
+        # QEMU's own CPU models say so; with KVM the guest sees the host's model.
+        emulated="TCG" in cpu,
+        cpu=cpu,
+        cores=os.cpu_count() or 1,
+        nic=read_nic(link.device, link.sender_netns),
+        optmem_max=read_optmem_max(link.sender_netns),
+        memlock=_memlock(),
+    )
+
+
+def _cpu_model(cpuinfo: str) -> str:
+    lines = (line.partition(":") for line in cpuinfo.splitlines())
+    return next((value.strip() for key, _, value in lines if key.strip() == "model name"), platform.machine())
+
+
+def _memlock() -> int | None:
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    return None if soft == resource.RLIM_INFINITY else soft

@@ -1,0 +1,151 @@
+/* The hot loops of nettrace's workloads: what Python sees of them.
+ *
+ * Functions return 0, -errno, or one of enum engine_error. Results are in structs that the caller owns, and are valid
+ * on error too. Sizes are bytes, times are nanoseconds of CLOCK_MONOTONIC unless a name says ticks: a tick is one cycle
+ * of the time-stamp counter where use_tsc is set, else a nanosecond.
+ *
+ * build.py hands everything between the two cffi lines to cffi as it is: plain declarations only.
+ */
+#ifndef NETTRACE_ENGINE_H
+#define NETTRACE_ENGINE_H
+
+#include <stdint.h>
+
+/* cffi begin */
+
+enum engine_limits {
+	ENGINE_FIELDS = 8,	/* heap-allocated fields of one message */
+	ENGINE_BUCKETS = 3776,	/* of the latency histogram: 64 for each power of two of an uint64_t */
+};
+
+enum engine_mode {
+	ENGINE_TWO_COPY = 0,	/* memcpy of the fields into one buffer, send() */
+	ENGINE_ONE_COPY = 1,	/* sendmsg() over the fields */
+	ENGINE_ZERO_COPY = 2,	/* sendmsg(MSG_ZEROCOPY) over the fields */
+};
+
+/* What another thread writes into stop. */
+enum engine_stop {
+	ENGINE_GO_ON = 0,
+	ENGINE_FINISH = 1,	/* end after this message, wait for all completions */
+	ENGINE_STOP_NOW = 2,	/* the same if the peer reads and completions come; else give both up in 200 ms */
+};
+
+/* What can go wrong beyond errno, whose values end at 4095 (linux/err.h, MAX_ERRNO). */
+enum engine_error {
+	ENGINE_TRUNCATED = -5001,	/* MSG_CTRUNC: a completion did not fit, its ids are lost */
+	ENGINE_FOREIGN = -5002,		/* the error queue held something that is no zero-copy completion */
+	ENGINE_DUPLICATE = -5003,	/* an id was notified twice */
+	ENGINE_UNKNOWN_ID = -5004,	/* an id was notified that no send has had */
+	ENGINE_MISSING = -5005,		/* ids that nobody notified in completion_deadline_ns */
+	ENGINE_LIMIT = -5006,		/* ENOBUFS although this socket has nothing outstanding that could be reaped */
+	ENGINE_PATTERN = -5007,		/* a received byte is not the one that was sent */
+};
+
+/* When a thread ran and what CPU time it took (getrusage(RUSAGE_THREAD)). */
+struct engine_span {
+	int64_t start_ns;
+	int64_t end_ns;
+	uint64_t start_ticks;
+	uint64_t end_ticks;
+	uint64_t user_ns;
+	uint64_t system_ns;
+};
+
+/* Which MSG_ZEROCOPY sends have been notified. Ids are 32 bits wide and wrap. TCP notifies mostly in order, which
+ * Documentation/networking/msg_zerocopy.rst does not promise: ranges may come in any order, each id exactly once. */
+struct engine_tracker {
+	uint32_t oldest;	/* first id that has not been notified; next where all have */
+	uint32_t next;		/* id of the next send */
+	uint32_t capacity;	/* ids between oldest and next at most; a power of two */
+	uint32_t outstanding;	/* ids sent and not notified */
+	uint16_t *owners;	/* by id modulo capacity: its buffer */
+	uint8_t *notified;	/* by id modulo capacity */
+	uint32_t *pending;	/* by buffer: its ids that are outstanding */
+};
+
+int engine_tracker_open(struct engine_tracker *tracker, uint32_t first_id, uint32_t capacity, uint32_t buffers);
+void engine_tracker_close(struct engine_tracker *tracker);
+/* -ENOSPC where capacity ids lie between oldest and next. */
+int engine_tracker_sent(struct engine_tracker *tracker, uint32_t buffer);
+/* low and high are both in the range. On ENGINE_DUPLICATE or ENGINE_UNKNOWN_ID nothing has changed. */
+int engine_tracker_notified(struct engine_tracker *tracker, uint32_t low, uint32_t high);
+
+struct engine_pool;
+
+/* One sending thread. All counts are of this thread. */
+struct engine_sender {
+	/* The caller sets these before engine_sender_open(). */
+	int fd;				/* connected, blocking TCP socket */
+	int gate_fd;			/* reading end of a pipe; its closing at the other end starts engine_send() */
+	int mode;			/* enum engine_mode */
+	int use_tsc;			/* the kernel itself keeps time by the TSC, so ticks may, too */
+	int verify;			/* write the pattern anew before every message */
+	uint32_t pool_messages;		/* messages in the pool; a copying mode needs but one */
+	uint64_t message_bytes;
+	uint64_t messages_wanted;	/* 0: until stop is set */
+	int64_t completion_deadline_ns;	/* without any notification, after which the outstanding ones are missing */
+	volatile int stop;		/* enum engine_stop */
+
+	/* Results. */
+	struct engine_span span;	/* from the gate to the last completion */
+	uint64_t bytes;			/* accepted by the send calls */
+	uint64_t packed_bytes;		/* copied in user space from the fields into one buffer */
+	uint64_t messages;		/* accepted whole */
+	uint64_t sends;			/* calls that accepted bytes */
+	uint64_t short_sends;		/* of these, the ones that accepted fewer than asked */
+	uint64_t eagain;		/* calls that accepted nothing in 100 ms, and were repeated */
+	uint64_t eintr;
+	uint64_t enobufs;		/* calls refused with ENOBUFS, and repeated */
+	uint64_t refused_outstanding_sends;	/* at the first ENOBUFS */
+	uint64_t refused_outstanding_bytes;	/* at the first ENOBUFS: of whole messages, an upper bound */
+	uint64_t refused_optmem_bytes;	/* at the first ENOBUFS: charged to this socket's option memory */
+	uint64_t completions;		/* sends notified */
+	uint64_t copied;		/* of these, the ones with SO_EE_CODE_ZEROCOPY_COPIED */
+	uint64_t ranges;		/* messages on the error queue that notified them */
+	uint64_t missing;		/* sends never notified */
+	uint64_t slowest_ticks;
+	uint64_t latency[ENGINE_BUCKETS];	/* messages by ticks from their start to the next one's start */
+
+	/* The engine's own. */
+	struct engine_tracker tracker;
+	struct engine_pool *pool;
+	int stop_rounds;
+};
+
+int engine_sender_open(struct engine_sender *sender);	/* allocates and touches the pool, sets socket options */
+int engine_send(struct engine_sender *sender);		/* waits for the gate, sends, shuts the sending side down */
+void engine_sender_close(struct engine_sender *sender);
+
+/* One receiving thread. */
+struct engine_receiver {
+	/* The caller sets these. */
+	int fd;
+	int use_tsc;
+	int verify;		/* compare every byte with the pattern of message_bytes */
+	uint64_t message_bytes;
+	uint64_t buffer_bytes;	/* of one recv() */
+	volatile int stop;	/* enum engine_stop; anything but ENGINE_GO_ON ends it when no byte came for 100 ms */
+
+	/* Results. */
+	struct engine_span span;	/* CPU: of the whole call */
+	uint64_t bytes;
+	uint64_t reads;		/* recv() calls that returned bytes */
+	int64_t first_byte_ns;	/* when the first of them returned; 0 where none did */
+	int64_t last_byte_ns;	/* when the last of them returned; 0 where none did */
+	uint64_t wrong_offset;	/* of the first wrong byte in the stream, where the result is ENGINE_PATTERN */
+	int wrong_byte;		/* what came there */
+	int expected_byte;	/* what was sent there */
+};
+
+int engine_receive(struct engine_receiver *receiver);	/* until the peer shuts its side down, or stop */
+
+/* The byte at a position of the n-th message of a connection. */
+uint8_t engine_pattern_byte(uint64_t message, uint64_t position);
+/* The histogram: index of a value's bucket, and the least value of a bucket. */
+uint32_t engine_bucket_of(uint64_t ticks);
+uint64_t engine_bucket_floor(uint32_t bucket);
+
+/* cffi end */
+
+#endif

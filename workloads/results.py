@@ -1,0 +1,177 @@
+"""What two workers report, as a Workload or as the error that a user should read; pure."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Any, Literal
+
+from tracer.errors import MachineError, NettraceError, PrivilegeError, UsageError, WorkloadError
+from tracer.model import Completions, CpuTime, Experiment, Latency, Workload
+
+Reply = dict[str, Any]
+Limit = Literal["optmem", "memlock"]
+
+# workloads/engine/engine.h, enum engine_error
+TRUNCATED, FOREIGN, DUPLICATE, UNKNOWN_ID, MISSING, LIMIT, PATTERN = range(-5001, -5008, -1)
+PAGE_BYTES = os.sysconf("SC_PAGESIZE")
+# What sock_omalloc() charges for one notification: SKB_TRUESIZE(0), 576 on x86-64; a few, because those that the
+# kernel merges while we ask are given back.
+NOTIFICATION_BYTES = 4 * 576
+
+_BROKEN_BOOKS = {
+    TRUNCATED: "a notification did not fit (MSG_CTRUNC)",
+    FOREIGN: "the error queue held something that is no zero-copy completion",
+    DUPLICATE: "a send was notified twice",
+    UNKNOWN_ID: "a send was notified that never was",
+}
+
+
+def total(reply: Reply, name: str) -> int:
+    """A count summed over the threads."""
+    return sum(thread[name] for thread in reply["threads"])
+
+
+def workload_of(experiment: Experiment, *, asks_zerocopy: bool, sender: Reply, receiver: Reply | None) -> Workload:
+    """One pass as the two processes counted it.
+
+    Args:
+        receiver: None where it is not ours or could not say.
+    """
+    elapsed_s = max(0, end_ns(sender, receiver) - min(thread["start_ns"] for thread in sender["threads"])) / 1e9
+    payload_bytes = total(sender, "bytes")
+    arrived = total(receiver, "bytes") if receiver else payload_bytes
+    latency = sender["latency_ns"]
+    return Workload(
+        payload_bytes=payload_bytes,
+        messages=total(sender, "messages"),
+        sends=total(sender, "sends"),
+        short_sends=total(sender, "short_sends"),
+        elapsed_s=elapsed_s,
+        throughput_bytes_per_s=arrived / elapsed_s if elapsed_s else 0.0,
+        latency_ns=Latency(**latency) if latency else None,
+        completions=completions_of(sender) if asks_zerocopy else None,
+        enobufs=total(sender, "enobufs"),
+        enobufs_limit=limit_of(sender) if total(sender, "enobufs") else None,
+        received_bytes=arrived if receiver else None,
+        verified=True if experiment.verify and receiver else None,
+        packed_bytes=total(sender, "packed_bytes"),
+        sender_cpu_ns=cpu_of(sender),
+        receiver_cpu_ns=cpu_of(receiver) if receiver else None,
+    )
+
+
+def end_ns(sender: Reply, receiver: Reply | None) -> int:
+    """When the last byte was there: read, or acknowledged where the receiver is not ours."""
+    if receiver is None:
+        return int(sender["acknowledged_ns"])
+    return max(thread["last_byte_ns"] for thread in receiver["threads"])
+
+
+def completions_of(sender: Reply) -> Completions:
+    notified, copied = total(sender, "completions"), total(sender, "copied")
+    return Completions(total=notified, copied=copied, zerocopy=notified - copied, ranges=total(sender, "ranges"))
+
+
+def cpu_of(reply: Reply) -> CpuTime:
+    return CpuTime(user=total(reply, "user_ns"), system=total(reply, "system_ns"))
+
+
+def limit_of(sender: Reply) -> Limit:
+    """Which limit refused the first refused send, by what the socket had been charged at that moment.
+
+    Only two can (msg_zerocopy_realloc(), net/core/skbuff.c): the option memory of the socket, for the notification,
+    and RLIMIT_MEMLOCK of the user, for the pages; the latter does not bind who has CAP_IPC_LOCK.
+    """
+    memlock, optmem_max = sender["limits"]["memlock"], sender["limits"]["optmem_max"]
+    refused = [thread for thread in sender["threads"] if thread["enobufs"]]
+    charged = max(thread["refused_optmem_bytes"] for thread in refused)
+    if memlock is None or (optmem_max is not None and charged + NOTIFICATION_BYTES > optmem_max):
+        return "optmem"
+    return "memlock"
+
+
+def failure_in(experiment: Experiment, sender: Reply | None, receiver: Reply | None) -> NettraceError | None:
+    """The first failed thread's, the receiver's before the sender's: a sender often fails only in consequence."""
+    for thread in receiver["threads"] if receiver else ():
+        if thread["result"]:
+            return _receiver_failure(experiment, thread)
+    for thread in sender["threads"] if sender else ():
+        # A thread that was stopped because another failed has no failure of its own.
+        if thread["result"] and sender is not None:
+            return _sender_failure(experiment, thread, sender)
+    return None
+
+
+def _receiver_failure(experiment: Experiment, thread: Reply) -> NettraceError:
+    if thread["result"] == PATTERN:
+        message, position = divmod(thread["wrong_offset"], experiment.size)
+        return WorkloadError(
+            f"byte {thread['wrong_offset']} of a connection is not the one that was sent",
+            f"message {message}, byte {position}: sent {thread['expected_byte']:#04x}, received {thread['wrong_byte']:#04x}",
+            "payload was lost, reordered or overwritten before it was copied: report it with the kernel's release",
+        )
+    return WorkloadError("the receiver could not go on", _reason(thread["result"]))
+
+
+def _sender_failure(experiment: Experiment, thread: Reply, sender: Reply) -> NettraceError:
+    code = thread["result"]
+    if code == LIMIT:
+        return _limit_too_low(experiment, sender)
+    if code == MISSING:
+        return WorkloadError(
+            f"{thread['sends'] - thread['completions']} of {thread['sends']} zero-copy sends were never notified",
+            "the kernel still holds their pages: a packet is stuck in a queue or capture, or the peer stopped reading",
+            "look for a full queue: tc -s qdisc; ss -tmi",
+        )
+    if code in _BROKEN_BOOKS:
+        return WorkloadError("the completions of MSG_ZEROCOPY make no sense", _BROKEN_BOOKS[code])
+    if -code in (errno.EPIPE, errno.ECONNRESET):
+        return WorkloadError("the receiver closed the connection", f"{thread['bytes']} bytes had been sent: {_reason(code)}")
+    return WorkloadError("the sender could not go on", _reason(code))
+
+
+def _limit_too_low(experiment: Experiment, sender: Reply) -> NettraceError:
+    what = f"the kernel refuses a zero-copy send of {experiment.size} bytes (ENOBUFS) with nothing else in flight"
+    limits = sender["limits"]
+    if limit_of(sender) == "optmem":
+        why = f"net.core.optmem_max is {limits['optmem_max']} bytes: too little for one notification"
+        return WorkloadError(what, why, "sysctl -w net.core.optmem_max=131072")
+    # mm_account_pinned_pages(): two more, because neither end need be aligned.
+    needed = (experiment.size // PAGE_BYTES + 2) * PAGE_BYTES * experiment.threads
+    why = f"RLIMIT_MEMLOCK is {limits['memlock']} bytes for all sockets of this user; this takes {needed}"
+    return WorkloadError(what, why, f"ulimit -l {-(-needed * 2 // 1024)}, a smaller --size, or fewer --threads")
+
+
+def refusal(role: str, error: Reply, address: str, port: int) -> NettraceError:
+    """A worker's own words about why it could not begin."""
+    during, code, detail = error["during"], error["code"], error["detail"]
+    if during == "listen":
+        return _cannot_listen(code, address, port)
+    if during == "netns":
+        if code == errno.EPERM:
+            return PrivilegeError(f"cannot enter the network namespace {detail}", _reason(-code), "run it with sudo")
+        return MachineError(f"there is no network namespace {detail}", _reason(-code), "ip netns list shows those there are")
+    if during == "privileges":
+        return PrivilegeError(f"the {role} cannot become user {detail}", _reason(-code), "run it with sudo")
+    if during == "connect":
+        fix = f"is a receiver listening there? ss -ltn 'sport = :{port}'"
+        return WorkloadError(f"cannot connect to {address} port {port}", detail, fix)
+    if during == "accept":
+        return WorkloadError("the sender's connections do not reach the receiver", detail, "look for a firewall: nft list ruleset")
+    if code in (-errno.ENOMEM, errno.ENOMEM):
+        return MachineError(f"the {role} has no memory for its messages", _reason(code), "fewer --threads or a smaller --size")
+    return WorkloadError(f"the {role} cannot {during}", detail or _reason(-abs(code)))
+
+
+def _cannot_listen(code: int, address: str, port: int) -> NettraceError:
+    if code == errno.EADDRINUSE:
+        fix = f"choose another port, or see who has it: ss -ltnp 'sport = :{port}'"
+        return UsageError(f"port {port} on {address} is taken", _reason(-code), fix)
+    if code == errno.EACCES:
+        return PrivilegeError(f"the receiver may not listen on port {port}", _reason(-code), "choose a port from 1024 up")
+    return MachineError(f"the receiver cannot listen on {address} port {port}", _reason(-code), "ip address shows what there is")
+
+
+def _reason(code: int) -> str:
+    return f"{errno.errorcode.get(-code, code)}: {os.strerror(-code)}" if -4096 < code < 0 else f"engine error {code}"
