@@ -1,0 +1,308 @@
+"""First process of the lab's guest: runs one command at a time for the host.
+
+It is copied into the guest's initramfs and run by the bare system Python, so it imports nothing but
+the standard library, and little of that: each module costs its start some 50 ms of emulation. Host and
+guest speak in frames over a virtio-serial port; a frame is one type byte, four length bytes (big endian)
+and the payload:
+
+    to the guest    h nonce     greeting, answered with the same nonce: all that came before is stale
+                    d data      standard input of the next command, after what came before
+                    a, v, w     its next argument, next NAME=value, working directory
+                    f           the host's files may have changed: forget what is cached of them
+                    i seconds   switch off when no host has asked for anything for so long
+                    c           run the command
+                    s number    signal (one byte) for the running command's process group
+    to the host     h nonce
+                    o, e data   standard output, standard error
+                    p           pulse: the guest lives, the command is silent
+                    x status    exit code (four bytes), 128 + N after signal N
+"""
+
+# ruff: noqa: PTH123, PTH208, SIM105
+# pathlib and contextlib would be two more modules to start with.
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import select
+import signal
+import struct
+import sys
+import time
+
+PORT_NAME = "nettrace"
+PULSE_S = 5.0
+GRACE_S = 3.0
+HEADER = struct.Struct("!cI")
+
+
+class HostGoneError(Exception):
+    """Nobody on the host holds the other end of the port."""
+
+
+def frame(kind: bytes, payload: bytes = b"") -> bytes:
+    """One frame, ready to be written."""
+    return HEADER.pack(kind, len(payload)) + payload
+
+
+class Frames:
+    """Bytes in, whole frames out."""
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+
+    def feed(self, data: bytes) -> list[tuple[bytes, bytes]]:
+        """The frames (type, payload) that are complete now that `data` has arrived."""
+        self._rest += data
+        whole = []
+        while len(self._rest) >= HEADER.size:
+            kind, length = HEADER.unpack_from(self._rest)
+            end = HEADER.size + length
+            if len(self._rest) < end:
+                break
+            whole.append((kind, bytes(self._rest[HEADER.size : end])))
+            del self._rest[:end]
+        return whole
+
+
+class Port:
+    """The guest's end of the virtio-serial port."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self._frames = Frames()
+
+    def receive(self) -> list[tuple[bytes, bytes]]:
+        """Frames that have arrived; HostGoneError where the host closed its end."""
+        try:
+            data = os.read(self.descriptor, 65536)
+        except BlockingIOError:
+            return []
+        if not data:
+            raise HostGoneError
+        return self._frames.feed(data)
+
+    def send(self, kind: bytes, payload: bytes = b"") -> None:
+        """Write one frame, waiting for the host to take it."""
+        rest = memoryview(frame(kind, payload))
+        while rest:
+            try:
+                rest = rest[os.write(self.descriptor, rest) :]
+            except BlockingIOError:
+                writable = select.poll()
+                writable.register(self.descriptor, select.POLLOUT)
+                if writable.poll()[0][1] & select.POLLHUP:
+                    raise HostGoneError from None
+
+
+class Request:
+    """What is to be run, gathered from the frames before the one that says go."""
+
+    def __init__(self) -> None:
+        self.argv: list[bytes] = []
+        self.environment: dict[bytes, bytes] = {}
+        self.cwd = b"/"
+        self.stdin = b""
+
+    def add(self, kind: bytes, payload: bytes) -> None:
+        """Take one frame."""
+        if kind == b"a":
+            self.argv.append(payload)
+        elif kind == b"v":
+            name, _, value = payload.partition(b"=")
+            self.environment[name] = value
+        elif kind == b"w":
+            self.cwd = payload
+        elif kind == b"d":
+            self.stdin += payload
+
+
+class Command:
+    """One running command, in a session of its own, with its two output pipes."""
+
+    def __init__(self, request: Request) -> None:
+        self._pipes: dict[int, bytes] = {}
+        outputs = [self._pipe(kind) for kind in (b"o", b"e")]
+        self._pid = os.fork()
+        if self._pid == 0:
+            become(request, *outputs)
+        for output in outputs:
+            os.close(output)
+        self._pidfd = os.pidfd_open(self._pid)
+
+    def _pipe(self, kind: bytes) -> int:
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        self._pipes[reader] = kind
+        return writer
+
+    def relay(self, port: Port) -> int:
+        """Send the output as it comes, obey signals, and give the exit code."""
+        poll = select.poll()
+        for descriptor in (port.descriptor, self._pidfd, *self._pipes):
+            poll.register(descriptor, select.POLLIN)
+        try:
+            while True:
+                ready = {descriptor for descriptor, _ in poll.poll(PULSE_S * 1000)}
+                if not ready:
+                    port.send(b"p")
+                if port.descriptor in ready:
+                    self._obey(port.receive())
+                for pipe in ready & self._pipes.keys():
+                    if not self._pass_on(pipe, port):
+                        poll.unregister(pipe)
+                if self._pidfd in ready:
+                    return self._finish(port)
+        finally:
+            self._end()
+
+    def _obey(self, frames: list[tuple[bytes, bytes]]) -> None:
+        for kind, payload in frames:
+            if kind == b"s":
+                self._signal(payload[0])
+
+    def _signal(self, number: int) -> None:
+        try:
+            os.killpg(self._pid, number)
+        except ProcessLookupError:
+            pass  # it ended by itself
+
+    def _pass_on(self, pipe: int, port: Port) -> bool:
+        """Send what one read of the pipe gives; false once there is nothing more to come."""
+        try:
+            data = os.read(pipe, 65536)
+        except BlockingIOError:
+            return False
+        if data:
+            port.send(self._pipes[pipe], data)
+        return bool(data)
+
+    def _finish(self, port: Port) -> int:
+        """Exit code after the last output. Children that still hold the pipes are not waited for."""
+        status = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+        for pipe in self._pipes:
+            while self._pass_on(pipe, port):
+                pass
+        return status if status >= 0 else 128 - status
+
+    def _end(self) -> None:
+        """Leave nothing of the command behind, also where the host vanished in the middle of it."""
+        self._signal(signal.SIGTERM)
+        exited = select.poll()
+        exited.register(self._pidfd, select.POLLIN)
+        exited.poll(GRACE_S * 1000)
+        self._signal(signal.SIGKILL)
+        for descriptor in (self._pidfd, *self._pipes):
+            os.close(descriptor)
+
+
+def become(request: Request, stdout: int, stderr: int) -> None:
+    """In the child: turn into the command. Shell's exit codes where that fails: 127, 126."""
+    status = 126
+    try:
+        os.setsid()
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        for number in (signal.SIGINT, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_DFL)
+        source = os.memfd_create("stdin")
+        with open(os.dup(source), "wb") as file:
+            file.write(request.stdin)
+        os.lseek(source, 0, os.SEEK_SET)
+        for descriptor, place in ((source, 0), (stdout, 1), (stderr, 2)):
+            os.dup2(descriptor, place)
+        os.chdir(request.cwd)
+        os.execvpe(request.argv[0], request.argv, request.environment)
+    except OSError as error:
+        status = 127 if error.errno == errno.ENOENT else 126
+        os.write(2, request.argv[0] + f": {error.strerror}\n".encode())
+    finally:
+        os._exit(status)
+
+
+def forget_host_files() -> None:
+    """Drop clean pages and directory entries: the host's files may have changed since."""
+    with open("/proc/sys/vm/drop_caches", "w") as file:
+        file.write("3")
+
+
+def reap() -> None:
+    """Collect orphans; the first process of a system inherits them all."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
+def serve(port: Port, idle_s: float) -> float:
+    """Answer one host until it is gone or silent; the idle time that it asked for."""
+    poll = select.poll()
+    poll.register(port.descriptor, select.POLLIN)
+    request = Request()
+    while poll.poll(idle_s * 1000):
+        for kind, payload in port.receive():
+            if kind == b"h":
+                port.send(b"h", payload)
+            elif kind == b"i":
+                idle_s = float(payload)
+            elif kind == b"f":
+                forget_host_files()
+            elif kind == b"c":
+                status = Command(request).relay(port)
+                request = Request()
+                reap()
+                port.send(b"x", struct.pack("!i", status))
+            else:
+                request.add(kind, payload)
+    return idle_s
+
+
+def wait_for_host(descriptor: int, idle_s: float) -> bool:
+    """True when a host has connected; false when none came within the idle time.
+
+    Polling a port without a host returns at once (POLLHUP), but the driver sends SIGIO when a host
+    connects (drivers/char/virtio_console.c, send_sigio_to_port); it is blocked, hence not lost.
+    """
+    deadline = time.monotonic() + idle_s
+    state = select.poll()
+    state.register(descriptor, 0)
+    while state.poll(0):
+        rest = deadline - time.monotonic()
+        if rest <= 0:
+            return False
+        signal.sigtimedwait([signal.SIGIO], rest)
+    return True
+
+
+def open_port() -> int:
+    """Open the port by its name; udev, which would have made a link to it, does not run here."""
+    ports = "/sys/class/virtio-ports"
+    for entry in os.listdir(ports):
+        with open(f"{ports}/{entry}/name") as file:
+            if file.read().strip() == PORT_NAME:
+                descriptor = os.open(f"/dev/{entry}", os.O_RDWR)
+                signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGIO])
+                fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
+                fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_NONBLOCK | os.O_ASYNC)
+                return descriptor
+    raise FileNotFoundError(PORT_NAME)
+
+
+def main() -> None:
+    """Serve hosts until none has come for the idle time, then switch the machine off."""
+    descriptor = open_port()
+    idle_s = float(sys.argv[1])
+    print("nettrace lab: agent ready", flush=True)
+    while wait_for_host(descriptor, idle_s):
+        try:
+            idle_s = serve(Port(descriptor), idle_s)
+        except HostGoneError:
+            reap()
+    print("nettrace lab: idle, switching off", flush=True)
+    with open("/proc/sysrq-trigger", "w") as file:
+        file.write("b")  # QEMU runs with -no-reboot: it ends
+
+
+if __name__ == "__main__":
+    main()

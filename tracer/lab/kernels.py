@@ -1,0 +1,216 @@
+"""The stock Debian kernels of the lab: fetched with apt, checked by apt, never installed.
+
+One kernel is one directory of the user's cache, complete from the moment it exists::
+
+    kernels/6.12/  kernel.json  vmlinuz  vmlinux  config  lib/modules/6.12.107+deb13-amd64/
+
+Nothing compares versions of running kernels; a series is only the name of a thing to fetch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import fcntl
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tracer.errors import LabError, UsageError
+from tracer.lab import apt, modules, vmlinux
+
+SUITES = {"6.1": "bookworm", "6.12": "trixie", "7.2": "sid"}
+"""Kernel series and the Debian suite that carries it."""
+
+DEFAULT = "6.12"
+
+Note = Callable[[str], None]
+"""Receives one line of progress, for stderr."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One unpacked kernel.
+
+    Args:
+        name: Series, as the user says it: "6.12".
+        release: What `uname -r` prints under it.
+        version: Debian's version of the package, "6.12.107-1".
+    """
+
+    name: str
+    release: str
+    version: str
+    directory: Path
+
+    @property
+    def bootable(self) -> Path:
+        """The ELF kernel where its compression could be undone here, else Debian's bzImage."""
+        elf = self.directory / "vmlinux"
+        return elf if elf.exists() else self.directory / "vmlinuz"
+
+    @property
+    def modules(self) -> Path:
+        """The tree that modprobe calls /lib/modules/RELEASE."""
+        return self.directory / "lib/modules" / self.release
+
+    def size(self) -> int:
+        """Bytes on disk, images made from it included."""
+        return sum(path.lstat().st_size for path in self.directory.rglob("*") if path.is_file())
+
+
+def cache() -> Path:
+    """The directory of all kernels, in the user's cache."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("nettrace")) / "kernels"
+
+
+def match(name: str) -> str:
+    """The series with exactly this name; a near miss is told, never guessed."""
+    if name in SUITES:
+        return name
+    near = difflib.get_close_matches(name, SUITES, n=1, cutoff=0.4)
+    raise UsageError(
+        f"no lab kernel is called {name!r}",
+        f"the lab knows {', '.join(SUITES)}",
+        f"did you mean {near[0]}?" if near else "nettrace lab kernels",
+    )
+
+
+def fetched(name: str) -> Kernel | None:
+    """The kernel of this series in the cache; None where it has not been fetched."""
+    directory = cache() / name
+    try:
+        facts = json.loads((directory / "kernel.json").read_bytes())
+        return Kernel(name, facts["release"], facts["version"], directory)
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def available() -> dict[str, Kernel | None]:
+    """Every series that the lab knows, with its kernel where it has been fetched."""
+    return {name: fetched(name) for name in SUITES}
+
+
+def get(name: str, note: Note) -> Kernel:
+    """The kernel of this series, fetched now if it is not in the cache."""
+    name = match(name)
+    return fetched(name) or fetch(name, note)
+
+
+def fetch(name: str, note: Note) -> Kernel:
+    """Fetch and unpack the newest kernel of the series, replacing an older one.
+
+    Raises:
+        LabError: apt, the network, the signature or the disk said no. The cache is as before.
+    """
+    name = match(name)
+    try:
+        with _locked(cache(), note), tempfile.TemporaryDirectory(".part", name, cache()) as work:
+            _unpack_newest(name, Path(work), note)
+            _replace(Path(work) / "kernel", cache() / name)
+    except OSError as error:
+        raise LabError(
+            f"cannot keep kernel {name} in {cache()}",
+            str(error),
+            "free some space (a kernel needs 700 MB while it is unpacked), then repeat the command",
+        ) from error
+    kernel = fetched(name)
+    if kernel is None:
+        raise LabError(f"kernel {name} vanished from {cache()} while it was fetched")
+    return kernel
+
+
+def newest_image(names: Iterable[str], series: str) -> str | None:
+    """The newest package of the series among package names; None where there is none.
+
+    A suite may carry several builds of one series ("6.1.0-47", "6.1.0-50"). Flavours (cloud, rt)
+    and the unsigned and debug builds of the same kernel have other names and are left out.
+    """
+    pattern = re.compile(rf"linux-image-{re.escape(series)}\.\d[\w.+]*(-\d+)?-amd64")
+    images = [name for name in names if pattern.fullmatch(name)]
+    numbers = [([int(n) for n in re.findall(r"\d+", name)], name) for name in images]
+    return max(numbers)[1] if numbers else None
+
+
+def needed_packages(image: str, stanza: str) -> list[str]:
+    """The packages that hold the files of a kernel, from the stanza of its image package.
+
+    Up to Debian 13 the image package holds all. In sid (7.2) it is empty and depends on
+    linux-base-RELEASE, linux-binary-RELEASE and linux-modules-RELEASE: hence every dependency
+    that carries the same release in its name.
+    """
+    release = image.removeprefix("linux-image-")
+    depends = re.search(r"^Depends: (.*)$", stanza, re.MULTILINE)
+    names = re.findall(r"[\w.+-]+", depends.group(1)) if depends else []
+    return [image, *(name for name in dict.fromkeys(names) if name.endswith("-" + release))]
+
+
+def _unpack_newest(name: str, work: Path, note: Note) -> None:
+    """Make work/kernel, complete, from the newest packages of the series."""
+    suite = SUITES[name]
+    repository = apt.Repository(work, suite)
+    note(f"fetching kernel {name} from Debian {suite} (about 110 MB, once)")
+    repository.update()
+    image = newest_image(repository.package_names("linux-image-"), name)
+    if image is None:
+        raise LabError(
+            f"Debian {suite} no longer carries a kernel {name}",
+            "the suite has moved on to another series",
+            "nettrace lab kernels lists the others",
+        )
+    stanza = repository.show(image)
+    for package in repository.download(needed_packages(image, stanza)):
+        apt.run(["dpkg-deb", "--extract", str(package), str(work / "root")])
+        package.unlink()
+    release = image.removeprefix("linux-image-")
+    _keep_what_is_needed(work / "root", work / "kernel", release)
+    version = re.search(r"^Version: (\S+)$", stanza, re.MULTILINE)
+    facts = {"release": release, "version": version.group(1) if version else release}
+    (work / "kernel/kernel.json").write_text(json.dumps(facts))
+
+
+def _keep_what_is_needed(root: Path, kernel: Path, release: str) -> None:
+    """Move the kernel, its configuration and the lab's modules out of the unpacked packages."""
+    tree = next((root / d for d in ("usr/lib/modules", "lib/modules") if (root / d).is_dir()), root)
+    (kernel / "lib/modules").mkdir(parents=True)
+    for file in ("vmlinuz", "config"):
+        # /boot/vmlinuz-RELEASE up to Debian 13, /usr/lib/modules/RELEASE/vmlinuz in sid.
+        found = [p for p in (root / f"boot/{file}-{release}", tree / release / file) if p.is_file()]
+        if not found:
+            raise LabError(f"the packages of kernel {release} hold no {file}")
+        shutil.move(found[0], kernel / file)
+    shutil.move(tree / release, kernel / "lib/modules" / release)
+    elf = vmlinux.extract((kernel / "vmlinuz").read_bytes())
+    if elf is not None:
+        (kernel / "vmlinux").write_bytes(elf)
+    modules.prune(kernel, release)
+
+
+def _replace(new: Path, directory: Path) -> None:
+    """Put the finished directory in place of the old one; a reader sees one or the other."""
+    old = new.with_name("old")
+    if directory.exists():
+        directory.rename(old)
+    new.chmod(0o755)
+    new.rename(directory)
+
+
+@contextlib.contextmanager
+def _locked(directory: Path, note: Note) -> Iterator[None]:
+    """Hold the cache's lock, so that two commands do not fetch at once; clear dead leftovers."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            note("another nettrace is fetching a kernel; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        for leftover in directory.glob("*.part"):
+            shutil.rmtree(leftover)  # of a process that was killed: the lock is ours
+        yield
