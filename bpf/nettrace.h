@@ -15,9 +15,10 @@ struct tally {
 
 /*
  * What an skb's payload is made of. A MIXED skb holds zero-copy and copied payload: the kernel marks an skb "pure" only
- * if it holds no copied fragment (SKBFL_PURE_ZEROCOPY), and nothing in the skb tells how much is which.
+ * if it holds no copied fragment (SKBFL_PURE_ZEROCOPY), and nothing in the skb tells how much is which. LINEAR payload
+ * is behind the headers, not in fragments.
  */
-enum skb_state { COPIED, ZEROCOPY, MIXED, SKB_STATES };
+enum skb_state { COPIED, ZEROCOPY, MIXED, LINEAR, SKB_STATES };
 
 #define READ(variable, pointer) bpf_probe_read_kernel(&(variable), sizeof(variable), (pointer))
 

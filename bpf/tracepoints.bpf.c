@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Counts the workload's payload at four raw tracepoints, by the state of the skb that carries it.
+ * Counts the workload's payload by the state of the skb that carries it, at places that need no function probe.
  *
- * A tracepoint cannot see a copy run; it sees what the skb is made of before and after. TCP's sendmsg puts payload into
- * page fragments and only headers into the linear part, so payload in the linear part was copied there on the way.
+ * Nothing here sees a copy run; it sees what the skb is made of before and after. TCP's sendmsg puts payload into page
+ * fragments and only headers into the linear part, so payload in the linear part was copied there on the way.
+ *
+ * Packets are counted by cgroup_skb programs: they run in the socket's own path for the sockets of one cgroup, the
+ * workload's. Raw tracepoints would see the same skbs, but softirq work runs in whatever task it interrupts, and there
+ * are kernels (seen: a 6.18 built for microVMs) that run no tracing program while that task is PID 1, and do not count
+ * what they skip. Tracepoints serve where the current task is the workload's own, or no cgroup program can look.
  */
 #include "nettrace.h"
 
-enum point { XMIT, RECEIVE, COPY_OUT, RETRANSMIT, POINTS };
+enum point { EGRESS, INGRESS, XMIT, COPY_OUT, RETRANSMIT, POINTS };
 
-/* One row for each point and state, and one for the linear payload at XMIT. */
-#define XMIT_LINEAR (POINTS * SKB_STATES)
-BPF_PERCPU_ARRAY(tallies, struct tally, POINTS * SKB_STATES + 1);
+/* One row for each point and state; the order is known to tracer/observers/tracepoints.py. */
+BPF_PERCPU_ARRAY(tallies, struct tally, POINTS * SKB_STATES);
 
 #define MAX_FRAGS (sizeof(((struct skb_shared_info *)0)->frags) / sizeof(struct skb_frag))
 
@@ -32,18 +36,20 @@ static __always_inline u32 count_pages(struct skb_shared_info *shinfo, u8 nr_fra
 	return pages;
 }
 
-static __always_inline void add(u32 row, u32 bytes, u32 pages)
+static __always_inline void add(enum point point, enum skb_state state, u32 bytes, u32 pages)
 {
+	u32 row = point * SKB_STATES + state;
 	struct tally *tally = tallies.lookup(&row);
 
 	if (tally) {
-		tally->events++;
-		tally->bytes += bytes;
-		tally->pages += pages;
+		/* A softirq can interrupt the same program in process context. */
+		lock_xadd(&tally->events, 1);
+		lock_xadd(&tally->bytes, bytes);
+		lock_xadd(&tally->pages, pages);
 	}
 }
 
-static __always_inline void count(enum point point, struct sk_buff *skb, u32 bytes)
+static __always_inline void count_fragments(enum point point, struct sk_buff *skb, u32 bytes)
 {
 	struct skb_shared_info *shinfo = skb->head + skb->end;
 	struct { u8 flags, meta_len, nr_frags; } start = {};
@@ -53,13 +59,13 @@ static __always_inline void count(enum point point, struct sk_buff *skb, u32 byt
 	READ(start, shinfo);
 	if (start.flags & SKBFL_ZEROCOPY_ENABLE) {
 		state = start.flags & SKBFL_PURE_ZEROCOPY ? ZEROCOPY : MIXED;
-		if (point == XMIT || point == RETRANSMIT)
+		if (point == EGRESS || point == RETRANSMIT)
 			pages = count_pages(shinfo, start.nr_frags);
 	}
-	add(point * SKB_STATES + state, bytes, pages);
+	add(point, state, bytes, pages);
 }
 
-/* Bytes of the linear part behind the TCP header; skb->data is at the link header, doff in 13th byte of TCP's. */
+/* Bytes of the linear part behind the TCP header; skb->data is at the link or the IP header, doff in TCP's 13th byte. */
 static __always_inline u32 linear_payload(struct sk_buff *skb)
 {
 	void *tcp = skb->head + skb->transport_header;
@@ -69,55 +75,51 @@ static __always_inline u32 linear_payload(struct sk_buff *skb)
 	return skb->len - skb->data_len - (tcp - skb->data) - (doff >> 4) * 4;
 }
 
-/* include/trace/events/net.h: net_dev_start_xmit(skb, dev); every packet, just before the driver gets it. */
-int on_xmit(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline void count_packet(enum point point, struct sk_buff *from)
 {
-	struct sk_buff *from = (void *)ctx->args[0];
-	struct sock *sk = NULL;
 	struct sk_buff skb;
 	u32 linear;
 
-	READ(sk, &from->sk);
-	if (!is_sender(sk))
-		return 0;
 	READ(skb, from);
 	if (skb.data_len)
-		count(XMIT, &skb, skb.data_len);
+		count_fragments(point, &skb, skb.data_len);
 	linear = linear_payload(&skb);
 	if (linear)
-		add(XMIT_LINEAR, linear, 0);
-	return 0;
+		add(point, LINEAR, linear, 0);
 }
 
 /*
- * include/trace/events/net.h: netif_receive_skb(skb); before any protocol looked at it, so the socket is unknown and the
- * port is read from the packet: skb->data is at the IP header.
+ * The context of a cgroup_skb program is the kernel's own sk_buff, though the verifier lets it be used only through the
+ * view of struct __sk_buff: read as kernel memory, it shows all. They return 1: let it pass.
  */
-int on_receive(struct bpf_raw_tracepoint_args *ctx)
-{
-	struct sk_buff *from = (void *)ctx->args[0];
-	struct net *net = NULL;
-	u8 ip[12] = {}, *data = NULL;
-	struct sk_buff skb;
-	u16 ports[2] = {};
 
-	READ(data, &from->data);
-	READ(ip, data);
-	if (ip[0] >> 4 != 4 || ip[9] != 6) /* IPv4, TCP */
-		return 0;
-	READ(ports, data + (ip[0] & 15) * 4);
-	if (ports[1] != __builtin_bswap16(NT_PORT))
-		return 0;
-	READ(skb, from);
-	if (!skb.data_len)
-		return 0;
-	READ(net, &((struct net_device *)skb.dev)->net);
-	if (in_netns(net, NT_RECEIVER_NETNS))
-		count(RECEIVE, &skb, skb.data_len);
+/* net/ipv4/ip_output.c, ip_finish_output(): every packet on its way to a device, before segmentation. */
+int on_egress(struct __sk_buff *context)
+{
+	count_packet(EGRESS, (void *)context);
+	return 1;
+}
+
+/* net/ipv4/tcp_ipv4.c, tcp_filter(): every packet that found its socket. */
+int on_ingress(struct __sk_buff *context)
+{
+	count_packet(INGRESS, (void *)context);
+	return 1;
+}
+
+/* include/trace/events/net.h: net_dev_start_xmit(skb, dev); just before the driver gets it. */
+int on_xmit(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct sk_buff *skb = (void *)ctx->args[0];
+	struct sock *sk = NULL;
+
+	READ(sk, &skb->sk);
+	if (is_sender(sk))
+		count_packet(XMIT, skb);
 	return 0;
 }
 
-/* include/trace/events/skb.h: skb_copy_datagram_iovec(skb, len); the reader takes len bytes. */
+/* include/trace/events/skb.h: skb_copy_datagram_iovec(skb, len); the reader takes len bytes, in its own context. */
 int on_copy_out(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct sk_buff *from = (void *)ctx->args[0];
@@ -128,7 +130,7 @@ int on_copy_out(struct bpf_raw_tracepoint_args *ctx)
 	if (!is_receiver(sk))
 		return 0;
 	READ(skb, from);
-	count(COPY_OUT, &skb, ctx->args[1]);
+	count_fragments(COPY_OUT, &skb, ctx->args[1]);
 	return 0;
 }
 
@@ -145,6 +147,6 @@ int on_retransmit(struct bpf_raw_tracepoint_args *ctx)
 	if (!is_sender((void *)ctx->args[0]))
 		return 0;
 	READ(skb, (void *)ctx->args[1]);
-	count(RETRANSMIT, &skb, skb.len);
+	count_fragments(RETRANSMIT, &skb, skb.len);
 	return 0;
 }

@@ -26,7 +26,7 @@ SIZE, MESSAGES = 10007, 23
 PAYLOAD = SIZE * MESSAGES
 PAGES = 92
 
-_POINTS = ("net_dev_start_xmit", "netif_receive_skb", "skb_copy_datagram_iovec", "tcp_retransmit_skb")
+_POINTS = ("cgroup_egress", "cgroup_ingress", "skb_copy_datagram_iovec", "tcp_retransmit_skb")
 
 
 def experiment(mode: str = "zerocopy", link: Link = Link.LO, **other: Any) -> Experiment:
@@ -50,7 +50,7 @@ def workload(mode: str = "zerocopy", *, copied: int = MESSAGES, elapsed_s: float
         "throughput_bytes_per_s": PAYLOAD / elapsed_s, "latency_ns": Latency(p50=9000, p90=12000, p99=31000, max=90500),
         "completions": completions if mode == "zerocopy" else None, "enobufs": 0, "enobufs_limit": None,
         "received_bytes": PAYLOAD, "verified": None, "packed_bytes": PAYLOAD if mode == "twocopy" else 0,
-        "sender_cpu_ns": CpuTime(user=100000, system=700000), "receiver_cpu_ns": CpuTime(user=50000, system=450000),
+        "retransmitted_bytes": 0, "sender_cpu_ns": CpuTime(user=100000, system=700000), "receiver_cpu_ns": CpuTime(user=50000, system=450000),
     }  # fmt: skip
     return Workload(**{**fields, **other})
 
@@ -59,10 +59,9 @@ def tallies(**counted: tuple[int, ...]) -> dict[str, Tally]:
     """All points of the tracepoint observer at zero, but for those given as point__state=(events, bytes[, pages])."""
     found = {}
     for point in _POINTS:
-        for state in ("copied", "zerocopy", "mixed"):
-            pages = 0 if point in ("net_dev_start_xmit", "tcp_retransmit_skb") and state != "copied" else None
-            found[f"{point}:{state}"] = Tally(events=0, bytes=0, pages=pages)
-    found["net_dev_start_xmit:linear"] = Tally(events=0, bytes=0)
+        for state in ("copied", "zerocopy", "mixed", "linear"):
+            has_pages = point in ("cgroup_egress", "tcp_retransmit_skb") and state in ("zerocopy", "mixed")
+            found[f"{point}:{state}"] = Tally(events=0, bytes=0, pages=0 if has_pages else None)
     for name, (events, size, *pages) in counted.items():
         found[name.replace("__", ":")] = Tally(events=events, bytes=size, pages=pages[0] if pages else None)
     return found
@@ -76,19 +75,20 @@ def looped(retransmitted: int = 0, **other: Any) -> Recording:
     """zerocopy over lo: all pinned, all copied after all."""
     sent = PAYLOAD + retransmitted
     observation = tracepoints(
-        net_dev_start_xmit__zerocopy=(9, sent, PAGES),
-        netif_receive_skb__zerocopy=(9, sent),
+        cgroup_egress__zerocopy=(9, sent, PAGES),
+        cgroup_ingress__copied=(9, sent),
         skb_copy_datagram_iovec__copied=(11, PAYLOAD),
         tcp_retransmit_skb__zerocopy=(1 if retransmitted else 0, retransmitted, 0),
     )
-    return recording(observation, **other)
+    observed = workload(elapsed_s=0.0011, retransmitted_bytes=retransmitted)
+    return recording(observation, **{"observed": observed, **other})
 
 
 def copied(mode: str = "onecopy", **other: Any) -> Recording:
     """A copying mode over lo."""
     observation = tracepoints(
-        net_dev_start_xmit__copied=(9, PAYLOAD),
-        netif_receive_skb__copied=(9, PAYLOAD),
+        cgroup_egress__copied=(9, PAYLOAD),
+        cgroup_ingress__copied=(9, PAYLOAD),
         skb_copy_datagram_iovec__copied=(11, PAYLOAD),
     )
     return recording(observation, mode, **other)

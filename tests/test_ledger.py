@@ -57,8 +57,8 @@ def test_retransmitted_bytes_are_copied_again_but_pinned_once():
 def test_mixed_skbs_make_both_ways_in_unknown(stage):
     """An skb with copied and pinned payload does not say how many bytes of each: unknown, not zero, not all."""
     observation = tracepoints(
-        net_dev_start_xmit__mixed=(9, PAYLOAD, 30),
-        netif_receive_skb__mixed=(9, PAYLOAD),
+        cgroup_egress__mixed=(9, PAYLOAD, 30),
+        cgroup_ingress__copied=(9, PAYLOAD),
         skb_copy_datagram_iovec__copied=(11, PAYLOAD),
     )
     ledger = ledger_of(recording(observation))
@@ -71,7 +71,7 @@ def test_mixed_skbs_make_both_ways_in_unknown(stage):
 
 def test_linear_packets_hide_where_their_bytes_came_from():
     """Without scatter-gather the driver gets linear skbs: linearized for certain, but copied in or pinned is unknown."""
-    observation = tracepoints(net_dev_start_xmit__linear=(160, PAYLOAD))
+    observation = tracepoints(cgroup_egress__linear=(160, PAYLOAD), net_dev_start_xmit__linear=(160, PAYLOAD))
     ledger = ledger_of(recording(observation, link=Link.NIC, observed=workload(received_bytes=None)))
 
     assert ledger.bytes_of(Stage.LINEARIZE) == PAYLOAD
@@ -79,9 +79,34 @@ def test_linear_packets_hide_where_their_bytes_came_from():
     assert ledger.bytes_of(Stage.PIN) is None
 
 
+def test_segments_made_linear_on_the_way_to_the_driver_were_pinned_before():
+    """Without scatter-gather IP still sees fragments; the driver gets linear packets: pinned, then linearized."""
+    observation = tracepoints(
+        cgroup_egress__zerocopy=(9, PAYLOAD, PAGES), net_dev_start_xmit__linear=(160, PAYLOAD)
+    )
+    ledger = ledger_of(recording(observation, link=Link.NIC, observed=workload(copied=3, received_bytes=None)))
+
+    assert ledger.bytes_of(Stage.PIN) == ledger.bytes_of(Stage.LINEARIZE) == PAYLOAD
+
+
+def test_retransmissions_in_a_stream_of_both_kinds_hide_which_kind_they_were():
+    """Copied and zero-copy skbs on one connection: how many bytes of each were sent twice is not known."""
+    half = PAYLOAD // 2
+    counted = {
+        "cgroup_egress__zerocopy": (5, half, 40),
+        "cgroup_egress__copied": (5, PAYLOAD - half + 777),
+        "cgroup_ingress__copied": (10, PAYLOAD + 777),
+        "skb_copy_datagram_iovec__copied": (11, PAYLOAD),
+    }
+    ledger = ledger_of(recording(tracepoints(**counted), observed=workload(retransmitted_bytes=777)))
+
+    assert ledger.bytes_of(Stage.PIN) is None
+    assert ledger.trustworthy
+
+
 def test_on_a_nic_tracepoints_see_neither_deferred_copy_nor_bounce():
     """What happens below the driver is unknown to tracepoints, so the copies per byte are unknown too."""
-    observation = tracepoints(net_dev_start_xmit__zerocopy=(9, PAYLOAD, PAGES))
+    observation = tracepoints(cgroup_egress__zerocopy=(9, PAYLOAD, PAGES))
     ledger = ledger_of(recording(observation, link=Link.NIC, observed=workload(copied=0, received_bytes=None)))
 
     assert ledger.bytes_of(Stage.BOUNCE) is None
@@ -92,7 +117,7 @@ def test_on_a_nic_tracepoints_see_neither_deferred_copy_nor_bounce():
 def test_a_missing_probe_point_makes_its_stage_unknown():
     """A stage nobody watched is unknown; it is never reported as zero."""
     sample = looped()
-    tallies = {name: tally for name, tally in sample.observations[0].tallies.items() if "netif_receive" not in name}
+    tallies = {name: tally for name, tally in sample.observations[0].tallies.items() if "ingress" not in name}
     observation = tracepoints()
     observation = type(observation)(observer="tracepoints", tallies=tallies, lost=0)
     ledger = ledger_of(changed(sample, observations=[observation]))
@@ -124,16 +149,26 @@ def test_one_byte_too_many_breaks_a_law(fields, law):
     assert not ledger_of(sample).trustworthy
 
 
-def test_a_zero_copy_byte_that_nobody_copied_breaks_the_deferred_law():
-    """Were an skb still zero-copy when read, L3 would see it."""
+def test_a_packet_that_never_arrived_breaks_a_law():
+    """Lost between IP and the receiver's TCP: what became of its bytes is not known, so the run cannot be trusted."""
     observation = tracepoints(
-        net_dev_start_xmit__zerocopy=(9, PAYLOAD, PAGES),
-        netif_receive_skb__zerocopy=(9, PAYLOAD),
-        skb_copy_datagram_iovec__copied=(10, PAYLOAD - 10007),
-        skb_copy_datagram_iovec__zerocopy=(1, 10007),
+        cgroup_egress__zerocopy=(9, PAYLOAD, PAGES),
+        cgroup_ingress__copied=(8, PAYLOAD - 10007),
+        skb_copy_datagram_iovec__copied=(10, PAYLOAD),
     )
 
     assert states(recording(observation))["L3"] is LawState.BROKEN
+
+
+def test_a_kernel_that_let_the_reader_hold_pinned_pages_would_be_seen():
+    """Were skbs still zero-copy when they enter the receiver's TCP, there was no deferred copy."""
+    observation = tracepoints(
+        cgroup_egress__zerocopy=(9, PAYLOAD, PAGES),
+        cgroup_ingress__zerocopy=(9, PAYLOAD),
+        skb_copy_datagram_iovec__zerocopy=(10, PAYLOAD),
+    )
+
+    assert ledger_of(recording(observation)).bytes_of(Stage.DEFERRED_COPY) == 0
 
 
 def test_a_lost_event_makes_the_run_untrustworthy():

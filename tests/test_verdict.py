@@ -37,7 +37,7 @@ def test_a_copying_mode_is_copied_once():
 
 def test_a_nic_seen_by_tracepoints_alone_is_undecided():
     """Completions that say "not copied" are no proof: below the driver nobody watched."""
-    observation = tracepoints(net_dev_start_xmit__zerocopy=(9, PAYLOAD, PAGES))
+    observation = tracepoints(cgroup_egress__zerocopy=(9, PAYLOAD, PAGES))
     found = verdict(recording(observation, link=Link.NIC, observed=workload(copied=0, received_bytes=None)))
 
     assert found.code == "undecided"
@@ -46,7 +46,9 @@ def test_a_nic_seen_by_tracepoints_alone_is_undecided():
 
 def test_linear_packets_prove_the_completion_flag_wrong():
     """Linearized payload with completions that say "not copied": the report says how many are wrong."""
-    observation = tracepoints(net_dev_start_xmit__linear=(160, PAYLOAD))
+    observation = tracepoints(
+        cgroup_egress__zerocopy=(9, PAYLOAD, PAGES), net_dev_start_xmit__linear=(160, PAYLOAD)
+    )
     found = verdict(recording(observation, link=Link.NIC, observed=workload(copied=5, received_bytes=None)))
 
     assert found.code == "copied-without-sg"
@@ -56,8 +58,8 @@ def test_linear_packets_prove_the_completion_flag_wrong():
 def test_mixed_traffic_is_recognised():
     """skbs that hold both kinds are reported as such, not guessed apart."""
     observation = tracepoints(
-        net_dev_start_xmit__mixed=(9, PAYLOAD, 30),
-        netif_receive_skb__mixed=(9, PAYLOAD),
+        cgroup_egress__mixed=(9, PAYLOAD, 30),
+        cgroup_ingress__copied=(9, PAYLOAD),
         skb_copy_datagram_iovec__copied=(11, PAYLOAD),
     )
 

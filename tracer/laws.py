@@ -31,7 +31,7 @@ def laws_of(recording: Recording) -> list[Law]:
         state = _function_laws if observation.observer == "functions" else _tracepoint_laws
         laws += state(observation, recording.experiment, workload)
     if len(recording.observations) > 1:
-        laws += _agreement_laws(recording)
+        laws += _agreement_laws(recording, workload)
     return laws
 
 
@@ -47,21 +47,18 @@ def _engine_laws(workload: Workload) -> list[Law]:
 
 
 def _tracepoint_laws(observation: Observation, experiment: Experiment, workload: Workload) -> list[Law]:
-    payload = workload.payload_bytes
-    transmitted = tracepoints.transmitted_bytes(observation)
-    sent = total(payload, tracepoints.retransmitted_bytes(observation))
-    laws = [law("L2", "bytes given to the driver = payload + retransmitted", transmitted, sent)]
+    left_ip = tracepoints.all_bytes(observation, tracepoints.EGRESS)
+    sent = total(workload.payload_bytes, workload.retransmitted_bytes)
+    laws = [law("L2", "bytes that left IP = payload + retransmitted", left_ip, sent)]
     if experiment.link is Link.NIC:
-        return laws
-    flagged = bytes_at(observation, f"{tracepoints.XMIT}:zerocopy", f"{tracepoints.XMIT}:mixed")
-    arrived = bytes_at(observation, f"{tracepoints.RECEIVE}:zerocopy", f"{tracepoints.RECEIVE}:mixed")
-    still_flagged = bytes_at(observation, f"{tracepoints.COPY_OUT}:zerocopy", f"{tracepoints.COPY_OUT}:mixed")
-    read = bytes_at(observation, *tracepoints.points(tracepoints.COPY_OUT))
-    made_plain = "zero-copy bytes that arrived and were plain when read = zero-copy bytes given to the driver"
+        at_driver = tracepoints.all_bytes(observation, tracepoints.XMIT)
+        return [*laws, law("L3", "bytes given to the driver = bytes that left IP", at_driver, left_ip)]
+    arrived = tracepoints.all_bytes(observation, tracepoints.INGRESS)
+    read = tracepoints.all_bytes(observation, tracepoints.COPY_OUT)
     return [
         *laws,
-        law("L3", made_plain, difference(arrived, still_flagged), flagged),
-        law("L6", "bytes copied to the reader = payload", read, payload),
+        law("L3", "bytes that entered the receiver's TCP = bytes that left IP", arrived, left_ip),
+        law("L6", "bytes copied to the reader = payload", read, workload.payload_bytes),
     ]
 
 
@@ -138,16 +135,16 @@ def _receive_laws(observation: Observation, workload: Workload) -> list[Law]:
     ]  # fmt: skip
 
 
-def entries_of(observation: Observation, link: Link) -> list[Entry]:
+def entries_of(observation: Observation, link: Link, workload: Workload) -> list[Entry]:
     """One observer's entries, by its own rules."""
     if observation.observer == "functions":
         return functions.entries_from_functions(observation, link)
-    return tracepoints.entries_from_tracepoints(observation, link)
+    return tracepoints.entries_from_tracepoints(observation, link, workload.retransmitted_bytes)
 
 
-def _agreement_laws(recording: Recording) -> list[Law]:
+def _agreement_laws(recording: Recording, workload: Workload) -> list[Law]:
     """Where two observers know a stage, they agree to the byte."""
-    first, second, *_ = (entries_of(one, recording.experiment.link) for one in recording.observations)
+    first, second, *_ = (entries_of(one, recording.experiment.link, workload) for one in recording.observations)
     names = " and ".join(observation.observer for observation in recording.observations)
     laws = []
     for stage in Stage:

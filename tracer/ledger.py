@@ -6,8 +6,6 @@ observers of one pass can be compared byte by byte.
 
 from __future__ import annotations
 
-from types import ModuleType
-
 import msgspec
 
 from tracer import function_entries, tracepoint_entries
@@ -37,12 +35,14 @@ def ledger_of(recording: Recording) -> Ledger:
         trustworthy=not doubts,
         doubts=doubts,
         mixed_bytes=_mixed_bytes(first),
-        retransmitted_bytes=_rules(first).retransmitted_bytes(first),
+        retransmitted_bytes=_retransmitted_bytes(first, workload),
     )
 
 
-def _rules(observation: Observation) -> ModuleType:
-    return function_entries if observation.observer == "functions" else tracepoint_entries
+def _retransmitted_bytes(observation: Observation, workload: Workload) -> int | None:
+    """What the observer saw; else TCP's own count."""
+    seen = function_entries.retransmitted_bytes(observation) if observation.observer == "functions" else None
+    return workload.retransmitted_bytes if seen is None else seen
 
 
 def _mixed_bytes(observation: Observation) -> int | None:
@@ -52,7 +52,7 @@ def _mixed_bytes(observation: Observation) -> int | None:
 
 def located_entries(observation: Observation, link: Link, workload: Workload) -> list[Entry]:
     """One observer's entries, with their ratios to the payload."""
-    return [_with_ratio(entry, workload.payload_bytes) for entry in entries_of(observation, link)]
+    return [_with_ratio(entry, workload.payload_bytes) for entry in entries_of(observation, link, workload)]
 
 
 def _empty_ledger(recording: Recording) -> Ledger:

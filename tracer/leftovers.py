@@ -26,8 +26,17 @@ _OWNED = re.compile(r"nettrace-(?P<pid>\d+)-(?P<start>\d+)-\w+")
 class Leftover:
     """A thing whose owner is no longer running."""
 
-    kind: Literal["namespace", "temporary file"]
+    kind: Literal["namespace", "cgroup", "temporary file"]
     path: Path
+
+
+def cgroup2_mount(mounts: str | None = None) -> Path | None:
+    """Where the unified hierarchy is mounted, from the text of /proc/self/mounts; None if it is nowhere."""
+    for line in (Path("/proc/self/mounts").read_text() if mounts is None else mounts).splitlines():
+        _, directory, kind, *_ = line.split()
+        if kind == "cgroup2":
+            return Path(directory)
+    return None
 
 
 def owned_name(suffix: str) -> str:
@@ -57,8 +66,10 @@ def is_orphan(name: str) -> bool:
 
 
 def find(namespaces: Path = NAMESPACES, temporary: Path | None = None) -> list[Leftover]:
-    """What killed runs left: network namespaces, and this user's temporary files."""
+    """What killed runs left: network namespaces, cgroups, and this user's temporary files."""
     left = [Leftover("namespace", path) for path in _orphans(namespaces)]
+    mount = cgroup2_mount()
+    left += [Leftover("cgroup", path) for path in (_orphans(mount) if mount else [])]
     files = _orphans(temporary or Path(tempfile.gettempdir()))
     return left + [Leftover("temporary file", path) for path in files if _is_mine(path)]
 
@@ -103,6 +114,8 @@ def _remove(leftover: Leftover) -> None:
         from pyroute2 import netns
 
         netns.remove(leftover.path.name)
+    elif leftover.kind == "cgroup":
+        leftover.path.rmdir()
     elif leftover.path.is_dir() and not leftover.path.is_symlink():
         shutil.rmtree(leftover.path)
     else:

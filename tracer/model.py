@@ -158,6 +158,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
         received_bytes: None where the receiver is not ours.
         verified: True where every received byte matched the pattern; None where that was not checked.
         packed_bytes: Bytes copied in user space to pack the fields before sending.
+        retransmitted_bytes: Payload that TCP sent again, by its own count (TCP_INFO, tcpi_bytes_retrans); None where
+            the kernel did not tell.
     """
 
     payload_bytes: Count
@@ -173,6 +175,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     received_bytes: Count | None
     verified: bool | None
     packed_bytes: Count
+    retransmitted_bytes: Count | None = None
     sender_cpu_ns: CpuTime
     receiver_cpu_ns: CpuTime | None
 
@@ -210,7 +213,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
         tallies: By probe point, "symbol:aspect". A point that was attached and never fired is there with zeros;
             one that could not be attached is not there.
         unattached: Probe point to the reason why it could not be attached.
-        attached: Symbol to how it was attached: "fentry", "kprobe", "tracepoint" or "breakpoint".
+        attached: Symbol to how it was attached: "fentry", "kprobe", "tracepoint", "cgroup" or "breakpoint".
         lost: Updates that failed and probe runs that the kernel skipped; None where it cannot be read.
         stacks: By probe point, where they were asked for.
     """
@@ -224,11 +227,15 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counter(msgspec.Struct, frozen=True, kw_only=True):
-    """One CPU counter of the bare pass.
+    """One CPU counter of the bare pass, gated to its measured window.
 
     Args:
+        event: perf's name, without the "u" and "k" of a filtered event: "cycles:u" is user mode, "cycles:k" kernel
+            mode, "cycles" both. "task-clock" is CPU time in ns; the others are counts.
+        scope: The sender's process, the receiver's process, or all CPUs with whatever ran there. The system's
+            "task-clock" is the time that its CPUs were not idle.
         value: None where the machine does not count it.
-        source: "perf", or the stand-in's name.
+        source: "perf"; a stand-in's name ("tsc", "proc-stat"); "none" where nothing counted.
         note: Why it is absent, multiplexed or a stand-in.
     """
 
@@ -243,28 +250,41 @@ class StageCost(msgspec.Struct, frozen=True, kw_only=True):
     """CPU samples that fell into one stage of the work.
 
     Args:
+        stage: A name of tracer/stages.py, or "unmapped".
         samples: Samples of the workload's processes and of softirq work done for it.
-        ns_per_byte: CPU time per payload byte, ns.
+        share: Of all samples, 0 to 1.
+        ns_per_byte: CPU time per payload byte, ns; None where no payload was sent.
+        functions: The function that decided the stage, to its samples; most samples first.
     """
 
     stage: str
     samples: Count
     share: float
     ns_per_byte: float | None
+    functions: dict[str, Count] = {}
 
 
 class CpuProfile(msgspec.Struct, frozen=True, kw_only=True):
-    """CPU cost by stage, from sampled kernel stacks.
+    """CPU cost by stage, from sampled stacks, in a pass of its own over the same fixed work.
 
     Args:
-        folded: Stack, outermost first and joined by ";", to its samples: the flame-graph format.
+        event: What was sampled: "cycles" where there is a PMU, else "cpu-clock".
         period_ns: CPU time that one sample stands for.
+        stages: Those with samples, most expensive first.
+        payload_bytes: Payload of the profiled pass.
+        elapsed_s: Its time; over the bare pass's time per byte, that is what sampling costs.
+        elsewhere: Of the samples, those that hit softirq work for the workload in another process's context.
+        folded: Stack, outermost first and joined by ";", to its samples: the flame-graph format.
+        lost: Samples whose stack could not be stored; None where it cannot be read.
     """
 
     event: str
     period_ns: Count
     samples: Count
     stages: list[StageCost]
+    payload_bytes: Count = 0
+    elapsed_s: Seconds = 0.0
+    elsewhere: Count = 0
     folded: dict[str, Count] = {}
     lost: Count | None = None
 

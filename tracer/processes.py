@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import select
-import signal
-import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 import workloads
-from tracer.errors import MachineError, WorkloadError
+from tracer.errors import WorkloadError
 from tracer.model import Experiment, Workload
 from workloads import results
-from workloads.results import Reply
-
-Role = Literal["sender", "receiver"]
+from workloads.process import WorkerProcess
+from workloads.results import Reply, Role
 
 # Generous, because an emulated CPU is 30 times slower than the one that starts a worker in 60 ms.
 START_DEADLINE_S = 60.0
@@ -29,88 +22,10 @@ PREPARE_DEADLINE_S = 60.0
 # A sender whose connection broke: the receiver's end, and with it the reason, is known a moment later.
 REASON_DEADLINE_S = 2.0
 STOP_DEADLINE_S = 2.0
-END_DEADLINE_S = 1.0
+# A lingering close returns when the peer's kernel has acknowledged the last byte: the end of the work where the
+# receiver is not ours to ask.
+LINGER_S = 2
 _NAMESPACES = Path("/run/netns")
-_PACKAGE_ROOT = Path(workloads.__file__).parent.parent
-
-
-class _Process:
-    """One worker and the conversation with it."""
-
-    def __init__(self, role: Role, config: dict[str, Any]) -> None:
-        self.role = role
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        # -P: nothing is imported from the directory that the user happens to be in; the worker may be root.
-        command = [sys.executable, "-P", "-s", "-m", "workloads.worker", str(theirs.fileno())]
-        try:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                pass_fds=[theirs.fileno()],
-                env={**os.environ, "PYTHONPATH": str(_PACKAGE_ROOT)},
-                start_new_session=True,  # the terminal's Ctrl-C is for the parent alone
-            )
-        except OSError as error:
-            self._control.close()
-            raise MachineError(f"cannot start the {role}", str(error)) from error
-        finally:
-            theirs.close()
-        self.pid = self._process.pid
-        self.tell({"role": role, "parent": os.getpid(), **config})
-
-    def fileno(self) -> int:
-        return self._control.fileno()
-
-    def tell(self, order: dict[str, Any]) -> None:
-        # A dead worker is noticed, with its reason, when it is heard next.
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self._control.send(json.dumps(order).encode())
-
-    def hear(self) -> Reply:
-        """The next reply.
-
-        Raises:
-            WorkloadError: if the process has died.
-        """
-        data = b""
-        with contextlib.suppress(ConnectionResetError):
-            data = self._control.recv(1 << 20)
-        if not data:
-            raise WorkloadError(
-                f"the {self.role} died", self._cause_of_death(), "run it again; if it repeats, report it"
-            )
-        reply: Reply = json.loads(data)
-        return reply
-
-    def _cause_of_death(self) -> str:
-        try:
-            status = self._process.wait(END_DEADLINE_S)
-        except subprocess.TimeoutExpired:
-            return "it closed its control socket"
-        cause = (
-            f"killed by signal {-status} ({signal.Signals(-status).name})" if status < 0 else f"exit status {status}"
-        )
-        return f"{cause}{self._last_words()}"
-
-    def _last_words(self) -> str:
-        if self._process.stderr is None:
-            return ""
-        os.set_blocking(self._process.stderr.fileno(), False)
-        lines = (self._process.stderr.read() or b"").decode(errors="replace").strip().splitlines()
-        return f": {lines[-1]}" if lines else ""
-
-    def end(self) -> None:
-        """End it, whatever it does: by the end of the control socket, SIGTERM, SIGKILL; and reap it."""
-        self._control.close()
-        for action in (lambda: None, self._process.terminate, self._process.kill):
-            action()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(END_DEADLINE_S)
-                break
-        if self._process.stderr is not None:
-            self._process.stderr.close()
 
 
 class Workers:
@@ -138,14 +53,16 @@ class Workers:
         uid: int | None = None,
         gid: int | None = None,
         peer: tuple[str, int] | None = None,
+        cgroup: Path | None = None,
     ) -> None:
         self._experiment = experiment
         self._mode = workloads.mode(experiment.mode)
         self._host, self._asked_port = peer or (address, port)
         self._ours = peer is None
         self._user = {"uid": uid, "gid": gid if gid is not None else uid}
+        self._cgroup = cgroup
         self._netns = {"sender": sender_netns, "receiver": receiver_netns}
-        self._processes: dict[Role, _Process] = {}
+        self._processes: dict[Role, WorkerProcess] = {}
         self._replies: dict[Role, Reply] = {}
         self._hellos: dict[Role, Reply] = {}
         self._in_pass = False
@@ -154,7 +71,7 @@ class Workers:
         """Spawns and returns; what goes wrong in the processes is raised by whoever needs them first."""
         try:
             for role in self._roles():
-                self._processes[role] = _Process(role, self._config(role))
+                self._processes[role] = WorkerProcess(role, self._config(role))
         except BaseException:
             self._end()
             raise
@@ -173,6 +90,7 @@ class Workers:
         return {
             "address": self._host,
             "port": self._asked_port,
+            "cgroup": str(self._cgroup) if self._cgroup else None,
             "netns": str(_NAMESPACES / netns) if netns else None,
             **self._user,
         }
@@ -221,10 +139,12 @@ class Workers:
             "verify": self._experiment.verify,
             "mode": self._mode.engine_mode,
             "messages": messages,
+            "duration_s": duration_s,
+            "linger_s": 0 if self._ours else LINGER_S,
         }
         self._replies = {}
         self._in_pass = True
-        self._processes["sender"].tell({**order, "duration_s": duration_s})
+        self._processes["sender"].tell(order)
         if self._ours:
             self._processes["receiver"].tell(order)
         # The sender first: a receiver waits for connections that fail without its knowing.
@@ -304,7 +224,6 @@ class Workers:
     def _checked(self, role: Role) -> Reply:
         reply = self._processes[role].hear()
         if "error" in reply:
-            raise results.refusal(
-                role, reply["error"], self._host, self._asked_port or self._hellos["receiver"]["port"]
-            )
+            port = self._hellos["receiver"]["port"] if "receiver" in self._hellos else self._asked_port
+            raise results.refusal(role, reply["error"], self._host, port)
         return reply

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import msgspec
 
+from tracer.cgroups import open_cgroup
 from tracer.errors import Interrupted
 from tracer.links import OpenLink, open_link
 from tracer.model import SCHEMA, Experiment, Host, Observation, Recording, Workload
 from tracer.namespaces import read_optmem_max
-from tracer.nics import read_nic
+from tracer.nics import read_nic, set_scatter_gather
 from tracer.observers.choice import Observer, start_observers
 from tracer.observers.flow import Flow
 from tracer.processes import Workers
@@ -46,9 +47,14 @@ def record(experiment: Experiment, progress: Progress, *, port: int = 0) -> Reco
     try:
         with contextlib.ExitStack() as stack:
             link = stack.enter_context(open_link(experiment.link, experiment.peer))
-            workers = stack.enter_context(_start_workers(experiment, link, port))
+            if not experiment.scatter_gather:
+                stack.enter_context(set_scatter_gather(link.device, False, link.sender_netns))
+            cgroup = stack.enter_context(open_cgroup())
+            workers = stack.enter_context(_start_workers(experiment, link, port, cgroup))
             progress("compiling the probes for this kernel")
-            observers = start_observers(experiment.observer, lambda: _flow_of(workers, link), stacks=experiment.stacks)
+            observers = start_observers(
+                experiment.observer, lambda: _flow_of(workers, link, cgroup), stacks=experiment.stacks
+            )
             for observer in observers:
                 stack.callback(observer.close)
             return _run_passes(experiment, link, workers, observers, progress)
@@ -56,7 +62,7 @@ def record(experiment: Experiment, progress: Progress, *, port: int = 0) -> Reco
         raise Interrupted("interrupted before anything was measured", fix="run it again") from error
 
 
-def _start_workers(experiment: Experiment, link: OpenLink, port: int) -> Workers:
+def _start_workers(experiment: Experiment, link: OpenLink, port: int, cgroup: Path) -> Workers:
     user, group = invoking_user()
     return Workers(
         experiment,
@@ -66,12 +72,14 @@ def _start_workers(experiment: Experiment, link: OpenLink, port: int) -> Workers
         receiver_netns=link.receiver_netns,
         uid=user,
         gid=group,
+        cgroup=cgroup,
         peer=(link.address, link.port) if link.port is not None else None,
     )
 
 
-def _flow_of(workers: Workers, link: OpenLink) -> Flow:
-    return Flow(workers.port, link.sender_netns_inode, link.receiver_netns_inode or 0)
+def _flow_of(workers: Workers, link: OpenLink, cgroup: Path) -> Flow:
+    receiver = link.receiver_netns_inode
+    return Flow(workers.port, link.sender_netns_inode, receiver or 0, cgroup, leaves_machine=receiver is None)
 
 
 def _run_passes(
@@ -82,10 +90,13 @@ def _run_passes(
     observed: Workload | None = None
     observations: list[Observation] = []
     if finished and bare is not None:
-        progress("observed pass: bytes, at " + ", ".join(observer.name for observer in observers))
         # The same work again; a duration becomes the number of messages that the bare pass sent in it.
         messages = experiment.messages or max(1, bare.messages // experiment.threads)
-        observed, observations, finished = _observe_pass(workers, observers, messages)
+        try:
+            progress("observed pass: bytes, at " + ", ".join(observer.name for observer in observers))
+            observed, observations, finished = _observe_pass(workers, observers, messages)
+        except KeyboardInterrupt:  # while probes were attached or detached: the bare pass stands
+            finished = False
     if bare is None:
         raise Interrupted("interrupted before anything was measured", fix="run it again")
     return Recording(

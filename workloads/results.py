@@ -9,7 +9,9 @@ from typing import Any, Literal
 from tracer.errors import MachineError, NettraceError, PrivilegeError, UsageError, WorkloadError
 from tracer.model import Completions, CpuTime, Experiment, Latency, Workload
 
+Role = Literal["sender", "receiver"]
 Reply = dict[str, Any]
+
 Limit = Literal["optmem", "memlock"]
 
 # workloads/engine/engine.h, enum engine_error
@@ -29,7 +31,7 @@ _BROKEN_BOOKS = {
 
 def total(reply: Reply, name: str) -> int:
     """A count summed over the threads."""
-    return sum(thread[name] for thread in reply["threads"])
+    return sum(int(thread[name]) for thread in reply["threads"])
 
 
 def workload_of(experiment: Experiment, *, asks_zerocopy: bool, sender: Reply, receiver: Reply | None) -> Workload:
@@ -56,16 +58,22 @@ def workload_of(experiment: Experiment, *, asks_zerocopy: bool, sender: Reply, r
         received_bytes=arrived if receiver else None,
         verified=True if experiment.verify and receiver else None,
         packed_bytes=total(sender, "packed_bytes"),
+        retransmitted_bytes=_sum_known(sender["retransmitted_bytes"]),
         sender_cpu_ns=cpu_of(sender),
         receiver_cpu_ns=cpu_of(receiver) if receiver else None,
     )
+
+
+def _sum_known(counts: list[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
 
 
 def end_ns(sender: Reply, receiver: Reply | None) -> int:
     """When the last byte was there: read, or acknowledged where the receiver is not ours."""
     if receiver is None:
         return int(sender["acknowledged_ns"])
-    return max(thread["last_byte_ns"] for thread in receiver["threads"])
+    return max(int(thread["last_byte_ns"]) for thread in receiver["threads"])
 
 
 def completions_of(sender: Reply) -> Completions:
@@ -106,9 +114,10 @@ def failure_in(experiment: Experiment, sender: Reply | None, receiver: Reply | N
 def _receiver_failure(experiment: Experiment, thread: Reply) -> NettraceError:
     if thread["result"] == PATTERN:
         message, position = divmod(thread["wrong_offset"], experiment.size)
+        sent, came = thread["expected_byte"], thread["wrong_byte"]
         return WorkloadError(
             f"byte {thread['wrong_offset']} of a connection is not the one that was sent",
-            f"message {message}, byte {position}: sent {thread['expected_byte']:#04x}, received {thread['wrong_byte']:#04x}",
+            f"byte {position} of message {message}: {sent:#04x} sent, {came:#04x} came",
             "payload was lost, reordered or overwritten before it was copied: report it with the kernel's release",
         )
     return WorkloadError("the receiver could not go on", _reason(thread["result"]))
@@ -121,18 +130,19 @@ def _sender_failure(experiment: Experiment, thread: Reply, sender: Reply) -> Net
     if code == MISSING:
         return WorkloadError(
             f"{thread['sends'] - thread['completions']} of {thread['sends']} zero-copy sends were never notified",
-            "the kernel still holds their pages: a packet is stuck in a queue or capture, or the peer stopped reading",
+            "the kernel still holds their pages: a packet is stuck in a queue, or the peer stopped reading",
             "look for a full queue: tc -s qdisc; ss -tmi",
         )
     if code in _BROKEN_BOOKS:
         return WorkloadError("the completions of MSG_ZEROCOPY make no sense", _BROKEN_BOOKS[code])
     if -code in (errno.EPIPE, errno.ECONNRESET):
-        return WorkloadError("the receiver closed the connection", f"{thread['bytes']} bytes had been sent: {_reason(code)}")
+        why = f"{thread['bytes']} bytes had been sent: {_reason(code)}"
+        return WorkloadError("the receiver closed the connection", why)
     return WorkloadError("the sender could not go on", _reason(code))
 
 
 def _limit_too_low(experiment: Experiment, sender: Reply) -> NettraceError:
-    what = f"the kernel refuses a zero-copy send of {experiment.size} bytes (ENOBUFS) with nothing else in flight"
+    what = f"the kernel refuses a zero-copy send of {experiment.size} bytes (ENOBUFS) with nothing of its own in flight"
     limits = sender["limits"]
     if limit_of(sender) == "optmem":
         why = f"net.core.optmem_max is {limits['optmem_max']} bytes: too little for one notification"
@@ -151,16 +161,20 @@ def refusal(role: str, error: Reply, address: str, port: int) -> NettraceError:
     if during == "netns":
         if code == errno.EPERM:
             return PrivilegeError(f"cannot enter the network namespace {detail}", _reason(-code), "run it with sudo")
-        return MachineError(f"there is no network namespace {detail}", _reason(-code), "ip netns list shows those there are")
+        return MachineError(f"there is no network namespace {detail}", _reason(-code), "ip netns list shows all")
+    if during == "cgroup":
+        return PrivilegeError(f"the {role} cannot enter the cgroup {detail}", _reason(-code), "run it as root")
     if during == "privileges":
         return PrivilegeError(f"the {role} cannot become user {detail}", _reason(-code), "run it with sudo")
     if during == "connect":
         fix = f"is a receiver listening there? ss -ltn 'sport = :{port}'"
         return WorkloadError(f"cannot connect to {address} port {port}", detail, fix)
     if during == "accept":
-        return WorkloadError("the sender's connections do not reach the receiver", detail, "look for a firewall: nft list ruleset")
+        fix = "look for a firewall: nft list ruleset"
+        return WorkloadError("the sender's connections do not reach the receiver", detail, fix)
     if code in (-errno.ENOMEM, errno.ENOMEM):
-        return MachineError(f"the {role} has no memory for its messages", _reason(code), "fewer --threads or a smaller --size")
+        fix = "fewer --threads or a smaller --size"
+        return MachineError(f"the {role} has no memory for its messages", _reason(-abs(code)), fix)
     return WorkloadError(f"the {role} cannot {during}", detail or _reason(-abs(code)))
 
 
@@ -169,8 +183,8 @@ def _cannot_listen(code: int, address: str, port: int) -> NettraceError:
         fix = f"choose another port, or see who has it: ss -ltnp 'sport = :{port}'"
         return UsageError(f"port {port} on {address} is taken", _reason(-code), fix)
     if code == errno.EACCES:
-        return PrivilegeError(f"the receiver may not listen on port {port}", _reason(-code), "choose a port from 1024 up")
-    return MachineError(f"the receiver cannot listen on {address} port {port}", _reason(-code), "ip address shows what there is")
+        return PrivilegeError(f"the receiver may not listen on port {port}", _reason(-code), "choose one from 1024 up")
+    return MachineError(f"the receiver cannot listen on {address}", _reason(-code), "ip address shows those there are")
 
 
 def _reason(code: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -12,11 +13,15 @@ class Flow(NamedTuple):
         port: Port that the receiver listens on.
         sender_netns: Inode of the sender's /proc/PID/ns/net, which the kernel keeps as net->ns.inum.
         receiver_netns: The same of the receiver; 0, which no namespace has, where it is another machine.
+        cgroup: The workload's own cgroup, a directory of the cgroup2 hierarchy.
+        leaves_machine: The packets go to a device, not to a socket of this machine.
     """
 
     port: int
     sender_netns: int
     receiver_netns: int
+    cgroup: Path
+    leaves_machine: bool = False
 
     def defines(self) -> dict[str, int | str]:
         """The -D flags that bpf/nettrace.h filters by."""

@@ -10,11 +10,16 @@ import errno
 import importlib.resources
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tracer.errors import MachineError, PrivilegeError
 from tracer.kernel.headers import header_tree
 from tracer.kernel.installation import require_bcc
+
+
+# enum bpf_attach_type of linux/bpf.h
+_CGROUP_DIRECTIONS = {"cgroup_ingress": 0, "cgroup_egress": 1}
 
 
 class Program:
@@ -60,6 +65,24 @@ class Program:
         except Exception as error:
             raise _refused(f"cannot attach to tracepoint {tracepoint}", error) from error
         self._detachers.append(lambda: self.bpf.detach_raw_tracepoint(tracepoint))
+
+    def attach_cgroup(self, cgroup: Path, direction: str, function: str) -> None:
+        """Attach a function to the packets of a cgroup's sockets ("cgroup_egress" or "cgroup_ingress").
+
+        Raises:
+            PrivilegeError: the kernel refuses this user.
+            MachineError: this kernel has no cgroup programs, or there is no such cgroup.
+        """
+        kind = _CGROUP_DIRECTIONS[direction]
+        try:
+            loaded = self.bpf.load_func(function, self._bcc.BPF.CGROUP_SKB)
+            descriptor = os.open(cgroup, os.O_RDONLY | os.O_CLOEXEC)
+            self._detachers.append(lambda: os.close(descriptor))
+            self.bpf.attach_func(loaded, descriptor, kind)
+        except Exception as error:
+            raise _refused(f"cannot watch the packets of {cgroup}", error) from error
+        self._functions.append(loaded)
+        self._detachers.append(lambda: self.bpf.detach_func(loaded, descriptor, kind))
 
     def attach_function(self, way: str, symbol: str, function: str) -> None:
         """Attach a generated function ("fentry" or "kprobe"; entry or return by its name's prefix).

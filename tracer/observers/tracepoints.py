@@ -1,6 +1,7 @@
-"""The tracepoint observer: where the payload was copied, inferred from skb state at four raw tracepoints.
+"""The tracepoint observer: where the payload was copied, inferred from skb state along its way.
 
-It needs no function probe, so it works where kprobes and fentry are forbidden.
+It needs no function probe, so it works where kprobes and fentry are forbidden: cgroup_skb programs on the workload's own
+cgroup, and raw tracepoints.
 """
 
 from __future__ import annotations
@@ -8,16 +9,18 @@ from __future__ import annotations
 from tracer.model import Observation, Tally
 from tracer.observers.flow import Flow
 from tracer.observers.program import Program
+from tracer.tracepoint_entries import COPY_OUT, EGRESS, INGRESS, RETRANSMIT, STATES, XMIT
 
-# In the order of `enum point` and `enum skb_state` of bpf/tracepoints.bpf.c.
+# In the order of `enum point` of bpf/tracepoints.bpf.c; STATES is in the order of `enum skb_state`.
 _POINTS = {
-    "net_dev_start_xmit": "on_xmit",
-    "netif_receive_skb": "on_receive",
-    "skb_copy_datagram_iovec": "on_copy_out",
-    "tcp_retransmit_skb": "on_retransmit",
+    EGRESS: "on_egress",
+    INGRESS: "on_ingress",
+    XMIT: "on_xmit",
+    COPY_OUT: "on_copy_out",
+    RETRANSMIT: "on_retransmit",
 }
-_STATES = ("copied", "zerocopy", "mixed")
-_POINTS_WITH_PAGES = frozenset({"net_dev_start_xmit", "tcp_retransmit_skb"})
+_POINTS_WITH_PAGES = frozenset({EGRESS, RETRANSMIT})
+_STATES_WITH_PAGES = frozenset({"zerocopy", "mixed"})
 
 
 class TracepointObserver:
@@ -26,6 +29,10 @@ class TracepointObserver:
     name = "tracepoints"
 
     def __init__(self, flow: Flow) -> None:
+        # On a device's way the driver is the last that sees the packet, else the receiver's TCP.
+        last = XMIT if flow.leaves_machine else INGRESS
+        self._attached = [EGRESS, last, RETRANSMIT] + ([] if flow.leaves_machine else [COPY_OUT])
+        self._cgroup = flow.cgroup
         self._program = Program("tracepoints.bpf.c", flow.defines())
 
     def attach(self) -> None:
@@ -33,24 +40,32 @@ class TracepointObserver:
 
         Raises:
             PrivilegeError: the kernel refuses this user.
-            MachineError: a tracepoint is missing.
+            MachineError: a tracepoint or the cgroup is missing.
         """
-        for tracepoint, function in _POINTS.items():
-            self._program.attach_raw_tracepoint(tracepoint, function)
+        for point in self._attached:
+            if point in (EGRESS, INGRESS):
+                self._program.attach_cgroup(self._cgroup, point, _POINTS[point])
+            else:
+                self._program.attach_raw_tracepoint(point, _POINTS[point])
 
     def detach(self) -> Observation:
         """Stop to count; what was counted."""
         self._program.detach()
-        rows = iter(self._program.read_tallies("tallies", len(_POINTS) * len(_STATES) + 1))
+        rows = iter(self._program.read_tallies("tallies", len(_POINTS) * len(STATES)))
         tallies = {}
         for point in _POINTS:
-            for state in _STATES:
+            for state in STATES:
                 events, size, pages = next(rows)
-                counts_pages = point in _POINTS_WITH_PAGES and state != "copied"
-                tallies[f"{point}:{state}"] = Tally(events=events, bytes=size, pages=pages if counts_pages else None)
-        events, size, _ = next(rows)
-        tallies["net_dev_start_xmit:linear"] = Tally(events=events, bytes=size)
-        return Observation(observer="tracepoints", tallies=tallies, lost=self._program.skipped_runs())
+                has_pages = point in _POINTS_WITH_PAGES and state in _STATES_WITH_PAGES
+                if point in self._attached:
+                    tally = Tally(events=events, bytes=size, pages=pages if has_pages else None)
+                    tallies[f"{point}:{state}"] = tally
+        return Observation(
+            observer="tracepoints",
+            tallies=tallies,
+            attached={point: "cgroup" if point in (EGRESS, INGRESS) else "tracepoint" for point in self._attached},
+            lost=self._program.skipped_runs(),
+        )
 
     def close(self) -> None:
         """Free the program; safe to call twice."""

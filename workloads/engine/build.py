@@ -26,8 +26,10 @@ GENERATED_FILE_PROLOGUE = """
 # What a worker needs of libc and Python 3.11 lacks; ctypes would cost each worker 10 ms.
 LIBC = """
 int setns(int fd, int nstype);
+int unshare(int flags);
 int prctl(int option, ...);
 #define CLONE_NEWNET ...
+#define CLONE_FILES ...
 #define PR_SET_PDEATHSIG ...
 #define PR_SET_DUMPABLE ...
 """
@@ -40,7 +42,7 @@ def declarations() -> str:
 
 
 def relative(name: str) -> str:
-    """setuptools wants its sources relative to where setup.py is."""
+    """The path from where setup.py is, which setuptools insists on."""
     return f"workloads/engine/{name}"
 
 

@@ -196,10 +196,6 @@ static void record_refusal(struct engine_sender *sender)
 	/* SO_MEMINFO, Linux 4.12: the very number that sock_omalloc() compares with optmem_max. */
 	if (!getsockopt(sender->fd, SOL_SOCKET, SO_MEMINFO, memory, &size))
 		sender->refused_optmem_bytes = memory[SK_MEMINFO_OPTMEM];
-	sender->refused_outstanding_sends = sender->tracker.outstanding;
-	for (uint32_t i = 0; i < sender->pool->size; i++)
-		if (sender->tracker.pending[i])
-			sender->refused_outstanding_bytes += sender->message_bytes;
 }
 
 /* After ENOBUFS: 0 where the send is to be repeated. */

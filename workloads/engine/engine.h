@@ -28,7 +28,8 @@ enum engine_mode {
 enum engine_stop {
 	ENGINE_GO_ON = 0,
 	ENGINE_FINISH = 1,	/* end after this message, wait for all completions */
-	ENGINE_STOP_NOW = 2,	/* the same if the peer reads and completions come; else give both up in 200 ms */
+	ENGINE_STOP_NOW = 2,	/* the same if completions come; else give them up in 100 ms. Who waits for a peer that
+				   does not read is set free by shutdown(fd, SHUT_WR) from another thread. */
 };
 
 /* What can go wrong beyond errno, whose values end at 4095 (linux/err.h, MAX_ERRNO). */
@@ -76,7 +77,7 @@ struct engine_pool;
 /* One sending thread. All counts are of this thread. */
 struct engine_sender {
 	/* The caller sets these before engine_sender_open(). */
-	int fd;				/* connected, blocking TCP socket */
+	int fd;				/* connected, blocking TCP socket without time-outs: no EAGAIN */
 	int gate_fd;			/* reading end of a pipe; its closing at the other end starts engine_send() */
 	int mode;			/* enum engine_mode */
 	int use_tsc;			/* the kernel itself keeps time by the TSC, so ticks may, too */
@@ -94,11 +95,8 @@ struct engine_sender {
 	uint64_t messages;		/* accepted whole */
 	uint64_t sends;			/* calls that accepted bytes */
 	uint64_t short_sends;		/* of these, the ones that accepted fewer than asked */
-	uint64_t eagain;		/* calls that accepted nothing in 100 ms, and were repeated */
 	uint64_t eintr;
 	uint64_t enobufs;		/* calls refused with ENOBUFS, and repeated */
-	uint64_t refused_outstanding_sends;	/* at the first ENOBUFS */
-	uint64_t refused_outstanding_bytes;	/* at the first ENOBUFS: of whole messages, an upper bound */
 	uint64_t refused_optmem_bytes;	/* at the first ENOBUFS: charged to this socket's option memory */
 	uint64_t completions;		/* sends notified */
 	uint64_t copied;		/* of these, the ones with SO_EE_CODE_ZEROCOPY_COPIED */
@@ -110,22 +108,20 @@ struct engine_sender {
 	/* The engine's own. */
 	struct engine_tracker tracker;
 	struct engine_pool *pool;
-	int stop_rounds;
 };
 
-int engine_sender_open(struct engine_sender *sender);	/* allocates and touches the pool, sets socket options */
+int engine_sender_open(struct engine_sender *sender);	/* allocates and touches the pool, sets SO_ZEROCOPY */
 int engine_send(struct engine_sender *sender);		/* waits for the gate, sends, shuts the sending side down */
 void engine_sender_close(struct engine_sender *sender);
 
 /* One receiving thread. */
 struct engine_receiver {
 	/* The caller sets these. */
-	int fd;
+	int fd;			/* as the sender's */
 	int use_tsc;
 	int verify;		/* compare every byte with the pattern of message_bytes */
 	uint64_t message_bytes;
 	uint64_t buffer_bytes;	/* of one recv() */
-	volatile int stop;	/* enum engine_stop; anything but ENGINE_GO_ON ends it when no byte came for 100 ms */
 
 	/* Results. */
 	struct engine_span span;	/* CPU: of the whole call */
@@ -138,7 +134,8 @@ struct engine_receiver {
 	int expected_byte;	/* what was sent there */
 };
 
-int engine_receive(struct engine_receiver *receiver);	/* until the peer shuts its side down, or stop */
+/* Until the peer shuts its side down, or another thread calls shutdown(fd, SHUT_RD) and no more byte is queued. */
+int engine_receive(struct engine_receiver *receiver);
 
 /* The byte at a position of the n-th message of a connection. */
 uint8_t engine_pattern_byte(uint64_t message, uint64_t position);

@@ -13,7 +13,7 @@
 
 #include "engine.h"
 
-/* A blocked call looks at the stop flag this often. */
+/* A wait for completions looks at the stop flag this often. */
 enum { TICK_MS = 100 };
 
 static inline int64_t monotonic_ns(void)
@@ -61,7 +61,6 @@ static inline uint64_t pattern_at(uint64_t message, uint64_t position)
 
 /* engine.c */
 int wait_for_gate(int gate_fd);
-int set_timeout(int fd, int option);
 void span_start(struct engine_span *span, int use_tsc);
 void span_end(struct engine_span *span, int use_tsc);
 

@@ -9,7 +9,7 @@
 /* More sends than a pool has messages, because a message can take several. */
 enum { TRACKER_CAPACITY = 4096 };
 
-/* The rest of a message was given up, because of ENGINE_STOP_NOW and a peer that does not read. */
+/* The rest of a message was given up: ENGINE_STOP_NOW, and no completion came or the socket was shut down. */
 enum { GIVEN_UP = 1 };
 
 static bool hurried(const struct engine_sender *sender)
@@ -24,9 +24,6 @@ int engine_sender_open(struct engine_sender *sender)
 
 	if (!sender->message_bytes || !sender->pool_messages || sender->pool_messages > TRACKER_CAPACITY)
 		return -EINVAL;
-	error = set_timeout(sender->fd, SO_SNDTIMEO);
-	if (error)
-		return error;
 	if (sender->mode == ENGINE_ZERO_COPY) {
 		if (setsockopt(sender->fd, SOL_SOCKET, SO_ZEROCOPY, &on, sizeof(on)))
 			return -errno;
@@ -66,9 +63,8 @@ static int after_refusal(struct engine_sender *sender, int error, int64_t *refus
 	case EINTR:
 		sender->eintr++;
 		return 0;
-	case EAGAIN:
-		sender->eagain++;
-		return hurried(sender) ? GIVEN_UP : 0;
+	case EPIPE:
+		return hurried(sender) ? GIVEN_UP : -EPIPE;
 	case ENOBUFS:
 		if (sender->mode == ENGINE_ZERO_COPY) {
 			error = completions_relieve(sender, refused_since_ns);
@@ -138,9 +134,6 @@ static int send_fields(struct engine_sender *sender, uint32_t buffer, struct msg
 			return 0;
 		sender->short_sends++;
 		advance(header, (size_t)accepted);
-		/* The peer still reads: one more round of 100 ms, so that stop takes 200 ms at most. */
-		if (hurried(sender) && sender->stop_rounds++)
-			return GIVEN_UP;
 		if (sender->mode == ENGINE_ZERO_COPY) {
 			result = make_room(sender, buffer, false);
 			if (result)

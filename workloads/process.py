@@ -1,0 +1,103 @@
+"""One worker process as its parent sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tracer.errors import MachineError, WorkloadError
+from workloads.results import Reply, Role
+
+END_DEADLINE_S = 0.5
+_PACKAGE_ROOT = Path(__file__).parent.parent
+
+
+class WorkerProcess:
+    """One worker and the conversation with it."""
+
+    def __init__(self, role: Role, config: dict[str, Any]) -> None:
+        self.role = role
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        # -P: nothing is imported from the directory that the user happens to be in; the worker may be root.
+        command = [sys.executable, "-P", "-s", "-m", "workloads.worker", str(theirs.fileno())]
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, "PYTHONPATH": str(_PACKAGE_ROOT)},
+                start_new_session=True,  # the terminal's Ctrl-C is for the parent alone
+            )
+        except OSError as error:
+            self._control.close()
+            raise MachineError(f"cannot start the {role}", str(error)) from error
+        finally:
+            theirs.close()
+        self.pid = self._process.pid
+        self.tell({"role": role, "parent": os.getpid(), **config})
+
+    def fileno(self) -> int:
+        return self._control.fileno()
+
+    def tell(self, order: dict[str, Any]) -> None:
+        # A dead worker is noticed, with its reason, when it is heard next.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self._control.send(json.dumps(order).encode())
+
+    def hear(self) -> Reply:
+        """The next reply.
+
+        Raises:
+            WorkloadError: if the process has died.
+        """
+        data = b""
+        with contextlib.suppress(ConnectionResetError):
+            data = self._control.recv(1 << 20)
+        if not data:
+            raise WorkloadError(
+                f"the {self.role} died", self._cause_of_death(), "run it again; if it repeats, report it"
+            )
+        reply: Reply = json.loads(data)
+        return reply
+
+    def _cause_of_death(self) -> str:
+        try:
+            status = self._process.wait(END_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            return "it closed its control socket"
+        cause = (
+            f"killed by signal {-status} ({signal.Signals(-status).name})" if status < 0 else f"exit status {status}"
+        )
+        return f"{cause}{self._last_words()}"
+
+    def _last_words(self) -> str:
+        if self._process.stderr is None:
+            return ""
+        os.set_blocking(self._process.stderr.fileno(), False)
+        lines = (self._process.stderr.read() or b"").decode(errors="replace").strip().splitlines()
+        return f": {lines[-1]}" if lines else ""
+
+    def _ends_in_time(self) -> bool:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(END_DEADLINE_S)
+        return self._process.returncode is not None
+
+    def end(self) -> None:
+        """End it, whatever it does: by the end of the control socket, SIGTERM, SIGKILL; and reap it."""
+        self._control.close()
+        if not self._ends_in_time():
+            self._process.terminate()
+            if not self._ends_in_time():
+                self._process.kill()
+                self._process.wait()
+        if self._process.stderr is not None:
+            self._process.stderr.close()

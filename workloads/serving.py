@@ -1,0 +1,104 @@
+"""A plain receiver for senders on other machines: takes any number of connections, reads, and counts."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from workloads.crew import RECEIVE_BUFFER_BYTES
+from workloads.engine._engine import ffi, lib
+
+
+@dataclass
+class Connection:
+    """One sender's connection.
+
+    Args:
+        bytes: Read from it so far; final once `ended` is set.
+        result: 0, or the engine's error.
+    """
+
+    peer: str
+    socket: socket.socket
+    job: Any
+    ended: threading.Event
+    result: int = 0
+
+    @property
+    def bytes(self) -> int:
+        """Bytes read until now."""
+        return int(self.job.bytes)
+
+
+class Server:
+    """Listens for the time of a block, a thread for each connection.
+
+    Args:
+        on_end: Called with each connection that has ended, by its thread.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+
+    def __init__(self, address: str, port: int, on_end: Callable[[Connection], None] | None = None) -> None:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self._listener = socket.create_server((address, port), family=family, backlog=128)
+        self.address, self.port = self._listener.getsockname()[:2]
+        self._on_end = on_end
+        self.connections: list[Connection] = []
+        self._closing, self._close = os.pipe()
+        self._acceptor = threading.Thread(target=self._accept_all, daemon=True)
+
+    def __enter__(self) -> Server:
+        self._acceptor.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        os.close(self._close)
+        self._acceptor.join()
+        os.close(self._closing)
+        self._listener.close()
+        for connection in self.connections:
+            with contextlib.suppress(OSError):  # it has ended by itself
+                connection.socket.shutdown(socket.SHUT_RDWR)
+        for connection in self.connections:
+            connection.ended.wait()
+
+    def _accept_all(self) -> None:
+        waiting = select.poll()
+        for source in (self._closing, self._listener.fileno()):
+            waiting.register(source, select.POLLIN)
+        while self._closing not in {descriptor for descriptor, _ in waiting.poll()}:
+            with contextlib.suppress(ConnectionAbortedError):
+                self._receive(*self._listener.accept())
+
+    def _receive(self, accepted: socket.socket, peer: Any) -> None:
+        accepted.settimeout(None)
+        job = ffi.new("struct engine_receiver *")
+        job.fd = accepted.fileno()
+        job.buffer_bytes = RECEIVE_BUFFER_BYTES
+        connection = Connection(f"{peer[0]}:{peer[1]}", accepted, job, threading.Event())
+        self.connections.append(connection)
+        threading.Thread(target=self._read, args=(connection,), daemon=True).start()
+
+    def _read(self, connection: Connection) -> None:
+        with connection.socket:
+            connection.result = lib.engine_receive(connection.job)
+        if self._on_end is not None:
+            self._on_end(connection)
+        connection.ended.set()
+
+    def wait_for_all(self, deadline_s: float) -> bool:
+        """Whether all connections that came have ended, waiting for at most so many seconds."""
+        deadline = time.monotonic() + deadline_s
+        return all(one.ended.wait(max(0.0, deadline - time.monotonic())) for one in list(self.connections))
