@@ -75,10 +75,15 @@ def diagnose(facts: list[Fact]) -> Diagnosis:
     return Diagnosis(
         facts=facts,
         can_run=not blocking,
-        observer=None if blocking else "tracepoints",
+        observer=None if blocking else _observer(functions),
         functions=functions,
         sentence=_refusal(blocking, allowed) if blocking else _ability(functions, allowed),
     )
+
+
+def _observer(functions: list[str]) -> str:
+    """What auto takes: functions are seen where they can be probed (tracer/observers/choice.py)."""
+    return "functions" if {"fentry", "kprobe"} & set(functions) else "tracepoints"
 
 
 def _refusal(blocking: list[Fact], allowed: set[str]) -> str:
@@ -92,4 +97,4 @@ def _refusal(blocking: list[Fact], allowed: set[str]) -> str:
 def _ability(functions: list[str], allowed: set[str]) -> str:
     probes = f"allows function probes ({', '.join(functions)})" if functions else "refuses function probes"
     cycles = "counts CPU cycles" if "CPU cycles" in allowed else "counts no CPU cycles"
-    return f"nettrace runs here: --observer auto takes tracepoints; this machine {probes} and {cycles}."
+    return f"nettrace runs here: --observer auto takes {_observer(functions)}; this machine {probes} and {cycles}."

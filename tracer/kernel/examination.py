@@ -10,6 +10,7 @@ from tracer.facts import Fact, Purpose, State
 from tracer.kernel import capabilities
 from tracer.kernel.bpf_trial import ProgramType, can_break_at, can_count_cycles, can_kprobe, can_load
 from tracer.kernel.btf import VMLINUX
+from tracer.leftovers import cgroup2_mount
 
 # A function of lib/, where neither kprobes nor fentry can go, and which a breakpoint is there to watch.
 WATCHED_FUNCTION = b"_copy_from_iter"
@@ -33,11 +34,13 @@ def _facts_to_run() -> list[Fact]:
             required=True,
         ),
         tried_fact(
-            "tracepoint",
+            "cgroup program",
             Purpose.RUN,
-            "watches events that are no raw tracepoint",
-            lambda: can_load(ProgramType.TRACEPOINT),
+            "sees every packet of the workload's own sockets",
+            lambda: can_load(ProgramType.CGROUP_SKB),
+            required=True,
         ),
+        _cgroup2_fact(cgroup2_mount()),
         capabilities.optmem_fact(_read("/proc/sys/net/core/optmem_max")),
         capabilities.memlock_fact(resource.getrlimit(resource.RLIMIT_MEMLOCK)[0], held),
     ]
@@ -77,6 +80,18 @@ def _facts_on_cost() -> list[Fact]:
             lambda: can_load(ProgramType.PERF_EVENT),
         ),
     ]
+
+
+def _cgroup2_fact(mount: Path | None) -> Fact:
+    return Fact(
+        name="cgroup2",
+        purpose=Purpose.RUN,
+        state=State.MISSING if mount is None else State.OK,
+        detail="not mounted" if mount is None else f"mounted at {mount}",
+        why_it_matters="the workload gets a cgroup of its own, by which its packets are known",
+        fix="" if mount else "mount -t cgroup2 none /sys/fs/cgroup",
+        required=True,
+    )
 
 
 def _btf_fact() -> Fact:
