@@ -5,12 +5,13 @@
 
 # From Debian: BCC's Python module exists only there (PyPI's "bcc" is another thing).
 PACKAGES      = gcc libc6-dev linux-libc-dev python3-dev python3-venv python3-bpfcc linux-perf
-TEST_PACKAGES = $(PACKAGES) iproute2 ethtool qemu-system-x86 busybox-static
+# zstd unpacks the kernels of newer Debians; without it they boot 2 s later.
+TEST_PACKAGES = $(PACKAGES) iproute2 qemu-system-x86 busybox-static zstd
 BENCH_PACKAGES = $(TEST_PACKAGES) iperf3 bpftrace
 
 SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PYTHON   = .venv/bin/python
-ENGINE   = workloads/engine/engine.c workloads/engine/engine.h workloads/engine/build.py
+ENGINE   = $(filter-out %/_engine.c,$(wildcard workloads/engine/*.[ch])) workloads/engine/build.py
 
 .PHONY: demo test lint bench clean packages test-packages bench-packages install dev-install
 
