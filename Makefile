@@ -6,14 +6,14 @@
 # From Debian: BCC's Python module exists only there (PyPI's "bcc" is another thing).
 PACKAGES      = gcc libc6-dev linux-libc-dev python3-dev python3-venv python3-bpfcc linux-perf
 # zstd unpacks the kernels of newer Debians; without it they boot 2 s later.
-TEST_PACKAGES = $(PACKAGES) iproute2 qemu-system-x86 busybox-static zstd
+TEST_PACKAGES = $(PACKAGES) ethtool iproute2 qemu-system-x86 busybox-static zstd
 BENCH_PACKAGES = $(TEST_PACKAGES) iperf3 bpftrace
 
 SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PYTHON   = .venv/bin/python
 ENGINE   = $(filter-out %/_engine.c,$(wildcard workloads/engine/*.[ch])) workloads/engine/build.py
 
-.PHONY: demo test lint bench clean packages test-packages bench-packages install dev-install
+.PHONY: demo test lint bench readme clean packages test-packages bench-packages install dev-install
 
 demo: install
 	$(SUDO) $(CURDIR)/.venv/bin/nettrace run zerocopy --size 16384
@@ -28,6 +28,9 @@ lint: dev-install
 
 bench: bench-packages dev-install
 	$(SUDO) $(CURDIR)/$(PYTHON) bench/run.py
+
+readme: install
+	$(SUDO) $(CURDIR)/$(PYTHON) bench/readme.py
 
 # apt-get runs only if something is missing, and says what.
 define install_packages

@@ -16,11 +16,13 @@ TIERS = (
     ("tracer.units", "tracer.errors", "tracer.model", "tracer.facts", "tracer.tallies"),
     ("workloads",),
     (
+        "tracer.intervals", "tracer.sweep_plan", "tracer.sweep_file", "tracer.sweep_tables", "tracer.measurements",
+        "tracer.crossovers", "tracer.claim_rules",
         "tracer.probes", "tracer.kernel", "tracer.recording", "tracer.ledger", "tracer.laws", "tracer.claims",
         "tracer.analysis", "tracer.verdict", "tracer.tracepoint_entries", "tracer.function_entries", "tracer.function_rows", "tracer.links",
-        "tracer.leftovers", "tracer.namespaces", "tracer.nics", "tracer.processes",
+        "tracer.stages", "tracer.stage_table", "tracer.costs", "tracer.perf_output", "tracer.leftovers", "tracer.cgroups", "tracer.namespaces", "tracer.nics", "tracer.processes",
     ),
-    ("tracer.observers", "tracer.runner", "tracer.lab"),
+    ("tracer.observers", "tracer.runner", "tracer.lab", "tracer.sweep", "tracer.perf_trial"),
     ("tracer.reports",),
     ("tracer.commands",),
     ("tracer.cli",),
@@ -30,7 +32,8 @@ TIERS = (
 # Reports see the words, the books and the numbers, nothing that measures.
 REPORTS_MAY_SEE = (
     "tracer.model", "tracer.ledger", "tracer.laws", "tracer.claims", "tracer.verdict", "tracer.units", "tracer.errors",
-    "tracer.tallies", "tracer.facts", "tracer.reports",
+    "tracer.tallies", "tracer.facts", "tracer.reports", "tracer.intervals", "tracer.sweep_plan", "tracer.measurements",
+    "tracer.crossovers", "tracer.claim_rules", "tracer.stages", "tracer.stage_table", "tracer.costs",
 )  # fmt: skip
 
 DOORS = {
@@ -38,6 +41,8 @@ DOORS = {
     "bcc": ("tracer.observers",),
     "rich": ("tracer.reports",),
     "matplotlib": ("tracer.reports.plots",),
+    "pandas": ("tracer.sweep_tables",),
+    "scipy": ("tracer.intervals",),
     "jinja2": ("tracer.reports",),
     "cffi": ("workloads.engine",),
 }

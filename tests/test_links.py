@@ -113,9 +113,9 @@ def test_a_signal_while_the_link_is_made_leaves_nothing():
     code = """
 import os, signal, threading, time
 from tracer import links
-real = links.create_netns
+real, nettrace = links.create_netns, os.getpid()
 def interrupted(name):
-    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(nettrace, signal.SIGINT)
     real(name)
 links.create_netns = interrupted
 try:

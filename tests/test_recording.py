@@ -20,7 +20,7 @@ GOOD = encode(looped())
 
 @pytest.mark.parametrize("sample", [looped(), copied("twocopy"), looped(retransmitted=5)])
 def test_a_saved_recording_is_read_again_unchanged(tmp_path, sample):
-    """save and load are inverse."""
+    """Save and load are inverse."""
     save(sample, tmp_path / "run.json")
 
     assert load(tmp_path / "run.json") == sample
@@ -150,4 +150,4 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
 
 def _full(descriptor, mode):
     os.close(descriptor)
-    return open("/dev/full", mode)  # noqa: PTH123, SIM115 - the caller closes it
+    return open("/dev/full", mode)  # noqa: PTH123 - the caller closes it

@@ -17,11 +17,19 @@ from tracer.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, MachineError, N
 # One module of tracer.commands a verb; imported when it is called, or listed by --help.
 _VERBS = {
     "run": "Send a payload in one mode and show where every byte was copied.",
+    "compare": "Show the modes side by side at one size, and which one wins.",
+    "sweep": "Run all modes at all sizes and numbers of threads, several times.",
+    "plot": "Draw a sweep.",
+    "claims": "Settle the claims of the study that nettrace started from.",
     "report": "Show a recording made with --save.",
     "doctor": "Check what this machine allows, and say how to fix what is missing.",
+    "probes": "List the kernel functions that nettrace watches, and how.",
+    "serve": "Receive what --link nic --peer sends.",
     "lab": "Run other kernels in a virtual machine.",
     "schema": "Print the JSON Schema of a recording.",
 }
+
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 class LazyGroup(click.Group):
@@ -68,7 +76,8 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point of the `nettrace` command."""
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in _ENDING:
+        signal.signal(number, _interrupt)
     try:
         code = cli.main(prog_name="nettrace", standalone_mode=False)
         _flush(code if isinstance(code, int) else EXIT_OK)
@@ -90,8 +99,13 @@ def main() -> None:
         _flush(MachineError.exit_code)
 
 
-def _terminate(_signal: int, _frame: FrameType | None) -> Any:
-    """SIGTERM ends a run as SIGINT does: all undone, the partial result printed."""
+def _interrupt(_signal: int, _frame: FrameType | None) -> Any:
+    """SIGTERM ends a run as SIGINT does: all undone, the partial result printed.
+
+    Once only: the second Ctrl-C of an impatient user must not cut the undoing short.
+    """
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

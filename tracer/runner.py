@@ -14,15 +14,18 @@ import msgspec
 from tracer.cgroups import open_cgroup
 from tracer.errors import Interrupted
 from tracer.links import OpenLink, open_link
-from tracer.model import SCHEMA, Experiment, Host, Observation, Recording, Workload
+from tracer.model import SCHEMA, CpuProfile, Experiment, Host, Observation, Recording, Workload
 from tracer.namespaces import read_optmem_max
 from tracer.nics import read_nic, set_scatter_gather
-from tracer.observers.choice import Observer, start_observers
+from tracer.observers.choice import Observer, require_permission, start_observers
 from tracer.observers.flow import Flow
+from tracer.observers.meters import Meters, notes_of
+from tracer.observers.sampler import Sampler
 from tracer.processes import Workers
 
 Progress = Callable[[str], None]
 
+_NO_WINDOW: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
 # Work of a default run: long enough to settle, short enough to be done before the user wonders.
 _DEFAULT_BYTES, _MIN_MESSAGES, _MAX_MESSAGES = 128 << 20, 16, 50_000
 
@@ -32,7 +35,7 @@ def default_messages(size: int, threads: int) -> int:
     return max(_MIN_MESSAGES, min(_MAX_MESSAGES, _DEFAULT_BYTES // size) // threads)
 
 
-def record(experiment: Experiment, progress: Progress, *, port: int = 0) -> Recording:
+def record(experiment: Experiment, progress: Progress, *, port: int = 0, observed: bool = True) -> Recording:
     """Run an experiment; the same signature as lab.record.
 
     A KeyboardInterrupt ends the pass that runs: what was measured until then is returned, complete=False.
@@ -44,6 +47,7 @@ def record(experiment: Experiment, progress: Progress, *, port: int = 0) -> Reco
     if experiment.messages is None and experiment.duration_s is None:
         messages = default_messages(experiment.size, experiment.threads)
         experiment = msgspec.structs.replace(experiment, messages=messages)
+    require_permission()
     try:
         with contextlib.ExitStack() as stack:
             link = stack.enter_context(open_link(experiment.link, experiment.peer))
@@ -51,13 +55,18 @@ def record(experiment: Experiment, progress: Progress, *, port: int = 0) -> Reco
                 stack.enter_context(set_scatter_gather(link.device, False, link.sender_netns))
             cgroup = stack.enter_context(open_cgroup())
             workers = stack.enter_context(_start_workers(experiment, link, port, cgroup))
-            progress("compiling the probes for this kernel")
-            observers = start_observers(
-                experiment.observer, lambda: _flow_of(workers, link, cgroup), stacks=experiment.stacks
+            meters = Meters(experiment, workers)
+            stack.callback(meters.close)
+            if observed:
+                progress("compiling the probes for this kernel")
+            observers = (
+                start_observers(experiment.observer, lambda: _flow_of(workers, link, cgroup), stacks=experiment.stacks)
+                if observed
+                else []
             )
             for observer in observers:
                 stack.callback(observer.close)
-            return _run_passes(experiment, link, workers, observers, progress)
+            return _run_passes(experiment, link, workers, observers, meters, progress)
     except KeyboardInterrupt as error:
         raise Interrupted("interrupted before anything was measured", fix="run it again") from error
 
@@ -83,18 +92,29 @@ def _flow_of(workers: Workers, link: OpenLink, cgroup: Path) -> Flow:
 
 
 def _run_passes(
-    experiment: Experiment, link: OpenLink, workers: Workers, observers: list[Observer], progress: Progress
+    experiment: Experiment,
+    link: OpenLink,
+    workers: Workers,
+    observers: list[Observer],
+    meters: Meters,
+    progress: Progress,
 ) -> Recording:
-    progress("bare pass: time and CPU, nothing attached")
-    bare, finished = _run_pass(workers, experiment.messages, experiment.duration_s)
+    progress("bare pass: time and CPU, " + ("counted by perf" if experiment.counters else "nothing attached"))
+    bare, finished = _run_pass(workers, experiment.messages, experiment.duration_s, meters.window())
+    counters = meters.read_counters(bare) if bare is not None else []
     observed: Workload | None = None
     observations: list[Observation] = []
+    profile: CpuProfile | None = None
     if finished and bare is not None:
         # The same work again; a duration becomes the number of messages that the bare pass sent in it.
         messages = experiment.messages or max(1, bare.messages // experiment.threads)
         try:
-            progress("observed pass: bytes, at " + ", ".join(observer.name for observer in observers))
-            observed, observations, finished = _observe_pass(workers, observers, messages)
+            if observers:
+                progress("observed pass: bytes, at " + ", ".join(observer.name for observer in observers))
+                observed, observations, finished = _observe_pass(workers, observers, messages)
+            if finished and meters.sampler is not None:
+                progress(f"profiled pass: stacks, by {meters.sampler.event}")
+                profile, finished = _profile_pass(workers, meters.sampler, messages)
         except KeyboardInterrupt:  # while probes were attached or detached: the bare pass stands
             finished = False
     if bare is None:
@@ -108,18 +128,36 @@ def _run_passes(
         observed=observed,
         observations=observations,
         complete=finished,
-        notes=[link.note],
+        counters=counters,
+        profile=profile,
+        notes=[link.note, *notes_of(counters, profile)],
     )
 
 
-def _run_pass(workers: Workers, messages: int | None, duration_s: float | None) -> tuple[Workload | None, bool]:
-    """One pass: its figures, and whether it came to its end."""
+def _run_pass(
+    workers: Workers,
+    messages: int | None,
+    duration_s: float | None,
+    window: contextlib.AbstractContextManager[None] = _NO_WINDOW,
+) -> tuple[Workload | None, bool]:
+    """One pass: its figures, and whether it came to its end. The window is open while payload moves."""
     try:
         workers.prepare(messages, duration_s)
-        workers.release()
-        return workers.collect(), True
+        with window:
+            workers.release()
+            return workers.collect(), True
     except KeyboardInterrupt:
         return workers.stop(), False
+
+
+def _profile_pass(workers: Workers, sampler: Sampler, messages: int) -> tuple[CpuProfile | None, bool]:
+    """The same work once more, sampled and otherwise unwatched; no profile of a part of it."""
+    sampler.attach()
+    try:
+        profiled, finished = _run_pass(workers, messages, None)
+    finally:
+        sampler.detach()
+    return (sampler.profile(profiled) if profiled is not None and finished else None), finished
 
 
 def _observe_pass(

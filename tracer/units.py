@@ -15,7 +15,7 @@ def parse_size(text: str) -> int:
     Raises:
         UsageError: no number, or an unknown unit.
     """
-    match = re.fullmatch(r"\s*([+-]?\d+)\s*([a-z]*)\s*", text.lower())
+    match = re.fullmatch(r"\s*([+-]?\d{1,18})\s*([a-z]*)\s*", text.lower())
     if not match:
         raise UsageError(f"'{text}' is not a size", "a size is a whole number with an optional unit", _EXAMPLES)
     number, unit = match.groups()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from tracer.errors import MachineError
+from tracer.errors import MachineError, PrivilegeError
 from tracer.kernel.bpf_trial import ProgramType, can_kprobe, can_load
+from tracer.kernel.capabilities import as_root
 from tracer.kernel.installation import require_bcc
 from tracer.model import Observation, ObserverChoice
 from tracer.observers.flow import Flow
@@ -46,6 +47,21 @@ def start_observers(choice: ObserverChoice, flow: Callable[[], Flow], *, stacks:
             "run it in the lab: --lab; or leave out --stacks",
         )
     return [_start(name, flow(), stacks) for name in names]
+
+
+def require_permission() -> None:
+    """Asked before anything is made, and before BCC, which would complain on stderr in its own words.
+
+    Raises:
+        PrivilegeError: this user may load no BPF program.
+    """
+    refusal = can_load(ProgramType.RAW_TRACEPOINT)
+    if refusal is not None and refusal.startswith("EPERM"):
+        raise PrivilegeError(
+            "this user may not watch the kernel",
+            f"it takes root, or CAP_BPF and CAP_PERFMON; loading a program gave {refusal}",
+            f"run it as root: {as_root()} run ...",
+        )
 
 
 def chosen_observers(choice: ObserverChoice, refusal: str | None) -> list[str]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from typing import IO
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tracer.model import Document, Entry, Law, LawState, Recording, Stage, Workload
+from tracer.reports.costs import cost_tables
 from tracer.reports.picture import draw_path
+from tracer.reports.stacks import stack_lines
+from tracer.reports.tables import make_table
 from tracer.units import format_count, format_ns, format_rate, format_ratio, format_size, percent
 
 # Where nobody says how wide the output is (a pipe, a file).
@@ -28,25 +31,46 @@ def make_console(stream: IO[str]) -> Console:
 
 
 def print_document(document: Document, console: Console) -> None:
-    """The whole report of one recording."""
+    """The whole report of one recording, without the blanks that tables end their lines with.
+
+    Raises:
+        OSError: nobody reads it any more, or the disk is full. (A Console that writes by itself would exit instead.)
+    """
+    with console.capture() as captured:
+        _print_parts(document, console)
+    console.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+
+
+def _print_parts(document: Document, console: Console) -> None:
     console.print(Text(_title(document), style="dim"))
     console.print()
     console.print(Text(document.verdict.sentence, style="bold"))
     for suggestion in document.verdict.next:
-        console.print(Text(f"  next: {suggestion}"))
+        console.print(_hanging(f"  next: {suggestion}", "        ", console))
     if document.ledger.entries:
         console.print()
         console.print(_ledger_table(document, console))
         console.print()
         for line in draw_path(document):
-            console.print(Text(line))
+            console.print(_hanging(line, "     │    ", console))
+        for line in stack_lines(document):
+            console.print(_hanging(line, "      ", console))
     console.print()
     console.print(_figures_table(document, console))
+    for table in cost_tables(document, console):
+        console.print()
+        console.print(table)
     if document.ledger.laws:
         console.print()
         console.print(_laws_table(document.ledger.laws, console))
     for note in document.notes:
-        console.print(Text(f"note: {note}", style="dim"))
+        console.print(_hanging(f"note: {note}", "      ", console, style="dim"))
+
+
+def _hanging(text: str, indent: str, console: Console, style: str = "") -> Text:
+    """A paragraph whose second line and those after it are indented, so that its start stands out."""
+    lines = textwrap.wrap(text, console.width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return Text("\n".join(lines), style=style)
 
 
 def _title(document: Recording) -> str:
@@ -59,16 +83,6 @@ def _title(document: Recording) -> str:
         f"Linux {host.kernel} ({where})"
     )
     return title if document.complete else f"PARTIAL (interrupted): {title}"
-
-
-def make_table(console: Console, *columns: str, right: tuple[str, ...] = ()) -> Table:
-    """A table without drawn borders in a pipe, with a ruled head in a terminal."""
-    table = Table(
-        box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False, padding=(0, 1), collapse_padding=True
-    )
-    for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    return table
 
 
 def _ledger_table(document: Document, console: Console) -> Table:

@@ -1,0 +1,36 @@
+"""make bench: every figure that nettrace promises, measured on this machine beside its budget.
+
+Each part is a program of its own, which prints a table and exits with 1 if a budget is missed. On a machine that does
+other work at the same time a missed budget says little: look at the interval beside the ratio, or run it again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+PARTS = {
+    "engine": ("engine_speed.py", "the engine against a plain C loop and iperf3"),
+    "overhead": ("overhead.py", "the observed pass against the bare one, and a bpftrace script"),
+    "startup": ("startup.py", "time to the result, time to --help, memory"),
+    "exactness": ("exactness.py", "every byte located, run after run (all 20 runs: bench/exactness.py --runs 20)"),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("part", nargs="*", choices=[[], *PARTS], help="all of them by default")
+    missed = []
+    for part in parser.parse_args().part or PARTS:
+        program, what = PARTS[part]
+        print(f"\n{part}: {what}", flush=True)
+        if subprocess.run([sys.executable, Path(__file__).with_name(program)], check=False).returncode:
+            missed.append(part)
+    print("\n" + (f"budget missed: {', '.join(missed)}" if missed else "every budget is kept"))
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,139 @@
+"""The nettrace command as a user runs it: a process of its own, with its output, its end and what it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tracer.leftovers import cgroup2_mount
+
+ROOT = Path(__file__).parent.parent
+NETTRACE = [sys.executable, "-m", "tracer"]
+DEADLINE_S = 60.0
+# The column st of /proc/PID/net/tcp, net/tcp_states.h.
+ESTABLISHED, LISTENING = "01", "0A"
+
+
+def nettrace(*arguments: object, before: Sequence[str] = (), **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run to the end; whatever happens, there is no traceback.
+
+    Args:
+        before: A command that nettrace becomes the argument of.
+    """
+    command = [*before, *NETTRACE, *map(str, arguments)]
+    options = {"capture_output": True, "text": True, "timeout": DEADLINE_S, "cwd": ROOT, **options}
+    done = subprocess.run(command, check=False, **options)
+    assert "Traceback" not in f"{done.stdout}{done.stderr}", done.stderr
+    return done
+
+
+def document(*arguments: object, **options: Any) -> dict[str, Any]:
+    """What `nettrace run ... --json` prints, of a run that succeeds."""
+    done = nettrace("run", *arguments, "--json", **options)
+    assert done.returncode == 0, done.stderr + done.stdout
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def stage_bytes(found: dict[str, Any]) -> dict[str, int | None]:
+    """Bytes by stage."""
+    return {entry["stage"]: entry["bytes"] for entry in found["ledger"]["entries"]}
+
+
+class Running:
+    """A nettrace that is at work: wait for its progress, signal it, hear its end."""
+
+    def __init__(self, *arguments: object, **options: Any) -> None:
+        self.process = subprocess.Popen(
+            [*NETTRACE, *map(str, arguments)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, **options,
+        )  # fmt: skip
+        self.pid = self.process.pid
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        self.errors = ""
+        threading.Thread(target=self._hear, daemon=True).start()
+
+    def _hear(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self._lines.put(line)
+        self._lines.put(None)
+
+    def wait_for(self, text: str) -> None:
+        """Until a line with this text came on stderr."""
+        while (line := self._lines.get(timeout=DEADLINE_S)) is not None:
+            self.errors += line
+            if text in line:
+                return
+        raise AssertionError(f"ended without saying {text!r}: {self.errors}")
+
+    def finish(self) -> tuple[int, str, str]:
+        """Exit code, stdout, stderr; no traceback, no process left."""
+        assert self.process.stdout is not None
+        output = self.process.stdout.read()
+        code = self.process.wait(DEADLINE_S)
+        while (line := self._lines.get(timeout=DEADLINE_S)) is not None:
+            self.errors += line
+        self.process.stdout.close()
+        assert "Traceback" not in self.errors + output, self.errors
+        return code, output, self.errors
+
+    def workers(self) -> list[int]:
+        """Its sender and its receiver."""
+        return [pid for pid in children(self.pid) if "workloads.worker" in command_line(pid)]
+
+    def receiver(self) -> int:
+        """The worker that listens."""
+        return next(pid for pid in self.workers() if has_socket(pid, LISTENING))
+
+    def wait_until_connected(self) -> None:
+        """Until the receiver has accepted a connection."""
+        deadline = time.monotonic() + DEADLINE_S
+        receiver = self.receiver()
+        while not has_socket(receiver, ESTABLISHED):
+            assert time.monotonic() < deadline, "nobody connects"
+            os.sched_yield()
+
+
+def children(pid: int) -> list[int]:
+    """Processes that any thread of this one started."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        found += [int(child) for child in (task / "children").read_text().split()]
+    return found
+
+
+def command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def has_socket(pid: int, state: str) -> bool:
+    """Whether one of its descriptors is a TCP socket in this state."""
+    rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    wanted = {f"socket:[{row[9]}]" for row in rows if row[3] == state}
+    return any(str(descriptor.readlink()) in wanted for descriptor in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def wait_until_gone(pids: list[int]) -> None:
+    """Until none of these processes exists; an orphan is reaped by init in its own time."""
+    deadline = time.monotonic() + DEADLINE_S
+    while any(command_line(pid) for pid in pids):
+        assert time.monotonic() < deadline, f"still there: {pids}"
+        os.sched_yield()
+
+
+def remains_of(pid: int) -> list[str]:
+    """Network namespaces and cgroups that a nettrace of this pid has made and not removed."""
+    places = [Path("/run/netns"), cgroup2_mount() or Path("/nowhere")]
+    return [path.name for place in places if place.exists() for path in place.glob(f"nettrace-{pid}-*")]

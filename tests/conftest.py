@@ -1,0 +1,24 @@
+"""Who may run which test; a skip quotes the reason that doctor gives."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+
+from tracer.facts import diagnose
+from tracer.kernel.examination import kernel_facts
+from tracer.kernel.installation import installation_facts
+
+
+@functools.cache
+def why_not_here() -> str | None:
+    """None if `nettrace run` works on this machine and for this user."""
+    diagnosis = diagnose([*kernel_facts(), *installation_facts()])
+    return None if diagnosis.can_run else diagnosis.sentence
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Live tests run a workload on this machine's own kernel."""
+    if item.get_closest_marker("live") and (reason := why_not_here()):
+        pytest.skip(reason)
