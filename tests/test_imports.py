@@ -16,11 +16,15 @@ TIERS = (
     ("tracer.units", "tracer.errors", "tracer.model", "tracer.facts", "tracer.tallies"),
     ("workloads",),
     (
-        "tracer.intervals", "tracer.sweep_plan", "tracer.sweep_file", "tracer.sweep_tables", "tracer.measurements",
-        "tracer.crossovers", "tracer.claim_rules",
-        "tracer.probes", "tracer.kernel", "tracer.recording", "tracer.ledger", "tracer.laws", "tracer.claims",
-        "tracer.analysis", "tracer.verdict", "tracer.tracepoint_entries", "tracer.function_entries", "tracer.function_rows", "tracer.links",
-        "tracer.stages", "tracer.stage_table", "tracer.costs", "tracer.perf_output", "tracer.leftovers", "tracer.cgroups", "tracer.namespaces", "tracer.nics", "tracer.processes",
+        # what follows from measurements: pure
+        "tracer.analysis", "tracer.claim_rules", "tracer.claims", "tracer.costs", "tracer.crossovers",
+        "tracer.function_entries", "tracer.function_rows", "tracer.intervals", "tracer.laws", "tracer.ledger",
+        "tracer.measurements", "tracer.perf_output", "tracer.probes", "tracer.recording", "tracer.stage_table",
+        "tracer.stages", "tracer.sweep_file", "tracer.sweep_plan", "tracer.sweep_tables",
+        "tracer.tracepoint_entries", "tracer.verdict",
+        # what an experiment needs of the machine
+        "tracer.cgroups", "tracer.kernel", "tracer.leftovers", "tracer.links", "tracer.namespaces", "tracer.nics",
+        "tracer.processes",
     ),
     ("tracer.observers", "tracer.runner", "tracer.lab", "tracer.sweep", "tracer.perf_trial"),
     ("tracer.reports",),
@@ -82,7 +86,9 @@ def test_imports_point_one_way(name: str, path: Path) -> None:
     own = tier_of(name)
     assert own is not None or name in ("tracer",), f"{name} has no tier: add it to TIERS"
 
-    later = [used for used in imported_by(path) if (tier := tier_of(used)) is not None and own is not None and tier > own]
+    later = [
+        used for used in imported_by(path) if (tier := tier_of(used)) is not None and own is not None and tier > own
+    ]
 
     assert later == []
 

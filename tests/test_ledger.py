@@ -81,9 +81,7 @@ def test_linear_packets_hide_where_their_bytes_came_from():
 
 def test_segments_made_linear_on_the_way_to_the_driver_were_pinned_before():
     """Without scatter-gather IP still sees fragments; the driver gets linear packets: pinned, then linearized."""
-    observation = tracepoints(
-        cgroup_egress__zerocopy=(9, PAYLOAD, PAGES), net_dev_start_xmit__linear=(160, PAYLOAD)
-    )
+    observation = tracepoints(cgroup_egress__zerocopy=(9, PAYLOAD, PAGES), net_dev_start_xmit__linear=(160, PAYLOAD))
     ledger = ledger_of(recording(observation, link=Link.NIC, observed=workload(copied=3, received_bytes=None)))
 
     assert ledger.bytes_of(Stage.PIN) == ledger.bytes_of(Stage.LINEARIZE) == PAYLOAD

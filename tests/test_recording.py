@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -134,7 +135,7 @@ def test_a_missing_file_is_a_clear_error(tmp_path):
         load(tmp_path)
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this machine has no /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this machine has no /dev/full")
 def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
     """ENOSPC at write: an error that says so, the old file untouched, no temporary file left."""
     target = tmp_path / "run.json"

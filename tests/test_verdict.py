@@ -46,9 +46,7 @@ def test_a_nic_seen_by_tracepoints_alone_is_undecided():
 
 def test_linear_packets_prove_the_completion_flag_wrong():
     """Linearized payload with completions that say "not copied": the report says how many are wrong."""
-    observation = tracepoints(
-        cgroup_egress__zerocopy=(9, PAYLOAD, PAGES), net_dev_start_xmit__linear=(160, PAYLOAD)
-    )
+    observation = tracepoints(cgroup_egress__zerocopy=(9, PAYLOAD, PAGES), net_dev_start_xmit__linear=(160, PAYLOAD))
     found = verdict(recording(observation, link=Link.NIC, observed=workload(copied=5, received_bytes=None)))
 
     assert found.code == "copied-without-sg"
