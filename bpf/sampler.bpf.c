@@ -2,11 +2,10 @@
 /*
  * Samples what the CPUs run: the kernel stack, or in user mode the two innermost addresses.
  *
- * Kept are samples in the context of the sender's and the receiver's process (NT_SENDER, NT_RECEIVER; 0 where that is not
- * ours), and kernel-mode samples in any other context: softirq work for the workload may be among them, and the stack
- * tells that to whoever reads it.
+ * Kept are samples in the context of the sender's and the receiver's process (NT_SENDER, NT_RECEIVER; 0 where that is
+ * not ours), and kernel-mode samples in any other context: softirq work for the workload may be among them, and the
+ * stack tells that to whoever reads it.
  */
-#include "nettrace.h"
 
 /* uapi/linux/bpf_perf_event.h */
 struct bpf_perf_event_data {

@@ -37,7 +37,7 @@ def host(**other: Any) -> Host:
     nic = Nic(device="lo", driver=None, scatter_gather=True, tx_checksum=True, tso=True)
     fields: dict[str, Any] = {
         "kernel": "6.18.44", "where": "host", "emulated": False, "cpu": "AMD EPYC", "cores": 2, "nic": nic,
-        "optmem_max": 131072, "memlock": 8388608,
+        "congestion_control": "cubic", "optmem_max": 131072, "memlock": 8388608,
     }  # fmt: skip
     return Host(**{**fields, **other})
 

@@ -62,6 +62,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
         scatter_gather: False asks for a NIC whose scatter-gather is off.
         bounce: True asks for a machine booted with swiotlb=force.
         stacks: Kernel stacks are collected at every copy location.
+        counters: CPU counters are read around the bare pass.
+        profile: A pass of its own samples the CPUs.
         peer: HOST:PORT of `nettrace serve`, for link nic.
         lab: Lab kernel that ran or is to run this; None for this machine's own.
     """
@@ -77,6 +79,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     scatter_gather: bool = True
     bounce: bool = False
     stacks: bool = False
+    counters: bool = False
+    profile: bool = False
     peer: str | None = None
     lab: str | None = None
 
@@ -96,6 +100,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         emulated: True where the CPU is emulated: times and CPU costs then decide nothing.
+        congestion_control: TCP's, in the sender's network namespace; one that paces shows as timers in the CPU profile.
         optmem_max: net.core.optmem_max in the sender's network namespace, bytes.
         memlock: RLIMIT_MEMLOCK of the sender, bytes; None where it is unlimited.
     """
@@ -106,6 +111,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     cpu: str
     cores: Count
     nic: Nic | None = None
+    congestion_control: str | None = None
     optmem_max: Count | None = None
     memlock: Count | None = None
 
@@ -230,12 +236,12 @@ class Counter(msgspec.Struct, frozen=True, kw_only=True):
     """One CPU counter of the bare pass, gated to its measured window.
 
     Args:
-        event: perf's name, without the "u" and "k" of a filtered event: "cycles:u" is user mode, "cycles:k" kernel
-            mode, "cycles" both. "task-clock" is CPU time in ns; the others are counts.
+        event: perf's name; "cycles:u" is user mode, "cycles:k" kernel mode, "cycles" both. "task-clock" is CPU time
+            in ns; the others are counts.
         scope: The sender's process, the receiver's process, or all CPUs with whatever ran there. The system's
             "task-clock" is the time that its CPUs were not idle.
         value: None where the machine does not count it.
-        source: "perf"; a stand-in's name ("tsc", "proc-stat"); "none" where nothing counted.
+        source: "perf"; a stand-in's name ("tsc", "rusage", "proc-stat"); "none" where nothing counted.
         note: Why it is absent, multiplexed or a stand-in.
     """
 
@@ -250,7 +256,7 @@ class StageCost(msgspec.Struct, frozen=True, kw_only=True):
     """CPU samples that fell into one stage of the work.
 
     Args:
-        stage: A name of tracer/stages.py, or "unmapped".
+        stage: A name of tracer/stage_table.py, or "unmapped".
         samples: Samples of the workload's processes and of softirq work done for it.
         share: Of all samples, 0 to 1.
         ns_per_byte: CPU time per payload byte, ns; None where no payload was sent.

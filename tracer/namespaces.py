@@ -87,6 +87,18 @@ def _read_optmem_max() -> int | None:
         return None
 
 
+def read_congestion_control(name: str | None) -> str | None:
+    """net.ipv4.tcp_congestion_control of a namespace; one that paces (bbr) spends CPU on timers. None if not told."""
+    return inside(name, _read_congestion_control)
+
+
+def _read_congestion_control() -> str | None:
+    try:
+        return Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
+    except OSError:
+        return None
+
+
 def create_netns(name: str) -> None:
     """Make a named namespace, as `ip netns add` does.
 

@@ -15,7 +15,7 @@ from tracer.cgroups import open_cgroup
 from tracer.errors import Interrupted
 from tracer.links import OpenLink, open_link
 from tracer.model import SCHEMA, CpuProfile, Experiment, Host, Observation, Recording, Workload
-from tracer.namespaces import read_optmem_max
+from tracer.namespaces import read_congestion_control, read_optmem_max
 from tracer.nics import read_nic, set_scatter_gather
 from tracer.observers.choice import Observer, require_permission, start_observers
 from tracer.observers.flow import Flow
@@ -189,6 +189,7 @@ def read_host(link: OpenLink) -> Host:
         cpu=cpu,
         cores=os.cpu_count() or 1,
         nic=read_nic(link.device, link.sender_netns),
+        congestion_control=read_congestion_control(link.sender_netns),
         optmem_max=read_optmem_max(link.sender_netns),
         memlock=_memlock(),
     )

@@ -11,15 +11,36 @@ import importlib.resources
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tracer.errors import MachineError, PrivilegeError
 from tracer.kernel.headers import header_tree
 from tracer.kernel.installation import require_bcc
 
-
 # enum bpf_attach_type of linux/bpf.h
 _CGROUP_DIRECTIONS = {"cgroup_ingress": 0, "cgroup_egress": 1}
+
+
+class Sample(NamedTuple):
+    """A stack that was sampled, and how often.
+
+    Args:
+        context: Index of the process, as the program numbers them.
+        frames: Function names, innermost first; in user mode two at most.
+    """
+
+    context: int
+    user: bool
+    frames: list[str]
+    times: int
+
+
+class Source(NamedTuple):
+    """What is compiled: a file of bpf/, flags, and generated text that follows the file's."""
+
+    file_name: str
+    flags: tuple[str, ...]
+    generated: str
 
 
 class Program:
@@ -35,19 +56,11 @@ class Program:
     """
 
     def __init__(self, file_name: str, defines: dict[str, int | str], generated: str = "") -> None:
-        os.environ["BCC_KERNEL_SOURCE"] = str(header_tree())  # read by BCC when it compiles
         require_bcc()
         import bcc
 
-        directory = importlib.resources.files("bpf")
-        flags = [f"-D{name}={value}" for name, value in defines.items()]
-        try:
-            text = directory.joinpath(file_name).read_text() + generated
-            self.bpf: Any = _without_autoload(bcc)(text=text, cflags=["-w", f"-I{directory}", *flags])
-        except Exception as error:
-            raise MachineError(
-                f"BCC cannot compile {file_name} for this kernel", str(error), "see: nettrace doctor"
-            ) from error
+        source = Source(file_name, tuple(f"-D{name}={value}" for name, value in defines.items()), generated)
+        self.bpf: Any = _ready.pop(source, None) or compile_source(source)
         self._bcc = bcc
         self._functions: list[Any] = []
         self._detachers: list[Callable[[], None]] = []
@@ -113,6 +126,55 @@ class Program:
         self._functions.append(loaded)
         return int(loaded.fd)
 
+    def attach_sampler(self, function: str, kind: int, event: int, period: int) -> None:
+        """Run a function on every CPU whenever a perf event has counted `period` more.
+
+        Args:
+            kind: perf_event_open(2): type.
+            event: The same: config.
+
+        Raises:
+            PrivilegeError: the kernel refuses this user.
+            MachineError: it has no such event.
+        """
+        try:
+            self._functions.append(self.bpf.load_func(function, self._bcc.BPF.PERF_EVENT))
+            self.bpf.attach_perf_event(ev_type=kind, ev_config=event, fn_name=function, sample_period=period)
+        except Exception as error:
+            raise _refused("cannot sample the CPUs", error) from error
+        self._detachers.append(lambda: self.bpf.detach_perf_event(kind, event))
+
+    def read_samples(self, table: str, lost: str, processes: tuple[int, ...]) -> tuple[list[Sample], int]:
+        """Sampled stacks, and how many could not be kept.
+
+        Args:
+            processes: By context, to look up the names of functions in user mode.
+        """
+        samples = []
+        for key, count in self.bpf[table].items():
+            addresses = [address for address in key.frames if address]
+            frames = self._user_frames(addresses, processes[key.context]) if key.user else self._names(addresses)
+            samples.append(Sample(key.context, bool(key.user), frames, count.value))
+        return samples, sum(self.bpf[lost][ctypes.c_int(0)])
+
+    def _names(self, addresses: list[int]) -> list[str]:
+        return [self.bpf.ksym(address).decode() for address in addresses]
+
+    def _user_frames(self, addresses: list[int], process: int) -> list[str]:
+        """The running function, and the next one if that word of the stack is an address of a function at all."""
+        names = [self.bpf.sym(address, process).decode(errors="replace") for address in addresses]
+        return names[:1] + [name for name in names[1:] if name != "[unknown]"]
+
+    def clear(self, *tables: str) -> None:
+        """Forget what an earlier use of the same compiled program counted."""
+        for table in tables:
+            self.bpf[table].clear()
+
+    def write(self, table: str, **values: int) -> None:
+        """Set the one element of an array of structs."""
+        array = self.bpf[table]
+        array[ctypes.c_int(0)] = array.Leaf(**values)
+
     def read_stacks(self, table: str, stacks: str) -> list[tuple[int, list[str], int, int]]:
         """Counts by (row, stack): row, frames innermost first, events, bytes."""
         found = []
@@ -148,6 +210,33 @@ class Program:
         """Detach and free everything."""
         self.detach()
         self.bpf.cleanup()
+
+
+def prepare(source: Source) -> None:
+    """Compile a program that a child of this process will use: the lab keeps such a process."""
+    _ready[source] = compile_source(source)
+
+
+_ready: dict[Source, Any] = {}
+
+
+def compile_source(source: Source) -> Any:
+    """BCC's object; nothing is loaded or attached yet, but the maps are there.
+
+    Raises:
+        MachineError: BCC cannot compile it.
+    """
+    import bcc
+
+    os.environ["BCC_KERNEL_SOURCE"] = str(header_tree())  # read by BCC when it compiles
+    directory = importlib.resources.files("bpf")
+    try:
+        text = directory.joinpath(source.file_name).read_text() + source.generated
+        return _without_autoload(bcc)(text=text, cflags=["-w", f"-I{directory}", *source.flags])
+    except Exception as error:
+        raise MachineError(
+            f"BCC cannot compile {source.file_name} for this kernel", str(error), "see: nettrace doctor"
+        ) from error
 
 
 def _without_autoload(bcc: Any) -> Any:

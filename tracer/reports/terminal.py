@@ -78,9 +78,10 @@ def _title(document: Recording) -> str:
     work = f"{format_count(experiment.messages)} messages" if experiment.messages else f"{experiment.duration_s:g} s"
     connections = f"{experiment.threads} connection{'s' if experiment.threads > 1 else ''}"
     where = f"lab, emulated {host.cpu}" if host.emulated else host.where
+    control = f", {host.congestion_control}" if host.congestion_control else ""
     title = (
         f"{experiment.mode}, {format_size(experiment.size)} x {work} x {connections} over {experiment.link}, "
-        f"Linux {host.kernel} ({where})"
+        f"Linux {host.kernel} ({where}){control}"
     )
     return title if document.complete else f"PARTIAL (interrupted): {title}"
 
