@@ -9,7 +9,7 @@ from __future__ import annotations
 from tracer import function_entries as functions
 from tracer import tracepoint_entries as tracepoints
 from tracer.model import Entry, Experiment, Law, LawState, Link, Observation, Recording, Stage, Workload
-from tracer.tallies import bytes_at, difference, total
+from tracer.tallies import bytes_at, total
 
 
 def law(identity: str, statement: str, left: int | None, right: int | None, note: str = "") -> Law:

@@ -22,9 +22,6 @@ PREPARE_DEADLINE_S = 60.0
 # A sender whose connection broke: the receiver's end, and with it the reason, is known a moment later.
 REASON_DEADLINE_S = 2.0
 STOP_DEADLINE_S = 2.0
-# A lingering close returns when the peer's kernel has acknowledged the last byte: the end of the work where the
-# receiver is not ours to ask.
-LINGER_S = 2
 _NAMESPACES = Path("/run/netns")
 
 
@@ -140,7 +137,6 @@ class Workers:
             "mode": self._mode.engine_mode,
             "messages": messages,
             "duration_s": duration_s,
-            "linger_s": 0 if self._ours else LINGER_S,
         }
         self._replies = {}
         self._in_pass = True

@@ -7,7 +7,6 @@ import errno
 import os
 import resource
 import socket
-import struct
 import sys
 import threading
 import time
@@ -19,8 +18,8 @@ from workloads.latency import merged_latency
 
 CONNECT_DEADLINE_S = 10.0
 ACCEPT_DEADLINE_S = 15.0
-# How long a peer may take to close after the last byte; ours takes a millisecond.
-ACKNOWLEDGE_DEADLINE_S = 2.0
+# How long the peers may take to close after the last byte; ours takes a millisecond, unless it hangs.
+CLOSE_DEADLINE_S, CLOSE_DEADLINE_WHEN_STOPPED_S = 2.0, 0.2
 # Offset and end of tcpi_bytes_retrans: user ABI, which never moves.
 BYTES_RETRANS = slice(208, 216)
 # Without any completion for so long, something holds packets back for good, or the peer does not read.
@@ -60,6 +59,7 @@ class Crew:
 
     def __init__(self, run: Any, jobs: list[Any], connections: list[socket.socket], direction: int) -> None:
         self.jobs = jobs
+        self.stopped_early = False
         self.results = [0] * len(jobs)
         self._run, self._connections, self._direction = run, connections, direction
         self._lock = threading.Lock()
@@ -83,6 +83,7 @@ class Crew:
 
     def stop(self, how: int) -> None:
         """Tell senders to end; receivers end when the senders have."""
+        self.stopped_early = how == lib.ENGINE_STOP_NOW
         if self._direction == socket.SHUT_WR:
             for job in self.jobs:
                 job.stop = how
@@ -154,7 +155,6 @@ class Sender:
         self._connections: list[socket.socket] = []
         self._gate: int | None = None
         self._gate_reader: int | None = None
-        self._linger_s = 0
 
     def hello(self) -> dict[str, Any]:
         """The limits that can refuse a zero-copy send with ENOBUFS."""
@@ -171,7 +171,6 @@ class Sender:
 
     def prepare(self, order: dict[str, Any]) -> Crew:
         self._gate_reader, self._gate = os.pipe()
-        self._linger_s = order["linger_s"]
         for _ in range(order["threads"]):
             try:
                 connection = socket.create_connection((order["host"], order["port"]), timeout=CONNECT_DEADLINE_S)
@@ -207,31 +206,37 @@ class Sender:
         crew.join()
         threads = [counts_of(crew, index, SENDER_COUNTS) for index in range(len(crew.jobs))]
         latency = merged_latency(crew.jobs)
-        retransmitted = []
+        retransmitted, closed_ns = [], []
+        wait_s = CLOSE_DEADLINE_WHEN_STOPPED_S if crew.stopped_early else CLOSE_DEADLINE_S
+        deadline = time.monotonic() + wait_s
         for job, connection in zip(crew.jobs, self._connections, strict=True):
-            lib.engine_sender_close(job)
-            wait_until_acknowledged(connection)
+            closed_ns.append(wait_until_closed(connection, deadline) or job.span.end_ns)
             retransmitted.append(retransmitted_bytes(connection))
-            if self._linger_s:
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, self._linger_s))
+            lib.engine_sender_close(job)
             connection.close()
         self._connections = []
         if self._gate_reader is not None:
             os.close(self._gate_reader)
-        acknowledged_ns = time.monotonic_ns()
         return {
             "threads": threads,
             "latency_ns": latency,
-            "acknowledged_ns": acknowledged_ns,
+            "closed_ns": max(closed_ns),
             "retransmitted_bytes": retransmitted,
         }
 
 
-def wait_until_acknowledged(connection: socket.socket) -> None:
-    """Until the peer has closed: it does so after our last byte, so nothing will be sent again from then on."""
-    connection.settimeout(ACKNOWLEDGE_DEADLINE_S)
-    with contextlib.suppress(OSError):
-        connection.recv(1)
+def wait_until_closed(connection: socket.socket, deadline: float) -> int | None:
+    """When the peer closed: it does so after our last byte, so nothing will be sent again from then on.
+
+    CLOCK_MONOTONIC, ns; None where it had not by the deadline, or broke off.
+    """
+    connection.settimeout(max(0.001, deadline - time.monotonic()))
+    try:
+        while connection.recv(1 << 16):
+            pass
+    except OSError:
+        return None
+    return time.monotonic_ns()
 
 
 def retransmitted_bytes(connection: socket.socket) -> int | None:

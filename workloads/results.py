@@ -70,9 +70,9 @@ def _sum_known(counts: list[int | None]) -> int | None:
 
 
 def end_ns(sender: Reply, receiver: Reply | None) -> int:
-    """When the last byte was there: read, or acknowledged where the receiver is not ours."""
+    """When the last byte was there: read, or the connections closed where the receiver is not ours."""
     if receiver is None:
-        return int(sender["acknowledged_ns"])
+        return int(sender["closed_ns"])
     return max(int(thread["last_byte_ns"]) for thread in receiver["threads"])
 
 

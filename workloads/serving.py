@@ -7,7 +7,6 @@ import os
 import select
 import socket
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -55,6 +54,7 @@ class Server:
         self._on_end = on_end
         self.connections: list[Connection] = []
         self._closing, self._close = os.pipe()
+        self._one_ended = threading.Condition()
         self._acceptor = threading.Thread(target=self._accept_all, daemon=True)
 
     def __enter__(self) -> Server:
@@ -97,8 +97,12 @@ class Server:
         if self._on_end is not None:
             self._on_end(connection)
         connection.ended.set()
+        with self._one_ended:
+            self._one_ended.notify_all()
 
-    def wait_for_all(self, deadline_s: float) -> bool:
-        """Whether all connections that came have ended, waiting for at most so many seconds."""
-        deadline = time.monotonic() + deadline_s
-        return all(one.ended.wait(max(0.0, deadline - time.monotonic())) for one in list(self.connections))
+    def wait_for(self, count: int, deadline_s: float) -> bool:
+        """Whether so many connections have come and ended, waiting for at most so many seconds."""
+        with self._one_ended:
+            return self._one_ended.wait_for(
+                lambda: sum(one.ended.is_set() for one in self.connections) >= count, deadline_s
+            )

@@ -1,7 +1,7 @@
 """The tracepoint observer: where the payload was copied, inferred from skb state along its way.
 
-It needs no function probe, so it works where kprobes and fentry are forbidden: cgroup_skb programs on the workload's own
-cgroup, and raw tracepoints.
+It needs no function probe, so it works where kprobes and fentry are forbidden: cgroup_skb programs on the workload's
+own cgroup, and raw tracepoints.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
 """Compiles the engine into workloads.engine._engine (cffi, out-of-line API mode).
 
-`pip install -e .` runs this through setup.py; `python workloads/engine/build.py` does it by hand.
+`pip install -e .` runs this through setup.py; by hand: `python setup.py build_ext --inplace`.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import cffi
@@ -26,10 +25,8 @@ GENERATED_FILE_PROLOGUE = """
 # What a worker needs of libc and Python 3.11 lacks; ctypes would cost each worker 10 ms.
 LIBC = """
 int setns(int fd, int nstype);
-int unshare(int flags);
 int prctl(int option, ...);
 #define CLONE_NEWNET ...
-#define CLONE_FILES ...
 #define PR_SET_PDEATHSIG ...
 #define PR_SET_DUMPABLE ...
 """
@@ -56,7 +53,3 @@ ffibuilder.set_source(
     include_dirs=["workloads/engine"],
     extra_compile_args=["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror"],
 )
-
-if __name__ == "__main__":
-    os.chdir(ROOT)
-    ffibuilder.compile(verbose=True)

@@ -1,0 +1,118 @@
+"""From what two workers report to a Workload or an error: pure."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+from workloads.engine._engine import lib
+
+from tracer.errors import MachineError, PrivilegeError, WorkloadError
+from tracer.model import Experiment
+from workloads import results
+from workloads.crew import RECEIVER_COUNTS, SENDER_COUNTS
+
+EXPERIMENT = Experiment(mode="zerocopy", size=1000, threads=2, messages=7, verify=True)
+SPAN = {"result": 0, "start_ns": 10, "end_ns": 90, "user_ns": 1, "system_ns": 2}
+
+
+def sender(*threads: dict[str, int], memlock: int | None = None, optmem_max: int = 131072) -> dict[str, Any]:
+    filled = [{**dict.fromkeys(SENDER_COUNTS, 0), **SPAN, **thread} for thread in threads]
+    limits = {"memlock": memlock, "optmem_max": optmem_max}
+    return {"threads": filled, "latency_ns": None, "closed_ns": 95, "limits": limits, "retransmitted_bytes": [0]}
+
+
+def receiver(*threads: dict[str, int]) -> dict[str, Any]:
+    return {"threads": [{**dict.fromkeys(RECEIVER_COUNTS, 0), **SPAN, **thread} for thread in threads]}
+
+
+def test_the_error_numbers_are_the_engine_s() -> None:
+    """The names on both sides of cffi mean the same."""
+    assert (results.TRUNCATED, results.FOREIGN, results.DUPLICATE, results.UNKNOWN_ID) == (
+        lib.ENGINE_TRUNCATED, lib.ENGINE_FOREIGN, lib.ENGINE_DUPLICATE, lib.ENGINE_UNKNOWN_ID,
+    )  # fmt: skip
+    assert (results.MISSING, results.LIMIT, results.PATTERN) == (
+        lib.ENGINE_MISSING, lib.ENGINE_LIMIT, lib.ENGINE_PATTERN,
+    )  # fmt: skip
+
+
+def test_a_workload_sums_the_threads_and_spans_their_times() -> None:
+    """From the earliest start to the last byte that a receiver read."""
+    sent = sender(
+        {"start_ns": 20, "bytes": 7000, "messages": 7, "sends": 8, "short_sends": 1},
+        {"start_ns": 10, "bytes": 6000, "messages": 6, "sends": 6, "completions": 6, "copied": 4, "ranges": 2},
+    )
+    came = receiver({"bytes": 7000, "last_byte_ns": 70}, {"bytes": 6000, "last_byte_ns": 60})
+
+    workload = results.workload_of(EXPERIMENT, asks_zerocopy=True, sender=sent, receiver=came)
+
+    assert (workload.payload_bytes, workload.received_bytes, workload.messages) == (13000, 13000, 13)
+    assert (workload.sends, workload.short_sends) == (14, 1)
+    assert workload.elapsed_s == 60e-9
+    assert workload.completions is not None
+    assert (workload.completions.total, workload.completions.copied, workload.completions.zerocopy) == (6, 4, 2)
+    assert (workload.sender_cpu_ns.user, workload.sender_cpu_ns.system) == (2, 4)
+    assert workload.enobufs_limit is None
+
+
+def test_without_a_receiver_of_ours_its_side_is_unknown() -> None:
+    """Not 0, and nothing is verified; the time ends when the peer has closed."""
+    workload = results.workload_of(EXPERIMENT, asks_zerocopy=False, sender=sender({"bytes": 7000}), receiver=None)
+
+    assert (workload.received_bytes, workload.receiver_cpu_ns, workload.verified) == (None, None, None)
+    assert workload.completions is None
+    assert workload.elapsed_s == 85e-9
+
+
+def test_the_limit_is_optmem_where_the_socket_was_charged_to_it() -> None:
+    """An ordinary user, 64 KiB of pages allowed, the socket's option memory full: it is not memlock."""
+    refused = {"enobufs": 3, "refused_optmem_bytes": 130900}
+
+    assert results.limit_of(sender(refused, memlock=65536)) == "optmem"
+
+
+def test_the_limit_is_memlock_where_option_memory_was_left() -> None:
+    """An ordinary user whose socket had nearly nothing charged: only the pages can be it."""
+    refused = {"enobufs": 3, "refused_optmem_bytes": 1152}
+
+    assert results.limit_of(sender(refused, memlock=65536)) == "memlock"
+
+
+def test_memlock_binds_nobody_who_may_lock_memory() -> None:
+    """With CAP_IPC_LOCK (memlock None) the limit is optmem, whatever was charged."""
+    assert results.limit_of(sender({"enobufs": 1, "refused_optmem_bytes": 0})) == "optmem"
+
+
+def test_a_wrong_byte_is_told_before_the_reset_that_it_caused() -> None:
+    """Both sides failed; the receiver knows why."""
+    came = receiver({"result": lib.ENGINE_PATTERN, "wrong_offset": 3004, "wrong_byte": 7, "expected_byte": 9})
+
+    failure = results.failure_in(EXPERIMENT, sender({"result": -errno.ECONNRESET}), came)
+
+    assert isinstance(failure, WorkloadError)
+    assert "byte 3004" in failure.what
+    assert "byte 4 of message 3: 0x09 sent, 0x07 came" in failure.why
+
+
+def test_missing_completions_are_counted() -> None:
+    """How many of how many."""
+    failure = results.failure_in(
+        EXPERIMENT, sender({}, {"result": lib.ENGINE_MISSING, "sends": 7, "completions": 5}), receiver({})
+    )
+
+    assert failure is not None
+    assert "2 of 7 zero-copy sends were never notified" in failure.what
+
+
+def test_no_failure_where_every_thread_ended_well() -> None:
+    """Nothing is raised."""
+    assert results.failure_in(EXPERIMENT, sender({}, {}), receiver({}, {})) is None
+
+
+def test_refusals_have_the_exit_code_of_their_kind() -> None:
+    """Privileges 3, the machine 4."""
+    netns = {"during": "netns", "code": errno.EPERM, "detail": "/run/netns/x"}
+    memory = {"during": "prepare", "code": -errno.ENOMEM, "detail": ""}
+
+    assert isinstance(results.refusal("sender", netns, "127.0.0.1", 1), PrivilegeError)
+    assert isinstance(results.refusal("sender", memory, "127.0.0.1", 1), MachineError)
