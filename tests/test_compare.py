@@ -1,0 +1,139 @@
+"""nettrace compare: a winner only beyond noise, and nothing that was not observed."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import msgspec
+import pytest
+
+from tests.samples import copied, host, workload
+from tests.sweep_samples import plan, profile, runs, sweep
+from tracer.reports.compare import comparison_of, encode_comparison, print_comparison
+from tracer.reports.terminal import make_console
+
+ONE = plan(sizes=[16384], threads=[1])
+
+
+def compared(throughput=lambda *_: 10.0, of=ONE, found=None, **other):
+    return comparison_of(sweep(runs(throughput, of=of) if found is None else found, of, **other))
+
+
+def text_of(comparison):
+    stream = io.StringIO()
+    print_comparison(comparison, make_console(stream))
+    return stream.getvalue()
+
+
+def by_mode(**gbps):
+    return lambda mode, *_: gbps[mode]
+
+
+def contest(comparison, quantity="throughput"):
+    return next(one for one in comparison.contests if one.quantity == quantity)
+
+
+def test_the_winner_is_named_with_its_interval():
+    """Against the next best, paired by repetition."""
+    found = contest(compared(by_mode(twocopy=5.0, onecopy=10.0, zerocopy=1.0)))
+
+    assert found.winner == "onecopy"
+    assert "onecopy wins, 2" in found.sentence
+    assert found.ratio is not None
+    assert found.ratio.low is not None
+    assert found.ratio.low > 1
+
+
+def test_no_winner_is_named_within_the_noise():
+    """The interval of the ratio holds 1."""
+    found = contest(compared())
+
+    assert found.winner is None
+    assert "no difference beyond noise" in found.sentence
+
+
+def test_the_least_time_and_the_least_cost_win():
+    """For latency and CPU, less is better."""
+    cheap = runs(
+        latency=lambda mode, *_: 5.0 if mode == "zerocopy" else 10.0,
+        demand=lambda mode, *_: 0.2 if mode == "twocopy" else 1.0, of=ONE,
+    )  # fmt: skip
+    comparison = compared(found=cheap)
+
+    assert contest(comparison, "latency").winner == "zerocopy"
+    assert contest(comparison, "demand").winner == "twocopy"
+
+
+@pytest.mark.parametrize("repetitions", [1, 4])
+def test_too_few_repetitions_name_no_winner(repetitions):
+    """However large the difference."""
+    few = plan(sizes=[16384], threads=[1], repetitions=repetitions)
+    found = contest(compared(by_mode(twocopy=1.0, onecopy=10.0, zerocopy=1.0), of=few))
+
+    assert found.winner is None
+    assert "too few" in found.sentence
+
+
+def test_one_mode_alone_has_no_opponent():
+    """Nothing to compare, no traceback."""
+    alone = plan(modes=["twocopy"], sizes=[16384], threads=[1])
+
+    assert contest(compared(of=alone)).winner is None
+
+
+def test_copies_stand_side_by_side_by_stage():
+    """What a mode does not do is 0, what nobody saw is n/a."""
+    comparison = compared()
+
+    assert comparison.copies["twocopy"]["pack"] == 1
+    assert comparison.copies["onecopy"]["pack"] == 0
+    assert comparison.copies["zerocopy"]["deferred_copy"] == 1
+    assert "deferred copy, x payload" in text_of(comparison)
+
+
+def test_counters_that_are_absent_are_n_a_on_the_screen():
+    """A machine without a PMU."""
+    line = next(line for line in text_of(compared()).splitlines() if line.startswith("cycles a byte"))
+
+    assert line.split()[3:6] == ["n/a", "n/a", "n/a"]
+
+
+def test_cpu_by_stage_stands_beside_the_bytes_where_it_was_sampled():
+    """CPU time a byte for each stage of the profile."""
+    found = [
+        msgspec.structs.replace(one, recording=msgspec.structs.replace(one.recording, profile=profile(copy_in=0.25)))
+        for one in runs(of=ONE)
+    ]
+
+    assert "CPU: copy in, ns/B" in text_of(compared(found=found))
+
+
+def test_books_that_do_not_balance_are_told_and_make_it_untrustworthy():
+    """Exit code 5; the doubtful bytes are left out."""
+    broken = copied("twocopy", observed=workload("twocopy", received_bytes=1))
+    found = [
+        msgspec.structs.replace(one, recording=msgspec.structs.replace(one.recording, observed=broken.observed))
+        if one.label == "twocopy" and one.recording.observed
+        else one
+        for one in runs(of=ONE)
+    ]
+    comparison = compared(found=found)
+
+    assert not comparison.trustworthy
+    assert comparison.copies["twocopy"] == {}
+    assert "law E1 is broken" in text_of(comparison)
+
+
+def test_an_emulated_cpu_is_told():
+    """Its times say nothing."""
+    assert "emulated" in text_of(compared(host=host(emulated=True)))
+
+
+def test_the_json_document_has_a_schema():
+    """And null where nothing was measured."""
+    document = json.loads(encode_comparison(compared()))
+
+    assert document["schema"] == "nettrace.compare/1"
+    assert document["figures"]["cycles_per_byte"]["twocopy"] is None
+    assert len(encode_comparison(compared())) > 0

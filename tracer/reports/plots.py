@@ -1,0 +1,245 @@
+"""The pictures of a sweep, as SVG and PNG. Colours by Okabe and Ito, which the colour-blind can tell apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import matplotlib as mpl
+
+mpl.use("Agg")  # no display is there, or wanted
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+from tracer.errors import MachineError
+from tracer.measurements import (
+    CYCLES,
+    DEMAND,
+    LATENCY,
+    MISSES,
+    SWITCHES,
+    THROUGHPUT,
+    Quantity,
+    Samples,
+)
+from tracer.model import Stage
+from tracer.reports.bars import Bar, copy_bars, cpu_bars
+from tracer.sweep_plan import Sweep
+from tracer.units import format_size
+
+# Okabe and Ito, "Color Universal Design", 2008; black is left to text.
+COLOURS = ("#E69F00", "#0072B2", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#999999", "#000000")
+MARKERS = "os^Dvp*X"
+HATCHES = ("", "////", "....", "xxxx")
+# Marks of several modes at one place are set apart by this much of an octave, so that error bars can be seen.
+_APART = 0.07
+_SOURCES = {
+    "bare pass": "by the engine, in the bare pass",
+    "bare pass, sender": "by the engine, in the bare pass",
+    "perf": "perf stat",
+    "tsc": "stand-in, TSC rate x CPU time, as this CPU's cycle counter cannot be read",
+}
+_DPI = 130
+# Text stays text in an SVG, so that it can be searched and copied.
+_STYLE = {
+    "font.size": 9, "axes.grid": True, "grid.alpha": 0.3, "legend.frameon": False,
+    "svg.hashsalt": "nettrace", "svg.fonttype": "none",
+}  # fmt: skip
+
+
+class Lines(NamedTuple):
+    """A picture of lines, one a mode, in panels.
+
+    Args:
+        across: What the x axis shows; the panels show the other one.
+        logarithmic: Of the y axis.
+    """
+
+    name: str
+    quantity: Quantity
+    across: Literal["size", "threads"]
+    logarithmic: bool = False
+
+
+PICTURES = (
+    Lines("throughput-by-size", THROUGHPUT, "size"),
+    Lines("latency-by-size", LATENCY, "size", logarithmic=True),
+    Lines("latency-by-threads", LATENCY, "threads", logarithmic=True),
+    Lines("cycles-by-size", CYCLES, "size", logarithmic=True),
+    Lines("demand-by-size", DEMAND, "size", logarithmic=True),
+    Lines("misses-by-size", MISSES, "size", logarithmic=True),
+    Lines("switches-by-threads", SWITCHES, "threads", logarithmic=True),
+)
+
+
+def draw_all(sweep: Sweep, directory: Path) -> tuple[list[Path], list[str]]:
+    """Every picture that the sweep has figures for; the files, and a sentence for each picture that was left out.
+
+    Raises:
+        MachineError: the directory cannot be written.
+    """
+    files, skipped = [], []
+    with mpl.rc_context(_STYLE):  # type: ignore[arg-type]
+        for name, figure, why in _figures(sweep):
+            if figure is None:
+                skipped.append(f"{name}: n/a, {why}")
+                continue
+            try:
+                directory.mkdir(parents=True, exist_ok=True)
+                files += _save(figure, directory / name)
+            except OSError as error:
+                raise MachineError(f"cannot write to {directory}", error.strerror or str(error)) from error
+            finally:
+                plt.close(figure)
+    return files, skipped
+
+
+def _save(figure: Figure, stem: Path) -> list[Path]:
+    files = [stem.with_name(f"{stem.name}{suffix}") for suffix in (".svg", ".png")]
+    # No date: the same data give the same file.
+    figure.savefig(files[0], metadata={"Date": None})
+    figure.savefig(files[1], dpi=_DPI)
+    return files
+
+
+def _figures(sweep: Sweep) -> Iterator[tuple[str, Figure | None, str]]:
+    for picture in PICTURES:
+        samples = Samples(sweep.runs, picture.quantity)
+        if not samples.cells():
+            yield picture.name, None, "no run counted it"
+        elif not samples.comparable:
+            yield picture.name, None, f"its values come from different sources: {samples.source}"
+        else:
+            yield picture.name, _draw_lines(sweep, samples, picture), ""
+    copies = copy_bars(sweep)
+    why = "no run was observed, or none can be trusted"
+    yield (
+        "copies-by-stage",
+        _draw_bars(sweep, copies, "bytes moved per payload byte", Stage.PIN) if copies else None,
+        why,
+    )
+    costs = cpu_bars(sweep)
+    why = "no run was sampled"
+    yield (
+        "cpu-by-stage",
+        _draw_bars(
+            sweep,
+            costs,
+            "CPU time by stage, %; behind each name: CPU time per payload byte (profiled pass, sampled stacks)",
+        )
+        if costs
+        else None,
+        why,
+    )
+
+
+def _draw_lines(sweep: Sweep, samples: Samples, picture: Lines) -> Figure:
+    panels = samples.values_of(2 if picture.across == "size" else 1)
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    figure, grid = plt.subplots(
+        rows, columns, figsize=(4.2 * columns + 0.4, 2.9 * rows + 1.0), sharex=True, sharey=True, squeeze=False,
+        layout="constrained",
+    )  # fmt: skip
+    axes = list(grid.flat)
+    for axis in axes[len(panels) :]:
+        axis.set_visible(False)
+    for axis, panel in zip(axes, panels, strict=False):
+        _draw_panel(axis, samples, picture, panel, list(sweep.manifest.plan.labels()))
+    if not picture.logarithmic:
+        # Only now: a limit set earlier would end the scaling of the axis that all panels share, and cut later bars off.
+        axes[0].set_ylim(bottom=0)
+    source = _SOURCES.get(samples.source, samples.source)
+    x_label = "KiB a message" if picture.across == "size" else "threads"
+    _finish(sweep, figure, axes[0], picture.quantity.label, f"{x_label}\n\n{picture.quantity.label}: {source}")
+    return figure
+
+
+def _draw_panel(axis: Axes, samples: Samples, picture: Lines, panel: int, labels: list[str]) -> None:
+    places = samples.values_of(1 if picture.across == "size" else 2)
+    unit = 1024 if picture.across == "size" else 1
+    for index, label in enumerate(labels):
+        cells = [(label, place, panel) if picture.across == "size" else (label, panel, place) for place in places]
+        found = [
+            (place / unit, one) for place, cell in zip(places, cells, strict=True) if (one := samples.interval(*cell))
+        ]
+        apart = 2 ** (_APART * (index - (len(labels) - 1) / 2))
+        medians = [one.median for _, one in found]
+        # Too few repetitions give no interval, and so no bar.
+        below = [one.median - one.low if one.low is not None else 0.0 for _, one in found]
+        above = [one.high - one.median if one.high is not None else 0.0 for _, one in found]
+        axis.errorbar(
+            [x * apart for x, _ in found], medians, yerr=[below, above], label=label,
+            color=COLOURS[index % len(COLOURS)], marker=MARKERS[index % len(MARKERS)], markersize=4.5, linewidth=1.3,
+            capsize=2.5, elinewidth=1,
+        )  # fmt: skip
+    axis.set_xscale("log", base=2)
+    axis.set_xticks([place / unit for place in places], [f"{place / unit:g}" for place in places])
+    axis.minorticks_off()
+    if picture.logarithmic:
+        axis.set_yscale("log")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.yaxis.set_minor_formatter(NullFormatter())
+    axis.set_title(_panel_title(picture, panel), fontsize=9)
+
+
+def _panel_title(picture: Lines, panel: int) -> str:
+    if picture.across == "threads":
+        return f"{format_size(panel)} a message"
+    return "1 thread" if panel == 1 else f"{panel} threads"
+
+
+def _draw_bars(sweep: Sweep, bars: list[Bar], label: str, uncopied: str | None = None) -> Figure:
+    """Stacked, one bar a row, the smallest size on top.
+
+    Args:
+        uncopied: The part that is no copy, left white; the parts are then in the order of the payload's way.
+    """
+    figure, axis = plt.subplots(figsize=(8.8, 0.32 * len(bars) + 1.9), layout="constrained")
+    names = sorted({name for bar in bars for name in bar.parts}, key=lambda name: -_total(bars, name))
+    ordered = [stage for stage in Stage if stage in names] if uncopied else names
+    positions = range(len(bars) - 1, -1, -1)
+    ends = [0.0] * len(bars)
+    for index, name in enumerate(ordered):
+        widths = [bar.parts.get(name, 0.0) for bar in bars]
+        not_copied = name == uncopied
+        axis.barh(
+            positions, widths, left=ends, height=0.7, edgecolor="black", linewidth=0.4,
+            color="white" if not_copied else COLOURS[index % len(COLOURS)],
+            hatch="///" if not_copied else HATCHES[index // len(COLOURS) % len(HATCHES)],
+            label=name.replace("_", " ") + (" (not a copy)" if not_copied else ""),
+        )  # fmt: skip
+        ends = [end + width for end, width in zip(ends, widths, strict=True)]
+    axis.set_yticks(list(positions), [bar.title for bar in bars])
+    axis.grid(axis="y", visible=False)
+    _finish(sweep, figure, axis, "", f"{label}\n")
+    return figure
+
+
+def _total(bars: list[Bar], name: str) -> float:
+    return sum(bar.parts.get(name, 0.0) for bar in bars)
+
+
+def _finish(sweep: Sweep, figure: Figure, axis: Axes, y_label: str, x_label: str) -> None:
+    """Axis labels, one legend for all panels above them, and below them where all this was measured."""
+    figure.supxlabel(f"{x_label}\n{_caption(sweep)}", fontsize=8)
+    if y_label:
+        figure.supylabel(y_label, fontsize=9)
+    handles, labels = axis.get_legend_handles_labels()
+    columns = len(labels) if len(labels) <= 6 else 5
+    figure.legend(handles, labels, loc="outside upper center", ncols=columns)
+
+
+def _caption(sweep: Sweep) -> str:
+    plan, host = sweep.manifest.plan, sweep.manifest.host
+    device = f" ({host.nic.device})" if host.nic and host.nic.device != plan.link else ""
+    cpu = f"EMULATED CPU {host.cpu}: times say nothing" if host.emulated else host.cpu
+    return (
+        f"Linux {host.kernel}, {cpu}, {host.cores} cores, link {plan.link}{device}; "
+        f"{plan.repetitions} repetitions, seed {plan.seed}; medians with 95 % bootstrap intervals"
+    )
