@@ -3,9 +3,9 @@
 Every repetition runs all of them, one right after the other and in turning order, on one connection over loopback, with
 fixed work of some 0.3 s each; ratios are taken within a repetition, so that a slow moment of the machine hits both
 sides. Nothing is pinned to a CPU; every process is in a session of its own, as the engine's are, because the scheduler
-shares a busy CPU between sessions (autogroup). Prints medians, and the ratios' medians with 95 % bootstrap intervals; and how
-much other work the machine did meanwhile, because with two busy cores and a third process the ratios are noise: the
-bare loop against itself then has 0.95 as easily as 1.05.
+shares a busy CPU between sessions (autogroup). Prints medians, and the ratios' medians with 95 % bootstrap intervals;
+and how much other work the machine did meanwhile, because with two busy cores and a third process the ratios are noise:
+the bare loop against itself then has 0.95 as easily as 1.05.
 """
 
 from __future__ import annotations

@@ -50,6 +50,12 @@ def test_the_guest_s_error_is_raised_again_here(status, kind):
     assert (error.what, error.why, error.fix) == ("it broke", "because", "mend it")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_anything_was_measured_is_an_interrupt(number):
+    """While the guest still loads, a signal ends it without a word."""
+    assert told().error(128 + number).exit_code == 130
+
+
 def test_an_error_without_a_reason_keeps_its_fix():
     """Two lines are as good as three."""
     error = told("error: interrupted\n  fix: run it again\n").error(130)

@@ -98,3 +98,25 @@ def _ability(functions: list[str], allowed: set[str]) -> str:
     probes = f"allows function probes ({', '.join(functions)})" if functions else "refuses function probes"
     cycles = "counts CPU cycles" if "CPU cycles" in allowed else "counts no CPU cycles"
     return f"nettrace runs here: --observer auto takes {_observer(functions)}; this machine {probes} and {cycles}."
+
+
+class PlannedProbe(msgspec.Struct, frozen=True, kw_only=True):
+    """A probe point of `nettrace probes`, and what this kernel makes of it.
+
+    Args:
+        at: "entry", "return", "tracepoint" or "breakpoint".
+        stage: Stage whose bytes it locates; None where it serves attribution or a law.
+        way: "fentry", "kprobe", "tracepoint" or "breakpoint"; None where it cannot be attached, or nobody knows.
+        reason: Why it cannot be attached.
+        state: UNKNOWN where this user may not look.
+    """
+
+    symbol: str
+    at: str
+    stage: str | None
+    counts: str
+    source: str
+    why: str
+    way: str | None
+    reason: str
+    state: State

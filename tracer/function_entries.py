@@ -8,9 +8,12 @@ hardware breakpoint on _copy_from_iter.
 
 from __future__ import annotations
 
+import msgspec
+
 from tracer.model import Entry, Link, Observation, Stage
 from tracer.tallies import bytes_at, difference, events_at, pages_at, total
 
+CHECK_ANY = "__check_object_size:any"
 CHECK_SEND, CHECK_RECEIVE = "__check_object_size:send", "__check_object_size:receive"
 BREAK_IN, BREAK_OUT = "_copy_from_iter:breakpoint", "_copy_to_iter:breakpoint"
 
@@ -22,7 +25,7 @@ def entries_from_functions(observation: Observation, link: Link) -> list[Entry]:
         _pin(observation),
         _deferred_copy(observation),
         _counted(observation, Stage.LINEARIZE, "skb_segment", "skb_copy_bits:segment"),
-        _counted(observation, Stage.LINEARIZE, "__pskb_pull_tail", "__pskb_pull_tail:linearize"),
+        _linearized_whole(observation),
         _counted(observation, Stage.BOUNCE, "swiotlb_map", "swiotlb_map:payload"),
     ]
     if spliced_bytes(observation):
@@ -50,8 +53,8 @@ def pulled_bytes(observation: Observation) -> int | None:
 
 
 def checked_bytes(observation: Observation, point: str) -> int | None:
-    """Bytes that hardened usercopy checked; None where the check is off, so that its probe never fires."""
-    return bytes_at(observation, point) if events_at(observation, CHECK_SEND, CHECK_RECEIVE) else None
+    """Bytes that hardened usercopy checked; None where the check is off (hardened_usercopy=off): it never fires then."""
+    return bytes_at(observation, point) if events_at(observation, CHECK_ANY) else None
 
 
 def copied_in_bytes(observation: Observation) -> int | None:
@@ -85,6 +88,14 @@ def _counted(observation: Observation, stage: Stage, function: str, point: str) 
         stacks=observation.stacks.get(point, []),
         note=_why_unknown(observation, point),
     )
+
+
+def _linearized_whole(observation: Observation) -> Entry:
+    entry = _counted(observation, Stage.LINEARIZE, "__pskb_pull_tail", "__pskb_pull_tail:linearize")
+    pulled = pulled_bytes(observation)
+    if not pulled:
+        return entry
+    return msgspec.structs.replace(entry, note=f"apart: {pulled:,} B pulled into the linear part, beside the headers")
 
 
 def _why_unknown(observation: Observation, point: str) -> str:

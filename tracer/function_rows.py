@@ -37,10 +37,8 @@ ROWS: dict[str, tuple[str, ...]] = {
     "skb_splice_bits:entry": ("skb_splice_bits",),
     "_copy_from_iter:breakpoint": ("_copy_from_iter", "tcp_sendmsg_locked"),
     "_copy_to_iter:breakpoint": ("_copy_to_iter", "tcp_recvmsg_locked"),
+    "__check_object_size:any": ("__check_object_size",),
 }
 
 # Rows whose pages are counted.
 ROWS_WITH_PAGES = frozenset({"get_user_pages_fast:return", "mm_account_pinned_pages:entry"})
-
-# Rows that a kernel without the function counts as 0 for certain: it has another function for the same work.
-REPLACED = {"do_tcp_sendpages:return": "skb_splice_from_iter", "skb_splice_from_iter:return": "do_tcp_sendpages"}

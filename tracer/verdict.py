@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tracer.function_entries import pulled_bytes
 from tracer.model import Completions, Ledger, Link, Recording, Stage, Verdict
 from tracer.units import format_count
 
@@ -105,7 +106,7 @@ def _pinned(recording: Recording, ledger: Ledger, pinned: int, payload: int) -> 
         return Verdict(
             code=ZERO_COPY,
             sentence="Zero-copy is real here: every byte left from the sender's own pages, "
-            f"none was copied in the kernel{_flag(recording)}.",
+            f"none was copied in the kernel{_pulled(recording)}{_flag(recording)}.",
             next=["nettrace compare: does it pay at this size?"],
         )
     return Verdict(
@@ -113,6 +114,12 @@ def _pinned(recording: Recording, ledger: Ledger, pinned: int, payload: int) -> 
         sentence=f"{format_count(pinned)} of {format_count(payload)} B were pinned, the rest was copied.",
         next=["nettrace doctor: limits on pinned pages"],
     )
+
+
+def _pulled(recording: Recording) -> str:
+    """The exception that a driver makes: e1000e pulls 4 payload bytes of each packet beside the headers."""
+    pulled = pulled_bytes(recording.observations[0])
+    return f" but for {format_count(pulled)} B that the driver pulled in beside the packets' headers" if pulled else ""
 
 
 def _is_unknown(ledger: Ledger, stage: Stage) -> bool:

@@ -1,30 +1,33 @@
 """Reads the kernel's own type information (BTF): struct layouts, function prototypes, tracepoint arguments.
 
-Format: Documentation/bpf/btf.rst. Only what nettrace asks is decoded.
+Format: Documentation/bpf/btf.rst, linux/btf.h. libbpf finds a name among 100,000 types in a millisecond; reading them
+in Python takes 0.3 s, and 4 s on the emulated processor of the lab.
 """
 
 from __future__ import annotations
 
+import bisect
+import ctypes
+import errno
+import functools
 import hashlib
+import os
 import struct
-from functools import cached_property
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from tracer.errors import MachineError
 
 VMLINUX = Path("/sys/kernel/btf/vmlinux")
+NOTES = Path("/sys/kernel/notes")  # the ELF notes of the kernel: NT_GNU_BUILD_ID
 
-_MAGIC = 0xEB9F
-_INT, _PTR, _ARRAY, _STRUCT, _UNION, _ENUM = 1, 2, 3, 4, 5, 6
-_TYPEDEF, _VOLATILE, _CONST, _RESTRICT, _FUNC, _FUNC_PROTO, _VAR, _DATASEC = 8, 9, 10, 11, 12, 13, 14, 15
-_DECL_TAG, _TYPE_TAG, _ENUM64 = 17, 18, 19
+# linux/btf.h: kinds of type.
+_PTR, _STRUCT, _UNION, _ENUM, _TYPEDEF = 2, 4, 5, 6, 8
+_VOLATILE, _CONST, _RESTRICT, _FUNC, _TYPE_TAG = 9, 10, 11, 12, 18
 _ALIASES = frozenset({_TYPEDEF, _VOLATILE, _CONST, _RESTRICT, _TYPE_TAG})
-# Bytes that follow the 12-byte header of a type: a fixed part, and a part for each of its vlen elements.
-_TRAILER = {
-    _INT: (4, 0), _ARRAY: (12, 0), _STRUCT: (0, 12), _UNION: (0, 12), _ENUM: (0, 8), _FUNC_PROTO: (0, 8),
-    _VAR: (4, 0), _DATASEC: (0, 12), _DECL_TAG: (4, 0), _ENUM64: (0, 12),
-}  # fmt: skip
+_FILE = struct.Struct("<HBBIIIII")  # struct btf_header: magic, version, flags, and where types and strings are
+_HEADER = struct.Struct("<III")  # struct btf_type; its elements follow it
 
 
 class Member(NamedTuple):
@@ -45,131 +48,157 @@ class _Type(NamedTuple):
     length: int
     bitfields: bool
     size_or_type: int
-    trailer: int
+    elements_at: int
+
+    def elements(self, layout: str) -> Iterator[tuple[int, ...]]:
+        """Members, parameters or enumerators, which follow the type itself."""
+        return struct.iter_unpack(layout, ctypes.string_at(self.elements_at, self.length * struct.calcsize(layout)))
 
 
 class Btf:
-    """The types of one kernel.
+    """The types of one kernel, decoded by libbpf.
 
     Raises:
-        MachineError: if the data is no BTF.
+        MachineError: if the data is no BTF, or libbpf is missing.
     """
 
     def __init__(self, data: bytes) -> None:
-        try:
-            magic, _, _, header, type_at, type_size, text_at, text_size = struct.unpack_from("<HBBIIIII", data)
-        except struct.error as error:
-            raise MachineError("the kernel's BTF cannot be read", str(error)) from error
-        if magic != _MAGIC:
-            raise MachineError("the kernel's BTF cannot be read", f"magic is {magic:#x}, not {_MAGIC:#x}")
-        self._data = data
-        self._text = data[header + text_at : header + text_at + text_size]
-        self._types = self._scan(header + type_at, header + type_at + type_size)
+        self._libbpf, self._data = _libbpf(), data
+        self._handle = self._libbpf.btf__new(data, len(data))
+        # Up to libbpf 0.8 an error came back as the address -errno.
+        if self._handle is None or self._handle > (1 << 64) - 4096:
+            raise MachineError("the kernel's BTF cannot be read", os.strerror(ctypes.get_errno() or errno.EINVAL))
+
+    def __del__(self) -> None:
+        # 0.3 s and 20 MB of types; there is no other moment that every user passes.
+        if getattr(self, "_handle", None):
+            self._libbpf.btf__free(self._handle)
 
     @classmethod
+    @functools.cache
     def of_running_kernel(cls) -> Btf:
-        """The types of the kernel that runs this process."""
+        """The types of the kernel that runs this process, read once."""
         return cls(read_vmlinux())
 
-    def _scan(self, position: int, end: int) -> list[_Type]:
-        types = [_Type(0, 0, 0, False, 0, 0)]  # type id 0 is void
-        unpack, data = struct.Struct("<III").unpack_from, self._data
-        while position < end:
-            name, info, size_or_type = unpack(data, position)
-            kind, count = info >> 24 & 0x1F, info & 0xFFFF
-            types.append(_Type(kind, name, count, bool(info >> 31), size_or_type, position + 12))
-            fixed, each = _TRAILER.get(kind, (0, 0))
-            position += 12 + fixed + each * count
-        return types
+    def _type(self, type_id: int) -> _Type:
+        at = self._libbpf.btf__type_by_id(self._handle, type_id)
+        name, info, size_or_type = _HEADER.unpack(ctypes.string_at(at, _HEADER.size))
+        return _Type(info >> 24 & 0x1F, name, info & 0xFFFF, bool(info >> 31), size_or_type, at + _HEADER.size)
 
-    @cached_property
-    def _ids(self) -> dict[tuple[int, str], int]:
-        wanted = (_STRUCT, _TYPEDEF, _FUNC, _UNION)
-        found: dict[tuple[int, str], int] = {}
-        for index, entry in enumerate(self._types):
-            if entry.kind in wanted and entry.name:
-                found.setdefault((entry.kind, self._string(entry.name)), index)
-        return found
+    def _id(self, kind: int, name: str) -> int | None:
+        found = int(self._libbpf.btf__find_by_name_kind(self._handle, name.encode(), kind))
+        return found if found > 0 else None
 
     def _string(self, offset: int) -> str:
-        return self._text[offset : self._text.index(b"\0", offset)].decode()
+        return str(self._libbpf.btf__name_by_offset(self._handle, offset).decode())
 
     def _resolve(self, type_id: int) -> int:
-        while self._types[type_id].kind in _ALIASES:
-            type_id = self._types[type_id].size_or_type
+        while (entry := self._type(type_id)).kind in _ALIASES:
+            type_id = entry.size_or_type
         return type_id
-
-    def _size(self, type_id: int) -> int:
-        entry = self._types[self._resolve(type_id)]
-        if entry.kind == _PTR:
-            return 8
-        if entry.kind == _ARRAY:
-            element, _, length = struct.unpack_from("<III", self._data, entry.trailer)
-            return int(length) * self._size(element)
-        return entry.size_or_type
 
     def struct_size(self, name: str) -> int | None:
         """Size of a struct in bytes; None if this kernel has none of that name."""
-        type_id = self._ids.get((_STRUCT, name))
-        return None if type_id is None else self._types[type_id].size_or_type
+        type_id = self._id(_STRUCT, name)
+        return None if type_id is None else self._type(type_id).size_or_type
 
     def member(self, struct_name: str, path: str) -> Member | None:
         """A member by its path ("__sk_common.skc_num"), found through anonymous structs and unions too.
 
         None if this kernel's struct has no such member.
         """
-        type_id = self._ids.get((_STRUCT, struct_name))
+        type_id = self._id(_STRUCT, struct_name)
         return None if type_id is None else self._find(type_id, path.split("."), 0)
 
     def _find(self, type_id: int, path: list[str], base: int) -> Member | None:
-        entry = self._types[type_id]
-        for index in range(entry.length):
-            name, member_type, offset = struct.unpack_from("<III", self._data, entry.trailer + 12 * index)
+        entry = self._type(type_id)
+        for name, member_type, offset in entry.elements("<III"):
             bits = offset >> 24 if entry.bitfields else 0
             start = base + (offset & 0xFFFFFF if entry.bitfields else offset)
             resolved = self._resolve(member_type)
-            inner = self._types[resolved].kind in (_STRUCT, _UNION)
+            inner = self._type(resolved).kind in (_STRUCT, _UNION)
             if not name and inner and (found := self._find(resolved, path, start)):
                 return found
             if name and self._string(name) == path[0]:
                 if len(path) > 1:
                     return self._find(resolved, path[1:], start) if inner else None
-                pointer = self._types[resolved].kind == _PTR
+                pointer = self._type(resolved).kind == _PTR
                 return Member(start // 8, self._size(member_type), pointer, bits)
         return None
 
+    def _size(self, type_id: int) -> int:
+        return int(self._libbpf.btf__resolve_size(self._handle, type_id))
+
     def enumerator(self, name: str) -> int | None:
-        """Value of an enum constant; None if no 32-bit enum of this kernel has it."""
-        for entry in self._types:
-            if entry.kind != _ENUM:
-                continue
-            for index in range(entry.length):
-                label, value = struct.unpack_from("<Ii", self._data, entry.trailer + 8 * index)
-                if self._string(label) == name:
-                    return int(value)
+        """Value of an enum constant, of a nameless enum too; None if no 32-bit enum of this kernel has it.
+
+        Found by its name's offset, wherever that stands among the elements of an enum: no look at every type.
+        """
+        _, _, _, header, types_at, types_size, strings_at, _ = _FILE.unpack_from(self._data)
+        label = self._data.find(b"\0%s\0" % name.encode(), header + strings_at) + 1 - header - strings_at
+        start, end = header + types_at, header + types_at + types_size
+        position = start
+        while label > 0 and (position := self._data.find(struct.pack("<I", label), position, end)) >= 0:
+            entry, offset = self._type_around(position - start)
+            if entry.kind == _ENUM and offset >= 0 and offset % 8 == 0:
+                return int(struct.unpack_from("<i", self._data, position + 4)[0])
+            position += 1
         return None
+
+    def _type_around(self, offset: int) -> tuple[_Type, int]:
+        """The type whose description spans this offset of the type section, and where among its elements that is."""
+        first = self._libbpf.btf__type_by_id(self._handle, 1)
+        ids = range(1, self._libbpf.btf__type_cnt(self._handle))
+        after = bisect.bisect_right(
+            ids, offset, key=lambda type_id: self._libbpf.btf__type_by_id(self._handle, type_id) - first
+        )
+        entry = self._type(ids[after - 1])
+        return entry, offset - (entry.elements_at - first)
 
     def function_id(self, name: str) -> int | None:
         """BTF id of a kernel function, as fentry programs name what they attach to; None if BTF does not know it."""
-        return self._ids.get((_FUNC, name))
+        return self._id(_FUNC, name)
 
     def function_parameters(self, name: str) -> list[str] | None:
         """Parameter names of a kernel function; None if BTF does not know it."""
-        type_id = self._ids.get((_FUNC, name))
-        return None if type_id is None else self._parameters(self._types[type_id].size_or_type)
+        type_id = self._id(_FUNC, name)
+        return None if type_id is None else self._parameters(self._type(type_id).size_or_type)
 
     def tracepoint_parameters(self, name: str) -> list[str] | None:
         """Parameter names of a tracepoint, as a raw tracepoint program sees them; None if there is no such one."""
-        type_id = self._ids.get((_TYPEDEF, f"btf_trace_{name}"))
+        type_id = self._id(_TYPEDEF, f"btf_trace_{name}")
         if type_id is None:
             return None
-        pointer = self._types[self._resolve(type_id)]
+        pointer = self._type(self._resolve(type_id))
         return self._parameters(pointer.size_or_type)[1:]  # the first is the tracepoint's private data
 
     def _parameters(self, prototype: int) -> list[str]:
-        entry = self._types[self._resolve(prototype)]
-        names = (struct.unpack_from("<II", self._data, entry.trailer + 8 * index)[0] for index in range(entry.length))
-        return [self._string(name) for name in names]
+        return [self._string(name) for name, _ in self._type(self._resolve(prototype)).elements("<II")]
+
+
+@functools.cache
+def _libbpf() -> ctypes.CDLL:
+    """The library that BCC itself stands on, silenced.
+
+    Raises:
+        MachineError: there is none.
+    """
+    for name in ("libbpf.so.1", "libbpf.so.0"):
+        try:
+            libbpf = ctypes.CDLL(name, use_errno=True)
+        except OSError:
+            continue
+        libbpf.libbpf_set_print(None)
+        libbpf.btf__new.restype = libbpf.btf__type_by_id.restype = ctypes.c_void_p
+        libbpf.btf__name_by_offset.restype = ctypes.c_char_p
+        libbpf.btf__resolve_size.restype = ctypes.c_int64
+        libbpf.btf__new.argtypes = [ctypes.c_char_p, ctypes.c_uint32]
+        for function in ("type_by_id", "name_by_offset", "resolve_size"):
+            getattr(libbpf, f"btf__{function}").argtypes = [ctypes.c_void_p, ctypes.c_uint32]
+        libbpf.btf__find_by_name_kind.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint32]
+        libbpf.btf__type_cnt.argtypes = libbpf.btf__free.argtypes = [ctypes.c_void_p]
+        return libbpf
+    raise MachineError("libbpf is missing", "it reads the kernel's types; BCC needs it too", "apt-get install libbpf1")
 
 
 def read_vmlinux() -> bytes:
@@ -188,6 +217,13 @@ def read_vmlinux() -> bytes:
         ) from error
 
 
-def fingerprint(data: bytes) -> str:
-    """A name for these types, to cache under: two kernels with equal BTF have equal layouts."""
-    return hashlib.sha256(data).hexdigest()[:16]
+def kernel_fingerprint() -> str:
+    """A name for the running kernel's types, to cache under.
+
+    The kernel's own build id, of which 164 bytes have to be read; where it has none, a hash of all its BTF.
+    """
+    try:
+        notes = NOTES.read_bytes()
+    except OSError:
+        notes = b""
+    return hashlib.sha256(notes if b"GNU\0" in notes else read_vmlinux()).hexdigest()[:16]

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import platformdirs
 
 from tracer.errors import MachineError
-from tracer.kernel.btf import Btf, fingerprint, read_vmlinux
+from tracer.kernel.btf import Btf, kernel_fingerprint
 
 # Part of the cache key: raise it when WANTED or a template below changes.
 _EDITION = 2
@@ -194,20 +194,19 @@ def write_tree(directory: Path, btf: Btf, release: str) -> None:
 
 
 def header_tree() -> Path:
-    """The tree for the running kernel, made on first use and cached under the BTF's fingerprint.
+    """The tree for the running kernel, made on first use and cached under the kernel's fingerprint.
 
     Raises:
         MachineError: if there is no BTF, or the cache cannot be written.
     """
-    data = read_vmlinux()
-    directory = cache_directory() / f"{fingerprint(data)}-{_EDITION}"
+    directory = cache_directory() / f"{kernel_fingerprint()}-{_EDITION}"
     if directory.is_dir():
         return directory
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         # Written beside and renamed: a run that is killed leaves no half a tree, two runs do not mix.
         made = Path(tempfile.mkdtemp(prefix=".making-", dir=directory.parent))
-        write_tree(made, Btf(data), platform.release())
+        write_tree(made, Btf.of_running_kernel(), platform.release())
         try:
             made.rename(directory)
         except OSError:  # another run was faster

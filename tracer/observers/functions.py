@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import importlib.resources
+
 from tracer.errors import MachineError
 from tracer.function_rows import ROWS, ROWS_WITH_PAGES
 from tracer.kernel.attachment import Attachment, KernelText
 from tracer.model import Observation, Stack, Tally
 from tracer.observers.breakpoints import Breakpoints
 from tracer.observers.flow import Flow
-from tracer.observers.program import Program
+from tracer.observers.program import Program, Source, prepare
 from tracer.probes import PROBE_POINTS, At
+
+_PROGRAM = "functions.bpf.c"
+
+# Maps that hold something of a run.
+_COUNTED, _COUNTED_STACKS = ("tallies", "in_progress", "sending", "receiving", "ubufs"), ("stack_tallies", "stacks")
 
 # Registers of the first five arguments, in the names of struct pt_regs (x86-64 calling convention).
 _REGISTERS = ("di", "si", "dx", "cx", "r8")
 
-# Without these there is no telling whose bytes are whose.
 _INDISPENSABLE = ("tcp_sendmsg_locked", "tcp_recvmsg_locked")
 
 
@@ -45,6 +51,23 @@ def program_text(attachments: list[Attachment]) -> str:
     return "".join(shell(attachment) for attachment in attachments if attachment.way in ("fentry", "kprobe"))
 
 
+def source_text(attachments: list[Attachment]) -> str:
+    """All of the C that would be compiled here, with the headers that it includes left as they are."""
+    return importlib.resources.files("bpf").joinpath(_PROGRAM).read_text() + "\n" + program_text(attachments)
+
+
+def prepare_program() -> None:
+    """Compile what a run without stacks needs, for a child of this process; nothing where functions are out of reach."""
+    if why_no_send_path(attachments := KernelText.of_running_kernel().plan(PROBE_POINTS)) is None:
+        prepare(Source(_PROGRAM, (), program_text(attachments)))
+
+
+def why_no_send_path(attachments: list[Attachment]) -> str | None:
+    """None if the send and the receive call can be watched; without them nobody can tell whose bytes are whose."""
+    missing = [one for one in attachments if one.way is None and one.point.symbol in _INDISPENSABLE]
+    return f"{missing[0].point.symbol}: {missing[0].reason}" if missing else None
+
+
 class FunctionObserver:
     """Compiles at once, counts between attach() and detach(), and counts only the flow's sockets.
 
@@ -55,23 +78,17 @@ class FunctionObserver:
     name = "functions"
 
     def __init__(self, flow: Flow, *, stacks: bool = False, text: KernelText | None = None) -> None:
-        text = text or KernelText()
-        self._attachments = [text.attachment(point) for point in PROBE_POINTS]
-        self._require_send_path()
-        self._symbol_of = text
+        text = text or KernelText.of_running_kernel()
+        self._attachments = text.plan(PROBE_POINTS)
+        if reason := why_no_send_path(self._attachments):
+            raise MachineError(
+                "function probes cannot run on this kernel", reason, "--observer tracepoints, or the lab: --lab"
+            )
         self._stacks = stacks
-        defines = {**flow.defines(), **({"NT_STACKS": 1} if stacks else {})}
-        self._program = Program("functions.bpf.c", defines, program_text(self._attachments))
+        self._flow = flow
+        defines: dict[str, int | str] = {"NT_STACKS": 1} if stacks else {}
+        self._program = Program(_PROGRAM, defines, program_text(self._attachments))
         self._breakpoints = Breakpoints(self._program)
-
-    def _require_send_path(self) -> None:
-        for attachment in self._attachments:
-            if attachment.way is None and attachment.point.symbol in _INDISPENSABLE:
-                raise MachineError(
-                    "function probes cannot run on this kernel",
-                    f"{attachment.point.symbol}: {attachment.reason}",
-                    "--observer tracepoints, or the lab: --lab",
-                )
 
     def attach(self) -> None:
         """Start to count.
@@ -80,6 +97,9 @@ class FunctionObserver:
             PrivilegeError: the kernel refuses this user.
             MachineError: a function that looked attachable was not.
         """
+        self._program.clear(*_COUNTED, *(_COUNTED_STACKS if self._stacks else ()))
+        port, sender, receiver = self._flow.port, self._flow.sender_netns, self._flow.receiver_netns
+        self._program.write("flows", port=port, sender_netns=sender, receiver_netns=receiver)
         for attachment in self._attachments:
             point = attachment.point
             if attachment.way == "tracepoint":

@@ -60,7 +60,8 @@ class Program:
         import bcc
 
         source = Source(file_name, tuple(f"-D{name}={value}" for name, value in defines.items()), generated)
-        self.bpf: Any = _ready.pop(source, None) or compile_source(source)
+        # Not `pop(...) or`: BCC's object is as long as the maps that were looked at, hence false.
+        self.bpf: Any = _ready.pop(source) if source in _ready else compile_source(source)
         self._bcc = bcc
         self._functions: list[Any] = []
         self._detachers: list[Callable[[], None]] = []

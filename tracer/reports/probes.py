@@ -1,0 +1,55 @@
+"""The table of `nettrace probes`: one row a probe point, with how it would be attached on this kernel."""
+
+from __future__ import annotations
+
+import msgspec
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tracer.facts import PlannedProbe, State
+
+PROBES_SCHEMA = "nettrace.probes/1"
+
+_WIDTH = 100
+_COLOURS = {State.OK: "green", State.MISSING: "red", State.UNKNOWN: "yellow"}
+
+
+def probes_text(probes: list[PlannedProbe], colour: bool) -> str:
+    """The table, 100 columns wide, and a line that sums it up."""
+    console = Console(
+        width=_WIDTH, color_system="standard" if colour else None, force_terminal=colour, highlight=False, markup=False
+    )
+    table = Table(box=box.SIMPLE_HEAD if colour else None, pad_edge=False, padding=(0, 1))
+    for column in ("kernel function", "at", "stage", "here by", "counts; why"):
+        table.add_column(column, overflow="fold", no_wrap=column in ("kernel function", "stage", "here by"))
+    # Most rows that cannot be attached share a reason: it is said once, below.
+    reasons = list(dict.fromkeys(probe.reason for probe in probes if probe.way is None))
+    for probe in probes:
+        table.add_row(
+            probe.symbol,
+            probe.at,
+            (probe.stage or "").replace("_", " "),
+            Text(probe.way or f"- ({reasons.index(probe.reason) + 1})", style=_COLOURS[probe.state]),
+            "; ".join(filter(None, (probe.counts, probe.why))),
+        )
+    with console.capture() as captured:
+        console.print(table)
+        for number, reason in enumerate(reasons, 1):
+            console.print(Text(f"({number}) {reason}"))
+        console.print(Text(_summary(probes), style="bold"))
+    return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
+
+
+def _summary(probes: list[PlannedProbe]) -> str:
+    attached = sum(probe.state is State.OK for probe in probes)
+    unknown = sum(probe.state is State.UNKNOWN for probe in probes)
+    hidden = f"; {unknown} unknown to this user: run it as root" if unknown else ""
+    return f"{attached} of {len(probes)} probe points can be attached on this kernel{hidden}."
+
+
+def probes_json(probes: list[PlannedProbe]) -> str:
+    """The same as one JSON document."""
+    document = {"schema": PROBES_SCHEMA, "probes": probes}
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
