@@ -61,7 +61,7 @@ def test_declared_offsets_are_btf_s_offsets(btf, tmp_path):
                 f"_Static_assert(__builtin_offsetof(struct {wanted.name}, {name}) == {member.offset}, "
                 f'"{wanted.name}.{name}");'
             )
-        checks.append(f"_Static_assert(sizeof(struct {wanted.name}) == {btf.struct_size(kernel_name)}, \"size\");")
+        checks.append(f'_Static_assert(sizeof(struct {wanted.name}) == {btf.struct_size(kernel_name)}, "size");')
     source = tmp_path / "check.c"
     source.write_text("#include <linux/kconfig.h>\n" + "\n".join(checks) + "\n")
 

@@ -70,7 +70,7 @@ def test_mixed_skbs_make_both_ways_in_unknown(stage):
 
 
 def test_linear_packets_hide_where_their_bytes_came_from():
-    """Without scatter-gather the driver gets linear skbs: linearized for certain, but copied in or pinned is unknown."""
+    """The driver gets linear skbs: linearized for certain, but whether copied in or pinned is unknown."""
     observation = tracepoints(cgroup_egress__linear=(160, PAYLOAD), net_dev_start_xmit__linear=(160, PAYLOAD))
     ledger = ledger_of(recording(observation, link=Link.NIC, observed=workload(received_bytes=None)))
 

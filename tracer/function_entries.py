@@ -53,7 +53,7 @@ def pulled_bytes(observation: Observation) -> int | None:
 
 
 def checked_bytes(observation: Observation, point: str) -> int | None:
-    """Bytes that hardened usercopy checked; None where the check is off (hardened_usercopy=off): it never fires then."""
+    """Bytes that hardened usercopy checked; None where the check is off (hardened_usercopy=off) and never fires."""
     return bytes_at(observation, point) if events_at(observation, CHECK_ANY) else None
 
 

@@ -57,7 +57,7 @@ def source_text(attachments: list[Attachment]) -> str:
 
 
 def prepare_program() -> None:
-    """Compile what a run without stacks needs, for a child of this process; nothing where functions are out of reach."""
+    """Compile what a run without stacks needs, for a child of this process; nothing where probes are refused."""
     if why_no_send_path(attachments := KernelText.of_running_kernel().plan(PROBE_POINTS)) is None:
         prepare(Source(_PROGRAM, (), program_text(attachments)))
 
