@@ -59,10 +59,13 @@ def test_the_verdict_of_a_file_is_never_believed():
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "damaged"),
-        (b"\xff\xfe", "damaged"),
+        (b"", "not a recording"),
+        (b"\xff\xfe", "not a recording"),
+        (b"root:x:0:0:root", "not a recording"),
+        (b'{"schema": "nettrace', "damaged"),
         (GOOD[: len(GOOD) // 2], "damaged"),
-        (b"[" * 100_000, "damaged"),
+        (b"[" * 100_000, "not a recording"),
+        (b'{"a":' * 100_000, "damaged"),
         (b"[]", "not a recording"),
         (b'{"hello": 1}', "not a recording"),
         (b'{"schema": "nettrace.recording/99"}', "not a recording"),

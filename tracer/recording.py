@@ -22,6 +22,9 @@ from tracer.model import SCHEMA, Document, Recording
 MAX_FILE_BYTES = 256 << 20
 
 
+_GIVE_A_RECORDING = "give a file that nettrace run --save wrote"
+
+
 def encode(recording: Recording) -> bytes:
     """The document as indented JSON, with a newline at its end."""
     return msgspec.json.format(msgspec.json.encode(document_of(recording)), indent=2) + b"\n"
@@ -33,6 +36,8 @@ def decode(data: bytes, name: str = "recording") -> Recording:
     Raises:
         RecordingError: no JSON, another schema, a field missing, of a wrong type or out of range.
     """
+    if not data.lstrip().startswith(b"{"):
+        raise RecordingError(f"{name} is not a recording", "it holds no JSON document", _GIVE_A_RECORDING)
     try:
         envelope = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -42,7 +47,7 @@ def decode(data: bytes, name: str = "recording") -> Recording:
         raise RecordingError(
             f"{name} is not a recording of this nettrace",
             f"its schema is {schema!r}, not {SCHEMA!r}" if schema else "it has no schema",
-            "give a file that nettrace run --save wrote",
+            _GIVE_A_RECORDING,
         )
     try:
         return msgspec.convert(envelope, Recording)

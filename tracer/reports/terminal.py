@@ -30,6 +30,10 @@ def make_console(stream: IO[str]) -> Console:
     return Console(file=stream, width=width, highlight=False, soft_wrap=False)
 
 
+# What stands behind every row that no function probe saw.
+_INFERRED = "inferred from what the packets are made of at each place; --lab sees the functions themselves run"
+
+
 def print_document(document: Document, console: Console) -> None:
     """The whole report of one recording, without the blanks that tables end their lines with.
 
@@ -50,6 +54,8 @@ def _print_parts(document: Document, console: Console) -> None:
     if document.ledger.entries:
         console.print()
         console.print(_ledger_table(document, console))
+        if any(entry.source.startswith("cgroup:") for entry in document.ledger.entries):
+            console.print(Text(_INFERRED, style="dim"))
         console.print()
         for line in draw_path(document):
             console.print(_hanging(line, "     │    ", console))
