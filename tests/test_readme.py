@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections import Counter
@@ -36,7 +37,10 @@ def test_the_pasted_output_is_what_is_printed(arguments: str, output: str) -> No
 
     The observer is named, because `auto` takes another one where the kernel allows it.
     """
-    assert shape(nettrace(*arguments.split(), "--observer", "tracepoints").stdout) == shape(output)
+    as_wide = {**os.environ, "COLUMNS": "100"}
+    done = nettrace(*arguments.split(), "--observer", "tracepoints", env=as_wide)
+
+    assert shape(done.stdout) == shape(output)
 
 
 def test_something_is_pasted() -> None:
