@@ -73,8 +73,8 @@ def test_a_mistake_is_quoted_and_answered(arguments: list[str], words: list[str]
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", ["is damaged"]),
-        (b"\x89PNG\r\n", ["is damaged"]),
+        (b"", ["is not a recording"]),
+        (b"\x89PNG\r\n", ["is not a recording"]),
         (b'{"schema": "nettrace.recording/99"}', ["not a recording of this nettrace", "nettrace.recording/99"]),
         (b'{"traceEvents": []}', ["not a recording of this nettrace", "it has no schema"]),
         (encode(looped())[:500], ["is damaged"]),
