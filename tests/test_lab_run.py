@@ -85,7 +85,8 @@ pytest_lab = [pytest.mark.lab, pytest.mark.timeout(300), pytest.mark.usefixtures
 
 
 class TestLab:
-    pytestmark = pytest_lab
+    # Not part of `make test` yet: on 6.1 the verifier refuses the tracepoint observer's program (E2BIG).
+    pytestmark = [pytest_lab, pytest.mark.matrix]
 
     @pytest.mark.parametrize(
         ("kernel", "mode", "link"),
