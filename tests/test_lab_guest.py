@@ -152,6 +152,29 @@ def test_a_vanished_client_leaves_no_command_behind(guest: Guest) -> None:
     assert output_of(guest, "pgrep", "-f", "^sleep 1009$")[0] == 1
 
 
+def test_a_client_that_is_replaced_while_the_guest_cannot_look_leaves_no_command_behind(guest: Guest) -> None:
+    """Old connection closed and new one open before the guest runs again: the old command must end all the same."""
+    guest.start()
+    program = [sys.executable, "-m", "tracer", "lab", "exec", "--", "sh", "-c"]
+    with subprocess.Popen([*program, "echo ready; exec sleep 1013"], cwd=REPOSITORY, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        tell_qemu("stop")
+        process.kill()
+        process.wait()
+        threading.Timer(1.5, tell_qemu, ["cont"]).start()
+
+        assert output_of(guest, "pgrep", "-f", "^sleep 1013$")[0] == 1
+
+
+def tell_qemu(command: str) -> None:
+    """One command to QEMU's monitor (QMP)."""
+    with socket.socket(socket.AF_UNIX) as monitor, monitor.makefile("rb") as answers:
+        monitor.connect(str(machine.state() / "qmp"))
+        monitor.sendall(b'{"execute": "qmp_capabilities"}{"execute": "%s", "id": 1}' % command.encode())
+        assert any(b'"id": 1' in answer and b"return" in answer for answer in answers)
+
+
 def test_a_killed_machine_is_a_lab_error_with_its_last_words(guest: Guest) -> None:
     """A kill -9 of QEMU in the middle of a command is told at once, with the console."""
     guest.start()

@@ -163,6 +163,10 @@ class Command:
         for kind, payload in frames:
             if kind == b"s":
                 self._signal(payload[0])
+            elif kind == b"h":
+                # A host greets only when it comes: this one's went, and the next was too quick for us to see
+                # the port closed. It greets again until it is answered.
+                raise HostGoneError
 
     def _signal(self, number: int) -> None:
         try:
@@ -278,6 +282,7 @@ def serve(port: Port, idle_s: float) -> float:
     while poll.poll(idle_s * 1000):
         for kind, payload in port.receive():
             if kind == b"h":
+                request = Request()  # half of an earlier host's may be left
                 port.send(b"h", payload)
             elif kind == b"i":
                 idle_s = float(payload)
