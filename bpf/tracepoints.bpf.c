@@ -19,20 +19,38 @@ BPF_PERCPU_ARRAY(tallies, struct tally, POINTS * SKB_STATES);
 
 #define MAX_FRAGS (sizeof(((struct skb_shared_info *)0)->frags) / sizeof(struct skb_frag))
 
-/* Pages that the fragments refer to; a fragment can span several pages of one compound page. */
-static __always_inline u32 count_pages(struct skb_shared_info *shinfo, u8 nr_frags)
+/* What is needed of an sk_buff; the whole would leave too little of the 512 bytes of stack for its fragments. */
+struct packet {
+	void *head, *data;
+	u32 len, data_len, end;
+	u16 transport_header;
+};
+
+static __always_inline void look_at(struct packet *packet, struct sk_buff *skb)
 {
-	struct skb_frag *frags = (void *)shinfo->frags;
-	struct skb_frag frag;
+	READ(packet->head, &skb->head);
+	READ(packet->data, &skb->data);
+	READ(packet->len, &skb->len);
+	READ(packet->data_len, &skb->data_len);
+	READ(packet->end, &skb->end);
+	READ(packet->transport_header, &skb->transport_header);
+}
+
+/*
+ * Pages that the fragments refer to; a fragment can span several pages of one compound page. They are read in one go,
+ * and the sum has no branch: the verifier of 6.1 follows each way through a loop and gives up (E2BIG).
+ */
+static __always_inline u32 count_pages(struct skb_shared_info *shinfo, u32 nr_frags)
+{
+	struct skb_frag frags[MAX_FRAGS] = {};
 	u32 pages = 0;
 
-#pragma clang loop unroll(disable)
-	for (u32 i = 0; i < MAX_FRAGS; i++) {
-		if (i >= nr_frags)
-			break;
-		READ(frag, &frags[i]);
-		pages += ((frag.offset & 4095) + frag.len + 4095) >> 12;
-	}
+	if (nr_frags > MAX_FRAGS)
+		return 0;
+	bpf_probe_read_kernel(frags, nr_frags * sizeof(frags[0]), shinfo->frags);
+#pragma unroll
+	for (u32 i = 0; i < MAX_FRAGS; i++)
+		pages += ((frags[i].offset & 4095) + frags[i].len + 4095) >> 12;
 	return pages;
 }
 
@@ -49,9 +67,9 @@ static __always_inline void add(enum point point, enum skb_state state, u32 byte
 	}
 }
 
-static __always_inline void count_fragments(enum point point, struct sk_buff *skb, u32 bytes)
+static __always_inline void count_fragments(enum point point, struct packet *packet, u32 bytes)
 {
-	struct skb_shared_info *shinfo = skb->head + skb->end;
+	struct skb_shared_info *shinfo = packet->head + packet->end;
 	struct { u8 flags, meta_len, nr_frags; } start = {};
 	enum skb_state state = COPIED;
 	u32 pages = 0;
@@ -65,25 +83,25 @@ static __always_inline void count_fragments(enum point point, struct sk_buff *sk
 	add(point, state, bytes, pages);
 }
 
-/* Bytes of the linear part behind the TCP header; skb->data is at the link or the IP header, doff in TCP's 13th byte. */
-static __always_inline u32 linear_payload(struct sk_buff *skb)
+/* Bytes of the linear part behind the TCP header; data is at the link or the IP header, doff in TCP's 13th byte. */
+static __always_inline u32 linear_payload(struct packet *packet)
 {
-	void *tcp = skb->head + skb->transport_header;
+	void *tcp = packet->head + packet->transport_header;
 	u8 doff = 0;
 
 	READ(doff, tcp + 12);
-	return skb->len - skb->data_len - (tcp - skb->data) - (doff >> 4) * 4;
+	return packet->len - packet->data_len - (tcp - packet->data) - (doff >> 4) * 4;
 }
 
-static __always_inline void count_packet(enum point point, struct sk_buff *from)
+static __always_inline void count_packet(enum point point, struct sk_buff *skb)
 {
-	struct sk_buff skb;
+	struct packet packet = {};
 	u32 linear;
 
-	READ(skb, from);
-	if (skb.data_len)
-		count_fragments(point, &skb, skb.data_len);
-	linear = linear_payload(&skb);
+	look_at(&packet, skb);
+	if (packet.data_len)
+		count_fragments(point, &packet, packet.data_len);
+	linear = linear_payload(&packet);
 	if (linear)
 		add(point, LINEAR, linear, 0);
 }
@@ -122,22 +140,22 @@ int on_xmit(struct bpf_raw_tracepoint_args *ctx)
 /* include/trace/events/skb.h: skb_copy_datagram_iovec(skb, len); the reader takes len bytes, in its own context. */
 int on_copy_out(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct sk_buff *from = (void *)ctx->args[0];
+	struct sk_buff *skb = (void *)ctx->args[0];
+	struct packet packet = {};
 	struct sock *sk = NULL;
-	struct sk_buff skb;
 
-	READ(sk, &from->sk);
+	READ(sk, &skb->sk);
 	if (!is_receiver(sk))
 		return 0;
-	READ(skb, from);
-	count_fragments(COPY_OUT, &skb, ctx->args[1]);
+	look_at(&packet, skb);
+	count_fragments(COPY_OUT, &packet, ctx->args[1]);
 	return 0;
 }
 
 /* include/trace/events/tcp.h: tcp_retransmit_skb(sk, skb); skb has no headers yet: len is payload. */
 int on_retransmit(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct sk_buff skb;
+	struct packet packet = {};
 
 #if NT_PARAMETERS_tcp_retransmit_skb > 2
 	/* Later kernels tell failed attempts too, with the error as third argument. */
@@ -146,7 +164,7 @@ int on_retransmit(struct bpf_raw_tracepoint_args *ctx)
 #endif
 	if (!is_sender((void *)ctx->args[0]))
 		return 0;
-	READ(skb, (void *)ctx->args[1]);
-	count_fragments(RETRANSMIT, &skb, skb.len);
+	look_at(&packet, (void *)ctx->args[1]);
+	count_fragments(RETRANSMIT, &packet, packet.len);
 	return 0;
 }
