@@ -10,27 +10,6 @@
  * (recorded when the send call filled the skb), by skb->sk, or by being the one the driver is handling on this CPU.
  */
 
-/* Whose packets and sockets are the workload's. A map and not -D flags, so that one compiled program serves many runs. */
-struct flow {
-	u32 port;
-	u32 sender_netns;
-	u32 receiver_netns;
-};
-BPF_ARRAY(flows, struct flow, 1);
-
-static __always_inline struct flow the_flow(void)
-{
-	struct flow none = {}, *found;
-	u32 zero = 0;
-
-	found = flows.lookup(&zero);
-	return found ? *found : none;
-}
-
-#define NT_PORT (the_flow().port)
-#define NT_SENDER_NETNS (the_flow().sender_netns)
-#define NT_RECEIVER_NETNS (the_flow().receiver_netns)
-
 #include "nettrace.h"
 
 /* In the order of ROWS in tracer/function_rows.py. */

@@ -3,9 +3,26 @@
  * Shared by all programs of nettrace: what a probe point counts, and which packets are the workload's.
  *
  * The structs (sk_buff, sock, ...) and the SKBFL_ flags are declared from the running kernel's BTF: tracer/kernel/headers.py.
- * NT_PORT (host order), NT_SENDER_NETNS and NT_RECEIVER_NETNS (inodes) come by -D from the observer.
  */
-#pragma once
+/*
+ * Whose packets and sockets are the workload's: port in host order, inodes of network namespaces. A map and not -D flags,
+ * so that one compiled program serves many runs.
+ */
+struct flow {
+	u32 port;
+	u32 sender_netns;
+	u32 receiver_netns;
+};
+BPF_ARRAY(flows, struct flow, 1);
+
+static __always_inline struct flow the_flow(void)
+{
+	struct flow none = {}, *found;
+	u32 zero = 0;
+
+	found = flows.lookup(&zero);
+	return found ? *found : none;
+}
 
 struct tally {
 	u64 events;
@@ -39,10 +56,10 @@ static __always_inline bool is_sender(struct sock *sk)
 	if (!sk)
 		return false;
 	READ(dport, &sk->dport);
-	if (dport != __builtin_bswap16(NT_PORT))
+	if (dport != __builtin_bswap16(the_flow().port))
 		return false;
 	READ(net, &sk->net);
-	return in_netns(net, NT_SENDER_NETNS);
+	return in_netns(net, the_flow().sender_netns);
 }
 
 /* A socket of the workload that receives the payload: bound to the workload's port. */
@@ -54,8 +71,8 @@ static __always_inline bool is_receiver(struct sock *sk)
 	if (!sk)
 		return false;
 	READ(num, &sk->num);
-	if (num != NT_PORT)
+	if (num != the_flow().port)
 		return false;
 	READ(net, &sk->net);
-	return in_netns(net, NT_RECEIVER_NETNS);
+	return in_netns(net, the_flow().receiver_netns);
 }

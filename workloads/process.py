@@ -9,8 +9,9 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol
 
 from tracer.errors import MachineError, WorkloadError
 from workloads.results import Reply, Role
@@ -19,24 +20,57 @@ END_DEADLINE_S = 0.5
 _PACKAGE_ROOT = Path(__file__).parent.parent
 
 
+class Started(Protocol):
+    """What is needed of a process: of subprocess.Popen, or of what stands in for it."""
+
+    pid: int
+    stderr: IO[bytes] | None
+
+    @property
+    def returncode(self) -> int | None:
+        """None while it runs, -N after signal N."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Exit status; subprocess.TimeoutExpired if it does not end in so many seconds."""
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+
+
+def start_python(control: int) -> Started:
+    """A worker in a fresh interpreter, with the control socket of this number."""
+    return subprocess.Popen(
+        # -P: nothing is imported from the directory that the user happens to be in; the worker may be root.
+        [sys.executable, "-P", "-s", "-m", "workloads.worker", str(control)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        pass_fds=[control],
+        env={**os.environ, "PYTHONPATH": str(_PACKAGE_ROOT)},
+        start_new_session=True,  # the terminal's Ctrl-C is for the parent alone
+    )
+
+
+_start: Callable[[int], Started] = start_python
+
+
+def start_workers_by(start: Callable[[int], Started]) -> None:
+    """Start this process's workers in another way: where a fresh interpreter takes seconds (see workloads.forked)."""
+    global _start
+    _start = start
+
+
 class WorkerProcess:
     """One worker and the conversation with it."""
 
     def __init__(self, role: Role, config: dict[str, Any]) -> None:
         self.role = role
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        # -P: nothing is imported from the directory that the user happens to be in; the worker may be root.
-        command = [sys.executable, "-P", "-s", "-m", "workloads.worker", str(theirs.fileno())]
         try:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                pass_fds=[theirs.fileno()],
-                env={**os.environ, "PYTHONPATH": str(_PACKAGE_ROOT)},
-                start_new_session=True,  # the terminal's Ctrl-C is for the parent alone
-            )
+            self._process = _start(theirs.fileno())
         except OSError as error:
             self._control.close()
             raise MachineError(f"cannot start the {role}", str(error)) from error

@@ -5,6 +5,7 @@ BCC is looked for but never imported: that takes a second, and belongs to tracer
 
 from __future__ import annotations
 
+import functools
 import importlib.machinery
 import platform
 import re
@@ -35,6 +36,7 @@ class Interpreter(NamedTuple):
         return cls(sys.executable, sys.prefix, sys.base_prefix)
 
 
+@functools.cache
 def require_bcc() -> None:
     """Return if BCC can be imported.
 

@@ -14,8 +14,9 @@ from types import FrameType
 import msgspec
 
 from tracer.errors import EXIT_OK, Interrupted, NettraceError
+from tracer.lab.agent import hand_over
 from tracer.lab.resident import leave_behind
-from tracer.model import Experiment
+from tracer.model import Experiment, ObserverChoice
 from tracer.recording import encode
 from tracer.runner import record
 
@@ -39,13 +40,30 @@ def main() -> int:
     return EXIT_OK
 
 
-def prepare() -> None:
-    """Load and compile what every experiment needs, and leave a process behind that has it ready."""
-    from tracer.observers.functions import prepare_program
+def succeed(predecessor: int | None) -> int:
+    """Do the experiment in a child of the resident, which ends right after."""
+    from tracer.observers.program import leave_to_the_kernel
+    from workloads.forked import ForkedWorker
+    from workloads.process import start_workers_by
+
+    leave_to_the_kernel(predecessor)
+    start_workers_by(ForkedWorker)
+    return main()
+
+
+def prepare(address: str) -> int | None:
+    """Load and compile what experiments need, in a process that stays and does the first one, too; its exit code."""
+    import workloads.forked  # noqa: F401  the children have it then
+    from tracer.observers import functions, tracepoints
+    from tracer.observers.choice import why_no_functions
 
     _tell("loading BCC and compiling the probes for this kernel, once")
-    prepare_program()
-    leave_behind(Path(os.environ["NETTRACE_RESIDENT"]), main)
+    why_no_functions()  # remembers the answer
+    functions.prepare_program()
+    if address.endswith(ObserverChoice.ALL):
+        tracepoints.prepare_program()
+    leave_behind(Path(address), succeed)
+    return hand_over(address.encode())
 
 
 def _tell(text: str) -> None:
@@ -59,8 +77,8 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    if "NETTRACE_RESIDENT" in os.environ:
-        prepare()
-    status = main()
+    status = prepare(os.environ["NETTRACE_RESIDENT"]) if "NETTRACE_RESIDENT" in os.environ else None
+    if status is None:
+        status = main()
     # All is undone and written; tearing down an interpreter that holds LLVM takes an emulated processor 0.3 s.
     os._exit(status)

@@ -14,7 +14,7 @@ from tracer.errors import Interrupted, LabError, MachineError, NettraceError, Pr
 from tracer.lab import kernels
 from tracer.lab.guest import Guest, guest_for, least_environment
 from tracer.lab.inside import PROGRESS
-from tracer.model import Experiment, Link, Recording, Workload
+from tracer.model import Experiment, Link, ObserverChoice, Recording, Workload
 from tracer.recording import decode
 from tracer.runner import Progress
 from tracer.tallies import total
@@ -29,8 +29,9 @@ _HOST_ADDRESS = "10.0.2.2"
 # QEMU acknowledges bytes before it has passed them on; then the receiver reads until the end of file.
 _DRAIN_S = 10.0
 
-# Where the guest's process waits that has everything loaded already.
-_RESIDENT = "/run/nettrace/resident"
+# Where the guest's process waits that has everything loaded already; both observers take longer to compile than one.
+_RESIDENT = {ObserverChoice.ALL: f"/run/nettrace/resident-{ObserverChoice.ALL}"}
+_USUAL_RESIDENT = "/run/nettrace/resident"
 
 _HOME = Path(__file__).resolve().parents[2]
 
@@ -88,7 +89,7 @@ def _record_in(guest: Guest, experiment: Experiment, progress: Progress) -> Reco
             **least_environment(),
             "PYTHONPATH": str(_HOME),
             "NETTRACE_LAB": guest.kernel.name,
-            "NETTRACE_RESIDENT": _RESIDENT,
+            "NETTRACE_RESIDENT": _RESIDENT.get(experiment.observer, _USUAL_RESIDENT),
         },
         stdin=msgspec.json.encode(experiment),
         stdout=answer.extend,

@@ -12,6 +12,7 @@ import select
 import signal
 import socket
 import struct
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +20,11 @@ from pathlib import Path
 _LOOK_MS = 2000
 
 
-def leave_behind(address: Path, job: Callable[[], int]) -> None:
+Job = Callable[[int | None], int]
+"""Gets the pidfd of the child that did the job before, which may still be ending; gives the exit code."""
+
+
+def leave_behind(address: Path, job: Job) -> None:
     """Fork a resident that does this job for everyone who comes to the address; it ends when that is removed."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     address.unlink(missing_ok=True)
@@ -33,7 +38,7 @@ def leave_behind(address: Path, job: Callable[[], int]) -> None:
     listener.close()
 
 
-def _serve(listener: socket.socket, address: Path, job: Callable[[], int]) -> None:
+def _serve(listener: socket.socket, address: Path, job: Job) -> None:
     os.setsid()
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):
@@ -42,32 +47,41 @@ def _serve(listener: socket.socket, address: Path, job: Callable[[], int]) -> No
     own = address.stat().st_ino
     waiting = select.poll()
     waiting.register(listener, select.POLLIN)
+    last: int | None = None
     while address.exists() and address.stat().st_ino == own:
         if waiting.poll(_LOOK_MS):
             connection, _ = listener.accept()
-            _answer(connection, job)
+            child = _answer(connection, job, last)
+            if last is not None:
+                os.close(last)
+            last = child
 
 
-def _answer(connection: socket.socket, job: Callable[[], int]) -> None:
+def _answer(connection: socket.socket, job: Job, last: int | None) -> int:
+    """Fork for one command; the child's pidfd."""
     with connection:
         _, streams, _, _ = socket.recv_fds(connection, 16, 3)
         # A session of its own: the pid is also its process group's.
         pid = os.fork()
         if pid == 0:
-            _become(connection, streams, job)
+            _become(connection, streams, job, last)
+        child = os.pidfd_open(pid)
         connection.send(struct.pack("!i", pid))
         for stream in streams:
             os.close(stream)
+    return child
 
 
-def _become(connection: socket.socket, streams: list[int], job: Callable[[], int]) -> None:
+def _become(connection: socket.socket, streams: list[int], job: Job, last: int | None) -> None:
     status = 1
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for place, stream in enumerate(streams):
             os.dup2(stream, place)
             os.close(stream)
-        status = job()
-        connection.send(struct.pack("!i", status))
+        status = job(last)
+    except BaseException:
+        traceback.print_exc()
     finally:
+        connection.send(struct.pack("!i", status))
         os._exit(status)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Protocol
 
@@ -84,6 +85,7 @@ def chosen_observers(choice: ObserverChoice, refusal: str | None) -> list[str]:
     return ["functions", "tracepoints"] if choice is ObserverChoice.ALL else ["functions"]
 
 
+@functools.cache
 def why_no_functions() -> str | None:
     """None if functions can be probed here; else the reason."""
     fentry = can_load(ProgramType.TRACING)

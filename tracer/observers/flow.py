@@ -23,10 +23,10 @@ class Flow(NamedTuple):
     cgroup: Path
     leaves_machine: bool = False
 
-    def defines(self) -> dict[str, int | str]:
-        """The -D flags that bpf/nettrace.h filters by."""
-        return {
-            "NT_PORT": self.port,
-            "NT_SENDER_NETNS": f"{self.sender_netns}U",
-            "NT_RECEIVER_NETNS": f"{self.receiver_netns}U",
-        }
+    def watched(self) -> dict[str, int]:
+        """struct flow of bpf/nettrace.h."""
+        return {"port": self.port, "sender_netns": self.sender_netns, "receiver_netns": self.receiver_netns}
+
+
+NOTHING = dict.fromkeys(("port", "sender_netns", "receiver_netns"), 0)
+"""struct flow that no socket belongs to: no namespace has the inode 0."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from tracer.model import Observation, Tally
 from tracer.observers.flow import Flow
-from tracer.observers.program import Program
+from tracer.observers.program import Program, Source, prepare
 from tracer.tracepoint_entries import COPY_OUT, EGRESS, INGRESS, RETRANSMIT, STATES, XMIT
+
+_PROGRAM = "tracepoints.bpf.c"
 
 # In the order of `enum point` of bpf/tracepoints.bpf.c; STATES is in the order of `enum skb_state`.
 _POINTS = {
@@ -19,8 +21,19 @@ _POINTS = {
     COPY_OUT: "on_copy_out",
     RETRANSMIT: "on_retransmit",
 }
+_CGROUP_POINTS = frozenset({EGRESS, INGRESS})
 _POINTS_WITH_PAGES = frozenset({EGRESS, RETRANSMIT})
 _STATES_WITH_PAGES = frozenset({"zerocopy", "mixed"})
+
+
+def prepare_program() -> None:
+    """Compile and load the program for a child of this process.
+
+    Raises:
+        MachineError: the kernel does not take it.
+    """
+    kinds = {name: "CGROUP_SKB" if point in _CGROUP_POINTS else "RAW_TRACEPOINT" for point, name in _POINTS.items()}
+    prepare(Source(_PROGRAM, (), ""), kinds)
 
 
 class TracepointObserver:
@@ -32,8 +45,8 @@ class TracepointObserver:
         # On a device's way the driver is the last that sees the packet, else the receiver's TCP.
         last = XMIT if flow.leaves_machine else INGRESS
         self._attached = [EGRESS, last, RETRANSMIT] + ([] if flow.leaves_machine else [COPY_OUT])
-        self._cgroup = flow.cgroup
-        self._program = Program("tracepoints.bpf.c", flow.defines())
+        self._flow = flow
+        self._program = Program(_PROGRAM, {})
 
     def attach(self) -> None:
         """Start to count.
@@ -42,9 +55,11 @@ class TracepointObserver:
             PrivilegeError: the kernel refuses this user.
             MachineError: a tracepoint or the cgroup is missing.
         """
+        self._program.clear("tallies")
+        self._program.write("flows", **self._flow.watched())
         for point in self._attached:
-            if point in (EGRESS, INGRESS):
-                self._program.attach_cgroup(self._cgroup, point, _POINTS[point])
+            if point in _CGROUP_POINTS:
+                self._program.attach_cgroup(self._flow.cgroup, point, _POINTS[point])
             else:
                 self._program.attach_raw_tracepoint(point, _POINTS[point])
 
@@ -63,7 +78,7 @@ class TracepointObserver:
         return Observation(
             observer="tracepoints",
             tallies=tallies,
-            attached={point: "cgroup" if point in (EGRESS, INGRESS) else "tracepoint" for point in self._attached},
+            attached={point: "cgroup" if point in _CGROUP_POINTS else "tracepoint" for point in self._attached},
             lost=self._program.skipped_runs(),
         )
 
