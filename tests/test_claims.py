@@ -337,11 +337,11 @@ SLOW = by_mode(zerocopy=0.2)
 
 
 def test_s12_needs_zero_copy_to_be_slow_for_the_reason_given():
-    """Slow by pinning; slow by something else; fast; slow by nobody knows what."""
+    """Slow by pinning; slow by something else; fast; slow by nobody knows what: half of the samples are unmapped."""
     assert outcome("S12", of=with_profile(runs(SLOW), pin=0.4, completion=0.3, copy_out=0.3)) is CONFIRMED
     assert outcome("S12", of=with_profile(runs(SLOW), pin=0.1, scheduling=0.9)) is REFUTED
     assert outcome("S12", of=with_profile(runs(by_mode(zerocopy=5.0)), pin=0.9)) is REFUTED
-    assert outcome("S12", of=with_profile(runs(SLOW), pin=0.4, timers=0.4, copy_out=0.2)) is UNDECIDED
+    assert outcome("S12", of=with_profile(runs(SLOW), pin=0.4, unmapped=0.4, copy_out=0.2)) is UNDECIDED
     unexplained = ruling("S12", of=runs(SLOW))
     assert unexplained.outcome is UNDECIDED
     assert "why is not known" in unexplained.missing

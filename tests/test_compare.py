@@ -53,6 +53,16 @@ def test_no_winner_is_named_within_the_noise():
     assert "no difference beyond noise" in found.sentence
 
 
+def test_a_tie_at_the_top_leaves_the_third_behind():
+    """Two modes alike, and one that is clearly slower: both are said."""
+    found = contest(compared(by_mode(twocopy=10.0, onecopy=10.0, zerocopy=2.0)))
+
+    assert found.winner is None
+    assert "no difference beyond noise between" in found.sentence
+    assert "5 (" in found.sentence
+    assert found.sentence.endswith("of zerocopy")
+
+
 def test_the_least_time_and_the_least_cost_win():
     """For latency and CPU, less is better."""
     cheap = runs(

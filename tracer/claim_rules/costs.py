@@ -17,8 +17,8 @@ from tracer.sweep_plan import Cell
 DOMINANT = 0.5
 # The first copy, and every way in which there can be a second one before the device.
 COPIES = (Work.COPY_IN, Work.LINEARIZE, Work.BOUNCE, Work.DEFERRED_COPY)
-# Samples that the profile charges to no stage's own work: they could belong to any.
-UNATTRIBUTED = (UNMAPPED, Work.TIMERS)
+# Samples of functions that the table does not know: they could belong to any stage.
+UNATTRIBUTED = (UNMAPPED,)
 # "Pinning, DMA set-up and accounting": completions are the accounting's other half.
 ZERO_COPY_OVERHEAD = (Work.PIN, Work.COMPLETION, Work.MEMORY, Work.DEVICE)
 NO_PROFILE = "a CPU profile by stage: nettrace sweep or run with the sampler, on a real CPU"
@@ -39,7 +39,11 @@ def dominates(profile: CpuProfile, stages: tuple[str, ...]) -> bool | None:
 
 def _told(profile: CpuProfile, stages: tuple[str, ...]) -> str:
     share, rest = share_of(profile, stages), share_of(profile, UNATTRIBUTED)
-    return f"{share:.0%} of the CPU time, {rest:.0%} unattributed ({profile.samples} samples of {profile.event})"
+    others = [cost for cost in profile.stages if cost.stage not in (*stages, *UNATTRIBUTED)]
+    largest = max(others, key=lambda cost: cost.share, default=None)
+    elsewhere = f", {largest.stage.replace('_', ' ')} {largest.share:.0%}" if largest else ""
+    samples = f"{profile.samples} samples of {profile.event}"
+    return f"{share:.0%} of the CPU time{elsewhere}, {rest:.0%} unattributed ({samples})"
 
 
 def _where(recording: Recording) -> Where:

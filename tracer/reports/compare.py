@@ -23,7 +23,7 @@ class Contest(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         winner: None where no mode is better beyond noise.
-        ratio: The better median over the next one's, paired by repetition.
+        ratio: The best median over the next one's, paired by repetition.
     """
 
     quantity: str
@@ -64,8 +64,8 @@ def comparison_of(sweep: Sweep) -> Comparison:
     emulated = ["the CPU is emulated: times and CPU costs say nothing about a real one"] if host.emulated else []
     return Comparison(
         schema=COMPARE_SCHEMA,
-        title=f"{format_size(size)}, {threads} threads over {plan.link}, {plan.repetitions} repetitions in shuffled "
-        f"order, Linux {host.kernel}",
+        title=f"{format_size(size)}, {threads} connection{'s' * (threads > 1)} over {plan.link}, {plan.repetitions} "
+        f"repetitions in shuffled order, Linux {host.kernel}",
         modes=plan.modes,
         copies={mode: stage_copies(recording) for mode, recording in observed.items()},
         figures={
@@ -93,21 +93,34 @@ def _cpu_by_stage(profile: CpuProfile | None) -> dict[str, float]:
 
 
 def _contest(samples: Samples, modes: list[str], size: int, threads: int, highest: bool) -> Contest:
-    """The best median against the second best; all others are further away."""
+    """The best median against every other mode, one by one."""
     name = samples.quantity.name
     medians = [(found.median, mode) for mode in modes if (found := samples.interval(mode, size, threads))]
     if len(medians) < 2:
         return Contest(quantity=name, winner=None, sentence=f"{name}: nothing to compare", ratio=None)
-    (_, best), (_, second), *_ = sorted(medians, reverse=highest)
-    ratio = samples.ratio(Cell(best, size, threads), Cell(second, size, threads))
-    side = side_of_one(ratio)
-    if side is None:
-        why = "different sources" if ratio is None else f"{ratio.repetitions} repetitions are too few to tell"
-        return Contest(quantity=name, winner=None, sentence=f"{name}: undecided, {why}", ratio=ratio)
-    if side != (1 if highest else -1):
-        sentence = f"{name}: no difference beyond noise; {best} has {ratio}x of {second}"
-        return Contest(quantity=name, winner=None, sentence=sentence, ratio=ratio)
-    return Contest(quantity=name, winner=best, sentence=f"{name}: {best} wins, {ratio}x of {second}", ratio=ratio)
+    (_, best), *others = sorted(medians, reverse=highest)
+    ratios = {mode: samples.ratio(Cell(best, size, threads), Cell(mode, size, threads)) for _, mode in others}
+    better = 1 if highest else -1
+    second = ratios[others[0][1]]
+    wins = all(side_of_one(ratio) == better for ratio in ratios.values())
+    return Contest(
+        quantity=name, winner=best if wins else None, sentence=_sentence(name, best, ratios, better), ratio=second
+    )
+
+
+def _sentence(name: str, best: str, ratios: dict[str, Interval | None], better: int) -> str:
+    name = name.replace("_", " ")
+    sides = {mode: side_of_one(ratio) for mode, ratio in ratios.items()}
+    if None in sides.values():
+        unknown = next(ratio for mode, ratio in ratios.items() if sides[mode] is None)
+        why = "different sources" if unknown is None else f"{unknown.repetitions} repetitions are too few to tell"
+        return f"{name}: undecided, {why}"
+    ahead = [f"{ratios[mode]}x of {mode}" for mode, side in sides.items() if side == better]
+    alike = [f"{mode} ({ratios[mode]}x)" for mode, side in sides.items() if side != better]
+    if not alike:
+        return f"{name}: {best} wins, {', '.join(ahead)}"
+    tie = f"{name}: no difference beyond noise between {best} and {' and '.join(alike)}"
+    return f"{tie}; {best} has {', '.join(ahead)}" if ahead else tie
 
 
 def encode_comparison(comparison: Comparison) -> str:
