@@ -14,6 +14,7 @@ from pathlib import Path
 PARTS = {
     "engine": ("engine_speed.py", "the engine against a plain C loop and iperf3"),
     "overhead": ("overhead.py", "the observed pass against the bare one, and a bpftrace script"),
+    "instructions": ("instructions.py", "in the lab: instructions a message, with and without the function observer"),
     "startup": ("startup.py", "time to the result, time to --help, memory"),
     "exactness": ("exactness.py", "every byte located, run after run (all 20 runs: bench/exactness.py --runs 20)"),
 }

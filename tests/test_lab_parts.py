@@ -127,7 +127,7 @@ def test_without_qemu_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("PATH", "/nowhere")
 
     with pytest.raises(MachineError) as caught:
-        machine.start(KERNEL, Path("/i.cpio"), bounce=False, idle_s=600)
+        machine.start(KERNEL, Path("/i.cpio"), bounce=False, counting=False, idle_s=600)
 
     assert "apt-get install qemu-system-x86" in caught.value.fix
 

@@ -81,8 +81,7 @@ def test_progress_is_passed_on_and_kept_out_of_the_error():
     assert complaint.error(4).what == "no"
 
 
-# Not part of `make test` yet: on 6.1 the verifier refuses the tracepoint observer's program (E2BIG).
-pytest_lab = [pytest.mark.lab, pytest.mark.matrix, pytest.mark.timeout(300), pytest.mark.usefixtures("lab")]
+pytest_lab = [pytest.mark.lab, pytest.mark.timeout(300), pytest.mark.usefixtures("lab")]
 
 
 class TestLab:

@@ -22,11 +22,13 @@ from tracer.observers.flow import Flow
 from tracer.observers.meters import Meters, notes_of
 from tracer.observers.sampler import Sampler
 from tracer.processes import Workers
+from tracer.tallies import total
 
 Progress = Callable[[str], None]
 
 _NO_WINDOW: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
 # Work of a default run: long enough to settle, short enough to be done before the user wonders.
+_ATTEMPTS = 5
 _DEFAULT_BYTES, _MIN_MESSAGES, _MAX_MESSAGES = 128 << 20, 16, 50_000
 
 
@@ -111,8 +113,10 @@ def _run_passes(
         try:
             if observers:
                 progress("observed pass: bytes, at " + ", ".join(observer.name for observer in observers))
-                observed, observations, finished = _observe_pass(workers, observers, messages)
+                observed, observations, finished = _observe_pass(workers, observers, messages, progress)
             if finished and meters.sampler is not None:
+                for observer in observers:
+                    observer.close()
                 progress(f"profiled pass: stacks, by {meters.sampler.event}")
                 profile, finished = _profile_pass(workers, meters.sampler, messages)
         except KeyboardInterrupt:  # while probes were attached or detached: the bare pass stands
@@ -161,12 +165,23 @@ def _profile_pass(workers: Workers, sampler: Sampler, messages: int) -> tuple[Cp
 
 
 def _observe_pass(
-    workers: Workers, observers: list[Observer], messages: int
+    workers: Workers, observers: list[Observer], messages: int, progress: Progress
 ) -> tuple[Workload | None, list[Observation], bool]:
-    for observer in observers:
-        observer.attach()
-    observed, finished = _run_pass(workers, messages, None)
-    return observed, [observer.detach() for observer in observers], finished
+    """The pass that is watched; again, a few times at most, where the kernel skipped a probe.
+
+    It skips one that is running already on that CPU: if a task is preempted in the middle of it, the next task's
+    call go unseen. That is bad luck, and likelier the slower the CPU; a pass that saw all is worth more than a doubt.
+    """
+    for attempt in range(1, _ATTEMPTS + 1):
+        for observer in observers:
+            observer.attach()
+        observed, finished = _run_pass(workers, messages, None)
+        observations = [observer.detach() for observer in observers]
+        lost = total(*(observation.lost for observation in observations))
+        if not lost or not finished or attempt == _ATTEMPTS:
+            break
+        progress(f"observed pass once more: {lost} events were lost")
+    return observed, observations, finished
 
 
 def invoking_user() -> tuple[int | None, int | None]:

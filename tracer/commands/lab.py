@@ -84,12 +84,13 @@ def execute(ctx: click.Context, kernel: str | None, bounce: bool, timeout: float
     """
     from tracer.lab import guest_for, machine
     from tracer.lab.guest import least_environment
+    from tracer.lab.kernels import DEFAULT
 
     if kernel is None and (facts := machine.running()) is not None:
         kernel, bounce = facts.kernel, bounce or facts.bounce
     passed_on = {name: os.environ[name] for name in ("LANG", "TERM", "NO_COLOR") if name in os.environ}
     ctx.exit(
-        guest_for(kernel or "6.12", bounce, note).run(
+        guest_for(kernel or DEFAULT, bounce, note).run(
             argv,
             cwd=Path.cwd(),
             env=least_environment() | passed_on,

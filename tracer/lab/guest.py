@@ -111,11 +111,12 @@ def died(what: str) -> LabError:
 
 @dataclass(frozen=True)
 class Guest:
-    """A machine running one kernel, identified by the kernel and by whether DMA is bounced."""
+    """A machine running one kernel, identified by the kernel, whether DMA is bounced, and what its clock counts."""
 
     kernel: kernels.Kernel
     bounce: bool
     image: Path
+    counting: bool = False
 
     @property
     def emulated(self) -> bool:
@@ -126,8 +127,8 @@ class Guest:
     def is_running(self) -> bool:
         """Whether the lab's machine is this guest, made of the same files."""
         facts = machine.running()
-        wanted = (self.kernel.release, str(self.image), self.bounce)
-        return facts is not None and (facts.release, facts.image, facts.bounce) == wanted
+        wanted = (self.kernel.release, str(self.image), self.bounce, self.counting)
+        return facts is not None and (facts.release, facts.image, facts.bounce, facts.counting) == wanted
 
     def start(self, idle_s: float = IDLE_S, note: Callable[[str], None] = notify) -> None:
         """Have the guest running and answering; the one that runs instead is stopped first."""
@@ -142,7 +143,7 @@ class Guest:
             bounced = " with bounce buffers" if other.bounce else ""
             note(f"stopped the lab's guest with kernel {other.kernel}{bounced}: one runs at a time")
         freshness.mark()
-        machine.start(self.kernel, self.image, self.bounce, idle_s)
+        machine.start(self.kernel, self.image, self.bounce, self.counting, idle_s)
         Channel(BOOT_S).socket.close()
 
     def run(

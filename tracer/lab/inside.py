@@ -17,18 +17,25 @@ from tracer.errors import EXIT_OK, Interrupted, NettraceError
 from tracer.lab.agent import hand_over
 from tracer.lab.resident import leave_behind
 from tracer.model import Experiment, ObserverChoice
+from tracer.observers.program import leave_to_the_kernel, wait_for_predecessor
 from tracer.recording import encode
 from tracer.runner import record
 
 PROGRESS = "nettrace: "
 
 
-def main() -> int:
-    """Do the experiment; its exit code."""
+def main(*, ends_soon: bool = False) -> int:
+    """Do the experiment; its exit code.
+
+    Args:
+        ends_soon: This process ends right after, and nobody waits for that.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
         experiment = msgspec.json.decode(sys.stdin.buffer.read(), type=Experiment)
+        if ends_soon and not experiment.profile:
+            leave_to_the_kernel()
         sys.stdout.buffer.write(encode(record(experiment, _tell)))
         sys.stdout.flush()
     except NettraceError as error:
@@ -42,13 +49,12 @@ def main() -> int:
 
 def succeed(predecessor: int | None) -> int:
     """Do the experiment in a child of the resident, which ends right after."""
-    from tracer.observers.program import leave_to_the_kernel
     from workloads.forked import ForkedWorker
     from workloads.process import start_workers_by
 
-    leave_to_the_kernel(predecessor)
+    wait_for_predecessor(predecessor)
     start_workers_by(ForkedWorker)
-    return main()
+    return main(ends_soon=True)
 
 
 def prepare(address: str) -> int | None:

@@ -28,6 +28,8 @@ from tracer.lab.kernels import Kernel, Note
 KVM_GET_API_VERSION = 0xAE00
 MEMORY = "1G"
 STOP_S = 3.0
+# sleep=off: the clock does not wait for the host's while the guest is idle.
+_COUNTING = ["-icount", "shift=0,sleep=off"]
 PANIC = re.compile(r"Kernel panic|BUG: |Oops: |general protection fault")
 
 
@@ -40,6 +42,7 @@ class Facts:
         image: Path of the initramfs; its name changes with the agent, init and modules.
         bounce: Whether every DMA goes through a bounce buffer (swiotlb=force).
         emulated: Whether the CPU is QEMU's own (TCG): no time measured there means anything.
+        counting: Whether its clock counts instructions, one a nanosecond (-icount), at half the speed.
     """
 
     kernel: str
@@ -47,6 +50,7 @@ class Facts:
     image: str
     bounce: bool
     emulated: bool
+    counting: bool = False
 
 
 def state() -> Path:
@@ -115,7 +119,7 @@ def last_words(lines: int = 8) -> str:
     return "\n       ".join(written[-lines:] if panic is None else written[panic:][:lines])
 
 
-def start(kernel: Kernel, image: Path, bounce: bool, idle_s: float) -> None:
+def start(kernel: Kernel, image: Path, bounce: bool, counting: bool, idle_s: float) -> None:
     """Start QEMU in the background; it returns once its sockets listen, before the guest runs.
 
     Raises:
@@ -130,9 +134,9 @@ def start(kernel: Kernel, image: Path, bounce: bool, idle_s: float) -> None:
         )
     for name in ("agent", "qmp", "pid", "guest.json", "console"):
         (state() / name).unlink(missing_ok=True)
-    emulated = not kvm_works()
+    emulated = counting or not kvm_works()
     done = subprocess.run(
-        [program, *arguments(kernel, image, bounce, emulated, idle_s)],
+        [program, *arguments(kernel, image, bounce, emulated, idle_s), *(_COUNTING if counting else [])],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -140,7 +144,7 @@ def start(kernel: Kernel, image: Path, bounce: bool, idle_s: float) -> None:
     )
     if done.returncode != 0:
         raise MachineError("QEMU did not start", done.stderr.strip() or f"exit code {done.returncode}")
-    facts = Facts(kernel.name, kernel.release, str(image), bounce, emulated)
+    facts = Facts(kernel.name, kernel.release, str(image), bounce, emulated, counting)
     (state() / "guest.json").write_text(json.dumps(asdict(facts)))
 
 

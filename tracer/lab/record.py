@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import signal
 import sys
 from collections.abc import Iterator
@@ -41,11 +42,12 @@ def default_messages(size: int, threads: int) -> int:
     return max(_MIN_MESSAGES, min(_MAX_MESSAGES, _DEFAULT_BYTES // size) // threads)
 
 
-def record(experiment: Experiment, progress: Progress, *, port: int = 0) -> Recording:
+def record(experiment: Experiment, progress: Progress, *, port: int = 0, counting: bool = False) -> Recording:
     """Run an experiment in the guest; the same signature as runner.record.
 
     Args:
         port: Port of the host's receiver, for link nic; on other links the guest takes any free one.
+        counting: Let a nanosecond of the recording be one instruction of the guest.
 
     Raises:
         LabError: the guest did not start, hung, panicked or was killed.
@@ -55,6 +57,7 @@ def record(experiment: Experiment, progress: Progress, *, port: int = 0) -> Reco
         messages = default_messages(experiment.size, experiment.threads)
         experiment = msgspec.structs.replace(experiment, messages=messages)
     guest = guest_for(experiment.lab or kernels.DEFAULT, experiment.bounce, progress)
+    guest = dataclasses.replace(guest, counting=counting)
     with _receiver(experiment, port) as receiver:
         peer = experiment.peer if receiver is None else f"{_HOST_ADDRESS}:{receiver.port}"
         asked = msgspec.structs.replace(experiment, lab=None, peer=peer)

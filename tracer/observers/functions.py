@@ -108,6 +108,7 @@ class FunctionObserver:
         defines: dict[str, int | str] = {"NT_STACKS": 1} if stacks else {}
         self._program = Program(_PROGRAM, defines, program_text(self._attachments))
         self._breakpoints = Breakpoints(self._program)
+        self._is_attached = False
 
     def attach(self) -> None:
         """Start to count.
@@ -118,6 +119,10 @@ class FunctionObserver:
         """
         self._program.clear(*_COUNTED, *(_COUNTED_STACKS if self._stacks else ()))
         self._program.write("flows", **self._flow.watched())
+        if self._is_attached:  # an earlier pass's probes are still there
+            self._program.forget_skipped_runs()
+            return
+        self._is_attached = True
         for attachment in self._attachments:
             point = attachment.point
             if attachment.way == "tracepoint":

@@ -208,7 +208,9 @@ class Program:
             self._detachers.pop()()
 
     def skipped_runs(self) -> int | None:
-        """Times the kernel skipped a function because it was running already on that CPU (recursion_misses).
+        """Times the kernel skipped a function since it was attached, because it was running already on that CPU.
+
+        That is the kernel's recursion_misses.
 
         None where this kernel does not count it (before 5.12).
         """
@@ -219,6 +221,10 @@ class Program:
                 return None
             skipped += now - before
         return skipped
+
+    def forget_skipped_runs(self) -> None:
+        """Count anew from here."""
+        self._functions = {descriptor: _recursion_misses(descriptor) for descriptor in self._functions}
 
     def close(self) -> None:
         """Detach and free everything."""
@@ -247,16 +253,23 @@ _left_to_the_kernel = False
 _predecessor: int | None = None
 
 
-def leave_to_the_kernel(predecessor: int | None) -> None:
+def leave_to_the_kernel() -> None:
     """For a process that ends when its answer is out: close() does nothing, the process's end detaches all.
 
     Each fentry that goes waits for a grace period of RCU tasks, 0.1 s; nobody need wait for twenty-four of them.
+    """
+    global _left_to_the_kernel
+    _left_to_the_kernel = True
+
+
+def wait_for_predecessor(predecessor: int | None) -> None:
+    """Before anything is attached, let the process end that used what was prepared before this one.
 
     Args:
-        predecessor: Descriptor of the process (pidfd) that used what was prepared before this one, and did the same.
+        predecessor: Its descriptor (pidfd).
     """
-    global _left_to_the_kernel, _predecessor
-    _left_to_the_kernel, _predecessor = True, predecessor
+    global _predecessor
+    _predecessor = predecessor
 
 
 def compile_source(source: Source) -> Any:
