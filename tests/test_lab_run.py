@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -149,6 +150,7 @@ class TestLab:
         """Ctrl-C ends the pass that runs in the guest; the figures so far come back, exit code 130."""
         running = Running("run", "zerocopy", "--duration", "60", "--lab", "6.12", "--json")
         running.wait_for("bare pass")
+        time.sleep(1)  # some messages
         running.process.send_signal(signal.SIGINT)
         code, output, _ = running.finish()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from collections import Counter
@@ -10,11 +9,12 @@ from collections import Counter
 import click
 import pytest
 
+from bench import lab_matrix, readme, study
 from tests.command import ROOT, nettrace
 from tracer import cli
 
 README = (ROOT / "README.md").read_text()
-PASTED = re.findall(r"<!-- output: nettrace (.+?) -->\n```\n(.*?)```\n<!-- /output -->", README, re.DOTALL)
+PASTED = {found["arguments"]: (found["lines"], found["output"]) for found in readme.PASTED.finditer(README)}
 COMMANDS = re.findall(
     r"^nettrace ([^|>&\n]+)", "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL)), re.MULTILINE
 )
@@ -30,22 +30,36 @@ def shape(output: str) -> Counter[str]:
     return Counter(re.sub(r"(?<![\w-])\d[\d.,]*( (ns|µs|ms|s|Gb/s)\b)?", "#", words).split())
 
 
-@pytest.mark.live
-@pytest.mark.parametrize(("arguments", "output"), PASTED, ids=[arguments for arguments, _ in PASTED])
-def test_the_pasted_output_is_what_is_printed(arguments: str, output: str) -> None:
+@pytest.mark.parametrize(
+    "arguments", [pytest.param(one, marks=pytest.mark.lab if "--lab" in one else pytest.mark.live) for one in PASTED]
+)
+@pytest.mark.timeout(300)
+def test_the_pasted_output_is_what_is_printed(arguments: str) -> None:
     """The same lines but for their numbers; `make readme` pastes them anew.
 
     The observer is named, because `auto` takes another one where the kernel allows it.
     """
-    as_wide = {**os.environ, "COLUMNS": "100"}
-    done = nettrace(*arguments.split(), "--observer", "tracepoints", env=as_wide)
+    lines, output = PASTED[arguments]
+    observer = () if "--lab" in arguments else ("--observer", "tracepoints")
+    done = nettrace(*arguments.split(), *observer, env=readme.WIDE, timeout=280)
+    printed = done.stdout.splitlines(keepends=True)[: int(lines) if lines else None]
 
-    assert shape(done.stdout) == shape(output)
+    assert shape("".join(printed)) == shape(output.removeprefix("```\n").removesuffix("```\n"))
 
 
-def test_something_is_pasted() -> None:
-    """A README without the first screen would pass all the rest."""
-    assert [arguments for arguments, _ in PASTED] == ["run zerocopy --size 16384"]
+def test_what_is_promised_is_pasted() -> None:
+    """A README without the first screen, or without the two over the NIC, would pass all the rest."""
+    assert list(PASTED) == [
+        "run zerocopy --size 16384",
+        "run zerocopy --link nic --lab",
+        "run zerocopy --link nic --no-sg --lab",
+    ]
+
+
+@pytest.mark.parametrize("begin", [lab_matrix.BEGIN, study.BEGIN])
+def test_what_programs_write_into_the_readme_is_there(begin: str) -> None:
+    """Tables between markers, not markers alone."""
+    assert README.partition(begin)[2].lstrip().startswith("|")
 
 
 @pytest.mark.parametrize("text", COMMANDS)

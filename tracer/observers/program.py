@@ -286,7 +286,7 @@ def compile_source(source: Source) -> Any:
         text = directory.joinpath(source.file_name).read_text() + source.generated
         # BCC translates the use of maps in the main file alone, so the header becomes part of it.
         text = text.replace(f'#include "{_HEADER}"', directory.joinpath(_HEADER).read_text())
-        return _without_autoload(bcc)(text=text, cflags=["-w", *source.flags])
+        return _without_autoload(bcc)(text=text, cflags=["-w", "-g0", *source.flags])
     except Exception as error:
         raise MachineError(
             f"BCC cannot compile {source.file_name} for this kernel", str(error), "see: nettrace doctor"
