@@ -45,7 +45,7 @@ class Cell:
     problems: list[str]
 
     def row(self) -> str:
-        """The run as a row of the Markdown table."""
+        """The run as a row of the Markdown table, but for its kernel."""
         ledger, observed = self.document.ledger, self.document.observed
         payload = observed.payload_bytes if observed else 0
         bytes_of = [_times(ledger.bytes_of(stage), payload) for stage in SHOWN]
@@ -53,7 +53,7 @@ class Cell:
         flag = f"{done.copied} of {done.total}" if done else "-"
         result = "; ".join(self.problems) or self.document.verdict.code
         resent = f"{ledger.retransmitted_bytes:,}" if ledger.retransmitted_bytes is not None else "n/a"
-        return f"| {' | '.join([self.kernel, self.mode, self.link, *bytes_of, resent, flag, result])} |"
+        return f"| {' | '.join([self.mode, self.link, *bytes_of, resent, flag, result])} |"
 
 
 def _times(count: int | None, payload: int) -> str:
@@ -129,11 +129,14 @@ def cells(kernels: list[str], links: list[str], modes: list[str], observer: Obse
 
 
 def table(done: list[Cell]) -> str:
-    """The Markdown table."""
-    names = ["kernel", "mode", "link", *(str(stage).replace("_", " ") for stage in SHOWN)]
+    """The Markdown table; runs that came out alike on several kernels share a row."""
+    names = ["kernels", "mode", "link", *(str(stage).replace("_", " ") for stage in SHOWN)]
     names += ["sent again, B", "flagged copied", "verdict"]
     head = [f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
-    return "\n".join([*head, *(cell.row() for cell in done)]) + "\n"
+    kernels: dict[str, list[str]] = {}
+    for cell in done:
+        kernels.setdefault(cell.row(), []).append(cell.kernel)
+    return "\n".join([*head, *(f"| {', '.join(found)} {row}" for row, found in kernels.items())]) + "\n"
 
 
 def publish(text: str, readme: Path = README) -> bool:
@@ -163,7 +166,7 @@ def main() -> int:
         else:
             done.append(cell)
             failures += [f"{cell.kernel} {cell.mode} {cell.link}: {problem}" for problem in cell.problems]
-        print(cell if isinstance(cell, str) else cell.row(), file=sys.stderr, flush=True)
+        print(cell if isinstance(cell, str) else f"| {cell.kernel} {cell.row()}", file=sys.stderr, flush=True)
     if not (given.readme and publish(table(done))):
         print(table(done), end="")
     print("\n".join(failures) or f"all {len(done)} runs are right to the byte", file=sys.stderr)

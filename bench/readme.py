@@ -16,7 +16,8 @@ from pathlib import Path
 README = Path(__file__).parent.parent / "README.md"
 WIDE = {**os.environ, "COLUMNS": "100"}
 PASTED = re.compile(
-    r"(<!-- output: nettrace (?P<arguments>[^|\n]+?)(?: \| head -(?P<lines>\d+))? -->\n)(?P<output>.*?)<!-- /output -->",
+    r"(<!-- output: nettrace (?P<arguments>[^|\n]+?)(?: \| head -(?P<lines>\d+))? -->\n)"
+    r"(?P<output>.*?)<!-- /output -->",
     re.DOTALL,
 )
 

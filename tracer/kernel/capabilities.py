@@ -163,7 +163,7 @@ def cycles_fact(refusal: str | None, held: frozenset[str]) -> Fact:
         purpose=Purpose.COST,
         state=State.OK if refusal is None else State.UNKNOWN if refused and not may_trace(held) else State.MISSING,
         detail="counted" if refusal is None else refusal if refused else f"{absent} ({refusal})",
-        why_it_matters="cycles per byte; without it CPU time stands in, and is labelled so",
+        why_it_matters="cycles per byte; without it CPU time x the TSC's rate stands in, and is labelled so",
         fix=""
         if refusal is None
         else as_root()

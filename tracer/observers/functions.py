@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.resources
 
 from tracer.errors import MachineError
 from tracer.function_rows import ROWS, ROWS_WITH_PAGES
@@ -11,7 +10,7 @@ from tracer.kernel.attachment import Attachment, KernelText
 from tracer.model import Observation, Stack, Tally
 from tracer.observers.breakpoints import Breakpoints
 from tracer.observers.flow import NOTHING, Flow
-from tracer.observers.program import Program, Source, prepare
+from tracer.observers.program import Program, Source, prepare, read_source
 from tracer.probes import PROBE_POINTS, At
 
 _PROGRAM = "functions.bpf.c"
@@ -56,8 +55,8 @@ def program_text(attachments: list[Attachment]) -> str:
 
 
 def source_text(attachments: list[Attachment]) -> str:
-    """All of the C that would be compiled here, with the headers that it includes left as they are."""
-    return importlib.resources.files("bpf").joinpath(_PROGRAM).read_text() + "\n" + program_text(attachments)
+    """All of the C that would be compiled here."""
+    return f"{read_source(_PROGRAM)}\n{program_text(attachments)}"
 
 
 def prepare_program() -> None:

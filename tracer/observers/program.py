@@ -272,6 +272,13 @@ def wait_for_predecessor(predecessor: int | None) -> None:
     _predecessor = predecessor
 
 
+def read_source(file_name: str) -> str:
+    """A file of bpf/ with nettrace.h in the place of its #include: BCC translates maps in the main file alone."""
+    directory = importlib.resources.files("bpf")
+    header = directory.joinpath(_HEADER).read_text()
+    return directory.joinpath(file_name).read_text().replace(f'#include "{_HEADER}"', header)
+
+
 def compile_source(source: Source) -> Any:
     """BCC's object; nothing is loaded or attached yet, but the maps are there.
 
@@ -281,11 +288,8 @@ def compile_source(source: Source) -> Any:
     import bcc
 
     os.environ["BCC_KERNEL_SOURCE"] = str(header_tree())  # read by BCC when it compiles
-    directory = importlib.resources.files("bpf")
     try:
-        text = directory.joinpath(source.file_name).read_text() + source.generated
-        # BCC translates the use of maps in the main file alone, so the header becomes part of it.
-        text = text.replace(f'#include "{_HEADER}"', directory.joinpath(_HEADER).read_text())
+        text = read_source(source.file_name) + source.generated
         return _without_autoload(bcc)(text=text, cflags=["-w", "-g0", *source.flags])
     except Exception as error:
         raise MachineError(
