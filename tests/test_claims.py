@@ -347,6 +347,30 @@ def test_s12_needs_zero_copy_to_be_slow_for_the_reason_given():
     assert "why is not known" in unexplained.missing
 
 
+def test_s12_says_which_half_of_it_fails():
+    """Slower for another reason is not the same as not slower."""
+    other = ruling("S12", of=with_profile(runs(SLOW), pin=0.1, timers=0.9))
+    fast = ruling("S12", of=runs(by_mode(zerocopy=50.0)))
+
+    assert "it is slower, but pinning" in other.sentence
+    assert "timers 90%" in other.sentence
+    assert "it is not slower" in fast.sentence
+
+
+def test_what_a_verdict_depends_on_is_the_least_that_tells_its_cases_apart():
+    """Three things together, and nothing that merely varies."""
+    cases = [
+        Case(where={"link": link, "gather": gather, "size": size}, holds=link == "nic" and gather, text="")
+        for link, gather, size in [("nic", True, 1), ("nic", False, 1), ("lo", True, 1), ("lo", True, 2)]
+    ]
+
+    assert dependence(cases) == ["link", "gather"]
+    assert dependence([*cases, Case(where={"link": "nic", "gather": True, "size": 2}, holds=True, text="")]) == [
+        "link",
+        "gather",
+    ]
+
+
 def test_s12_is_about_small_messages():
     """A sweep of large ones decides nothing."""
     large = plan(sizes=[16384, 65536])

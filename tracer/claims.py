@@ -146,7 +146,7 @@ RULES: tuple[Rule, ...] = (
         find=costs.slow_when_small,
         because={
             _C: "Zero-copy is slower at small sizes, for the reason that the study gives.",
-            _R: "Zero-copy is not slower at small sizes, or not for the reason that the study gives.",
+            _R: "It does not hold as a whole.",
             _D: "Whether zero-copy is slower at small sizes, for that reason, depends on {on}.",
         },
     ),

@@ -21,6 +21,7 @@ COPIES = (Work.COPY_IN, Work.LINEARIZE, Work.BOUNCE, Work.DEFERRED_COPY)
 UNATTRIBUTED = (UNMAPPED,)
 # "Pinning, DMA set-up and accounting": completions are the accounting's other half.
 ZERO_COPY_OVERHEAD = (Work.PIN, Work.COMPLETION, Work.MEMORY, Work.DEVICE)
+_TOLD_CAUSE = "pinning, memory, device and completions"
 NO_PROFILE = "a CPU profile by stage: nettrace sweep or run with the sampler, on a real CPU"
 
 
@@ -87,12 +88,22 @@ def slow_when_small(evidence: Evidence) -> Finding:
     if not cases:
         return finding(evidence, cases, "runs of all three modes at 1024 bytes or less")
     unclear = [case.text for case in cases if case.holds is None]
+    remark = "; ".join(filter(None, [_why_not(cases), looped_remark(evidence)]))
     why = ""
     if any(text.endswith("not known") for text in unclear):
         why = f"it is slower, but why is not known: {NO_PROFILE}"
     elif any("unattributed" in text for text in unclear):
         why = "it is slower, but why is not known: a CPU profile that leaves less of it unattributed"
-    return Finding(cases=cases, missing=evidence.why_no_times() or why, remark=looped_remark(evidence))
+    return Finding(cases=cases, missing=evidence.why_no_times() or why, remark=remark)
+
+
+def _why_not(cases: list[Case]) -> str:
+    """In words, where the claim fails: which half of it."""
+    failing = [case.text for case in cases if case.holds is False]
+    otherwise = next((text for text in failing if _TOLD_CAUSE in text), "")
+    if otherwise:
+        return f"it is slower, but {otherwise.rpartition('; ')[2]}"
+    return "it is not slower" if failing else ""
 
 
 def _with_cause(evidence: Evidence, slower: Case, link: Link) -> Case:
@@ -109,7 +120,7 @@ def _with_cause(evidence: Evidence, slower: Case, link: Link) -> Case:
     if profile is None:
         return Case(where=slower.where, holds=None, text=f"{slower.text}; why is not known")
     told = _told(profile, ZERO_COPY_OVERHEAD)
-    text = f"{slower.text}; pinning, memory, device and completions took {told} over {link}"
+    text = f"{slower.text}; {_TOLD_CAUSE} took {told} over {link}"
     return Case(where=slower.where, holds=dominates(profile, ZERO_COPY_OVERHEAD), text=text)
 
 

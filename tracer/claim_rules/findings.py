@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Any
 
 import msgspec
 
@@ -157,17 +157,23 @@ def conclude(cases: list[Case]) -> Outcome:
 
 
 def dependence(cases: list[Case]) -> list[str]:
-    """What tells the cases that hold from those that do not: one thing alone if it can, else all that varies."""
-    holding = [case.where for case in cases if case.holds is True]
-    failing = [case.where for case in cases if case.holds is False]
-    names = list(dict.fromkeys(name for where in (*holding, *failing) for name in where))
-    varying = [name for name in names if len(_values(name, holding) | _values(name, failing)) > 1]
-    separating = [name for name in varying if not _values(name, holding) & _values(name, failing)]
-    return separating[:2] or varying
+    """The fewest things that tell the cases that hold from those that do not; all that varies, if nothing does."""
+    decided = [case for case in cases if case.holds is not None]
+    names = list(dict.fromkeys(name for case in decided for name in case.where))
+    varying = [name for name in names if len({case.where.get(name) for case in decided}) > 1]
+    for few in range(1, len(varying)):
+        for chosen in itertools.combinations(varying, few):
+            if _tells(chosen, decided):
+                return list(chosen)
+    return varying
 
 
-def _values(name: str, places: list[dict[str, str | int | bool]]) -> set[Any]:
-    return {where.get(name) for where in places}
+def _tells(names: tuple[str, ...], decided: list[Case]) -> bool:
+    """Whether no two cases that are alike in these came out differently."""
+    outcomes: dict[tuple[object, ...], bool | None] = {}
+    return all(
+        outcomes.setdefault(tuple(case.where.get(name) for name in names), case.holds) is case.holds for case in decided
+    )
 
 
 def ruling_of(rule: Rule, evidence: Evidence) -> Ruling:
@@ -179,13 +185,17 @@ def ruling_of(rule: Rule, evidence: Evidence) -> Ruling:
     if outcome is Outcome.UNDECIDED:
         sentence = f"Not decided; what is missing: {missing}."
     else:
-        sentence = rule.because[outcome].format(on=" and ".join(depends_on))
+        sentence = rule.because[outcome].format(on=_listed(depends_on))
     if finding.remark:
         sentence = f"{sentence.rstrip('.')}; {finding.remark}."
     return Ruling(
         id=rule.id, claim=rule.claim, outcome=outcome, depends_on=depends_on, rule=rule.rule, sentence=sentence,
         missing=missing, cases=finding.cases,
     )  # fmt: skip
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1] if names else ""]))
 
 
 def _missing(finding: Finding) -> str:
