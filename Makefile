@@ -13,7 +13,7 @@ SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PYTHON   = .venv/bin/python
 ENGINE   = $(filter-out %/_engine.c,$(wildcard workloads/engine/*.[ch])) workloads/engine/build.py
 
-.PHONY: demo test lint bench lab-matrix readme clean packages test-packages bench-packages install dev-install
+.PHONY: demo test lint bench lab-matrix readme study clean packages test-packages bench-packages install dev-install
 
 demo: install
 	$(SUDO) $(CURDIR)/.venv/bin/nettrace run zerocopy --size 16384
@@ -31,6 +31,10 @@ bench: bench-packages dev-install
 
 readme: install
 	$(SUDO) $(CURDIR)/$(PYTHON) bench/readme.py
+
+# The source study again: the sweep, the lab's NIC, a verdict on each claim; docs/study.md and the README's table.
+study: test-packages install
+	$(SUDO) $(CURDIR)/$(PYTHON) bench/study.py
 
 # All modes on all links on the three lab kernels, each count checked to the byte; the table goes into the README.
 lab-matrix: test-packages dev-install

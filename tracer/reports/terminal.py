@@ -113,7 +113,9 @@ def _ledger_table(document: Document, console: Console) -> Table:
 
 def _seen_by(entry: Entry) -> str:
     """The probe point, without the kind of probe if it is a tracepoint: the names say that."""
-    return entry.source.removeprefix("tracepoint:") or entry.note
+    way, _, place = entry.source.partition(":")
+    seen_by = way if place == entry.function else entry.source
+    return seen_by.removeprefix("tracepoint:") or entry.note
 
 
 def _figures_table(document: Document, console: Console) -> Table:
