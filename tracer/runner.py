@@ -27,8 +27,9 @@ from tracer.tallies import total
 Progress = Callable[[str], None]
 
 _NO_WINDOW: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-# Work of a default run: long enough to settle, short enough to be done before the user wonders.
+# An observed pass that lost events is done again; on the slowest kernel seen one in four did.
 _ATTEMPTS = 5
+# Work of a default run: long enough to settle, short enough to be done before the user wonders.
 _DEFAULT_BYTES, _MIN_MESSAGES, _MAX_MESSAGES = 128 << 20, 16, 50_000
 
 

@@ -80,6 +80,8 @@ def _become(connection: socket.socket, streams: list[int], job: Job, last: int |
             os.dup2(stream, place)
             os.close(stream)
         status = job(last)
+    except KeyboardInterrupt:  # before the job could take it
+        status = 128 + signal.SIGINT
     except BaseException:
         traceback.print_exc()
     finally:
