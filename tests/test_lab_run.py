@@ -18,6 +18,7 @@ from tracer.analysis import document_of
 from tracer.errors import Interrupted, LabError, MachineError, PrivilegeError, UsageError
 from tracer.lab import guest_for, machine
 from tracer.lab.guest import least_environment
+from tracer.lab.inside import Order
 from tracer.lab.record import Complaint, record
 from tracer.model import Experiment, LawState, Stage
 from tracer.recording import decode
@@ -119,9 +120,10 @@ class TestLab:
             "raise SystemExit(inside.main())"
         )
         answer = bytearray()
+        order = Order(experiment=Experiment(mode="zerocopy", size=SIZE, messages=MESSAGES))
         guest_for("6.12").run(
             [sys.executable, "-c", code], ROOT, least_environment() | {"NETTRACE_LAB": "6.12"}, reads=(),
-            stdin=msgspec.json.encode(Experiment(mode="zerocopy", size=SIZE, messages=MESSAGES)), stdout=answer.extend,
+            stdin=msgspec.json.encode(order), stdout=answer.extend,
         )  # fmt: skip
         document = document_of(decode(bytes(answer)))
 

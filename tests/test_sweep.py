@@ -14,7 +14,7 @@ from tracer import sweep as sweeping
 from tracer.errors import Interrupted, MachineError, RecordingError, UsageError, WorkloadError
 from tracer.intervals import MIN_REPETITIONS
 from tracer.measurements import CYCLES, MISSES, Samples
-from tracer.reports.sweep import encode_sweep, repeats
+from tracer.reports.sweep import crossovers, encode_sweep, repeats
 from tracer.sweep_file import MANIFEST, RUNS, load_sweep
 from tracer.sweep_plan import experiment_of, jobs_left, jobs_of
 
@@ -27,7 +27,7 @@ def silent(done: int, total: int) -> None:
 
 @pytest.fixture(autouse=True)
 def this_host(monkeypatch):
-    monkeypatch.setattr(sweeping, "_host_of", lambda _: host())
+    monkeypatch.setattr(sweeping, "_host_of", lambda *_: host())
 
 
 class Recorder:
@@ -173,12 +173,43 @@ def test_two_plans_are_never_mixed(tmp_path, other, reason):
 def test_two_hosts_are_never_mixed(tmp_path, monkeypatch, other):
     """Another kernel's or CPU's figures are another sweep."""
     sweeping.sweep(SMALL, tmp_path, silent, Recorder())
-    monkeypatch.setattr(sweeping, "_host_of", lambda _: host(**other))
+    monkeypatch.setattr(sweeping, "_host_of", lambda *_: host(**other))
 
     with pytest.raises(UsageError, match="two are never mixed") as caught:
         sweeping.sweep(SMALL, tmp_path, silent, Recorder())
 
     assert next(iter(other)) in caught.value.why
+
+
+def test_in_the_lab_only_bytes_are_measured():
+    """An emulated CPU's costs say nothing, and it sends 50 times less in the same time."""
+    here, lab = plan(), plan(lab="6.12")
+    job = jobs_of(lab)[0]
+
+    assert experiment_of(here, job).counters
+    assert experiment_of(lab, job).lab == "6.12"
+    assert not experiment_of(lab, job).counters
+    assert not experiment_of(lab, job).profile
+    assert experiment_of(lab, job).messages < experiment_of(here, job).messages
+
+
+def test_a_sweep_in_the_lab_is_of_the_guest_s_host(monkeypatch):
+    """Asked of a run there: this machine is another one."""
+    monkeypatch.undo()
+    asked = []
+
+    def recorder(experiment, observed):
+        asked.append((experiment.lab, observed))
+        return msgspec.structs.replace(run("twocopy", 1024, 1, 0).recording, host=host(kernel="6.12.1", where="lab"))
+
+    assert sweeping.manifest_of(plan(lab="6.12"), recorder).host.kernel == "6.12.1"
+    assert asked == [("6.12", False)]
+
+
+def test_an_emulated_cpu_has_no_crossover():
+    """Whatever its times are."""
+    assert crossovers(sweep()) != []
+    assert crossovers(sweep(host=host(emulated=True))) == []
 
 
 def written(tmp_path, *lines: bytes, of=SMALL):

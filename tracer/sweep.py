@@ -1,4 +1,4 @@
-"""Does the runs of a sweep, one after the other, on this machine's own kernel."""
+"""Does the runs of a sweep, one after the other."""
 
 from __future__ import annotations
 
@@ -31,20 +31,22 @@ def _silent(_: str) -> None:
     pass
 
 
-def manifest_of(plan: Plan) -> Manifest:
-    """The manifest of a sweep that begins now, on this machine."""
+def manifest_of(plan: Plan, recorder: Recorder) -> Manifest:
+    """The manifest of a sweep that begins now."""
     libraries = ("nettrace-copies", "scipy", "numpy", "pandas")
     versions = {name: importlib.metadata.version(name) for name in libraries}
     return Manifest(
         schema=SWEEP_SCHEMA,
         plan=plan,
-        host=_host_of(plan),
+        host=_host_of(plan, recorder),
         started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         versions={"python": platform.python_version(), **versions},
     )
 
 
-def _host_of(plan: Plan) -> Host:
+def _host_of(plan: Plan, recorder: Recorder) -> Host:
+    if plan.lab is not None:  # only the guest knows what it is
+        return recorder(Experiment(mode=plan.modes[0], size=1, messages=1, link=plan.link, lab=plan.lab), False).host
     with open_link(plan.link, plan.peer) as link:
         return read_host(link)
 
@@ -78,7 +80,7 @@ def measure(plan: Plan, progress: Callable[[int, int], None], recorder: Recorder
     Args:
         progress: Called with the runs done and all runs.
     """
-    manifest, runs, jobs = manifest_of(plan), [], jobs_of(plan)
+    manifest, runs, jobs = manifest_of(plan, recorder), [], jobs_of(plan)
     for run in run_jobs(plan, jobs, recorder):
         runs.append(run)
         progress(len(runs), len(jobs))
@@ -93,7 +95,7 @@ def sweep(plan: Plan, directory: Path, progress: Callable[[int, int], None], rec
         UsageError: the directory holds another sweep.
         NettraceError: a run failed.
     """
-    manifest = manifest_of(plan)
+    manifest = manifest_of(plan, recorder)
     with open_sweep(directory, manifest) as (done, file):
         jobs = jobs_left(plan, done)
         total = len(jobs_of(plan))

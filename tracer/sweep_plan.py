@@ -13,6 +13,8 @@ SWEEP_SCHEMA: Literal["nettrace.sweep/1"] = "nettrace.sweep/1"
 
 # Work of one run: some 0.2 s to 1 s on a slow core, so that the default sweep (240 runs) stays well under 10 minutes.
 DEFAULT_BYTES_BUDGET = 256 << 20
+# The same on an emulated CPU, some 50 times slower.
+LAB_BYTES_BUDGET = 4 << 20
 _MIN_MESSAGES, _MAX_MESSAGES = 16, 64_000
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -32,6 +34,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         bytes_budget: Payload of one run, bytes; runs of small messages end before it, at 64,000 messages.
         time_budget_s: Time that one run sends for, instead of the bytes budget.
         same_mode_twice: An A/A check: every mode runs under two labels, whose ratio must be 1 but for noise.
+        lab: The lab's kernel; None for this machine's own.
     """
 
     modes: Annotated[list[str], msgspec.Meta(min_length=1)]
@@ -45,6 +48,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     bytes_budget: _Positive = DEFAULT_BYTES_BUDGET
     time_budget_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
     same_mode_twice: bool = False
+    lab: str | None = None
 
     def labels(self) -> dict[str, str]:
         """Label to mode."""
@@ -144,9 +148,13 @@ def jobs_left(plan: Plan, runs: list[Run]) -> list[Job]:
 
 
 def experiment_of(plan: Plan, job: Job) -> Experiment:
-    """The experiment of one run; the same work for every mode. The first run of a cell is sampled too."""
+    """The experiment of one run; the same work for every mode. The first run of a cell is sampled too.
+
+    In the lab nothing is that measures cost: an emulated CPU has other costs than a real one.
+    """
     cell = job.cell
-    messages = max(_MIN_MESSAGES, min(_MAX_MESSAGES, plan.bytes_budget // cell.size) // cell.threads)
+    budget = min(plan.bytes_budget, LAB_BYTES_BUDGET) if plan.lab else plan.bytes_budget
+    messages = max(_MIN_MESSAGES, min(_MAX_MESSAGES, budget // cell.size) // cell.threads)
     return Experiment(
         mode=plan.labels()[cell.label],
         size=cell.size,
@@ -156,6 +164,7 @@ def experiment_of(plan: Plan, job: Job) -> Experiment:
         link=plan.link,
         observer=plan.observer,
         peer=plan.peer,
-        counters=True,
-        profile=job.repetition == 0,
+        lab=plan.lab,
+        counters=plan.lab is None,
+        profile=plan.lab is None and job.repetition == 0,
     )

@@ -40,12 +40,19 @@ lab_option = click.option(
 )
 
 
-def record(experiment: Experiment, progress: Callable[[str], None] = note, *, port: int = 0) -> Recording:
+def record(
+    experiment: Experiment, progress: Callable[[str], None] = note, *, port: int = 0, observed: bool = True
+) -> Recording:
     """Do the experiment where it says."""
     if experiment.lab is not None:
         from tracer.lab.record import record as record_in_lab
 
-        return record_in_lab(experiment, progress, port=port)
+        return record_in_lab(experiment, progress, port=port, observed=observed)
     from tracer.runner import record as record_here
 
-    return record_here(experiment, progress, port=port)
+    return record_here(experiment, progress, port=port, observed=observed)
+
+
+def record_run(experiment: Experiment, observed: bool) -> Recording:
+    """One run of a sweep; nobody listens to its progress."""
+    return record(experiment, lambda _: None, observed=observed)

@@ -9,6 +9,7 @@ import click
 
 from tracer.commands.options import MODES, SIZES, THREADS, Bytes, progress_bar
 from tracer.commands.output import note
+from tracer.commands.recorder import lab_option, record_run
 from tracer.commands.run import Seconds
 from tracer.model import Link, ObserverChoice
 
@@ -36,6 +37,7 @@ DEFAULT_SEED = 1
 @click.option("--bytes-budget", type=Bytes(), default="256M", show_default=True, help="Payload of one run, at most.")
 @click.option("--time-budget", type=Seconds(), help="Seconds that one run sends, instead of its bytes.")
 @click.option("--aa", is_flag=True, help="Check the noise: each mode runs twice, under two labels.")
+@lab_option
 @click.option("--json", "as_json", is_flag=True, help="Print the medians and crossovers as one JSON document.")
 def command(
     directory: Path,
@@ -50,6 +52,7 @@ def command(
     bytes_budget: int,
     time_budget: float | None,
     aa: bool,
+    lab: str | None,
     as_json: bool,
 ) -> None:
     """Run all modes at all sizes and numbers of threads, several times in shuffled order, into DIRECTORY.
@@ -68,12 +71,13 @@ def command(
         link=Link(link),
         observer=ObserverChoice(observer),
         peer=peer,
+        lab=lab,
         bytes_budget=bytes_budget,
         time_budget_s=time_budget,
         same_mode_twice=aa,
     )
     with progress_bar("sweep") as progress:
-        finished = sweep(plan, directory, progress)
+        finished = sweep(plan, directory, progress, record_run)
     note(f"saved in {directory}: runs.parquet, runs.csv, summary.csv, manifest.json")
     from tracer.reports.sweep import encode_sweep, print_sweep
     from tracer.reports.terminal import make_console

@@ -24,6 +24,13 @@ from tracer.runner import record
 PROGRESS = "nettrace: "
 
 
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What the guest is to do."""
+
+    experiment: Experiment
+    observed: bool = True
+
+
 def main(*, ends_soon: bool = False) -> int:
     """Do the experiment; its exit code.
 
@@ -33,10 +40,10 @@ def main(*, ends_soon: bool = False) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
-        experiment = msgspec.json.decode(sys.stdin.buffer.read(), type=Experiment)
-        if ends_soon and not experiment.profile:
+        order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
+        if ends_soon and not order.experiment.profile:
             leave_to_the_kernel()
-        sys.stdout.buffer.write(encode(record(experiment, _tell)))
+        sys.stdout.buffer.write(encode(record(order.experiment, _tell, observed=order.observed)))
         sys.stdout.flush()
     except NettraceError as error:
         print(error, file=sys.stderr, flush=True)

@@ -14,7 +14,7 @@ import msgspec
 from tracer.errors import Interrupted, LabError, MachineError, NettraceError, PrivilegeError, UsageError
 from tracer.lab import kernels
 from tracer.lab.guest import Guest, guest_for, least_environment
-from tracer.lab.inside import PROGRESS
+from tracer.lab.inside import PROGRESS, Order
 from tracer.model import Experiment, Link, ObserverChoice, Recording, Workload
 from tracer.recording import decode
 from tracer.runner import Progress
@@ -42,11 +42,14 @@ def default_messages(size: int, threads: int) -> int:
     return max(_MIN_MESSAGES, min(_MAX_MESSAGES, _DEFAULT_BYTES // size) // threads)
 
 
-def record(experiment: Experiment, progress: Progress, *, port: int = 0, counting: bool = False) -> Recording:
+def record(
+    experiment: Experiment, progress: Progress, *, port: int = 0, observed: bool = True, counting: bool = False
+) -> Recording:
     """Run an experiment in the guest; the same signature as runner.record.
 
     Args:
         port: Port of the host's receiver, for link nic; on other links the guest takes any free one.
+        observed: Whether there is an observed pass.
         counting: Let a nanosecond of the recording be one instruction of the guest.
 
     Raises:
@@ -61,7 +64,7 @@ def record(experiment: Experiment, progress: Progress, *, port: int = 0, countin
     with _receiver(experiment, port) as receiver:
         peer = experiment.peer if receiver is None else f"{_HOST_ADDRESS}:{receiver.port}"
         asked = msgspec.structs.replace(experiment, lab=None, peer=peer)
-        recording = _record_in(guest, asked, progress)
+        recording = _record_in(guest, Order(experiment=asked, observed=observed), progress)
         if receiver is not None:
             recording = _with_received(recording, receiver)
     told = msgspec.structs.replace(recording.experiment, lab=guest.kernel.name)
@@ -84,7 +87,7 @@ def _receiver(experiment: Experiment, port: int) -> Iterator[Server | None]:
         yield server
 
 
-def _record_in(guest: Guest, experiment: Experiment, progress: Progress) -> Recording:
+def _record_in(guest: Guest, order: Order, progress: Progress) -> Recording:
     answer, complaint = bytearray(), Complaint(progress)
     status = guest.run(
         [sys.executable, "-P", "-s", "-m", "tracer.lab.inside"],
@@ -92,9 +95,9 @@ def _record_in(guest: Guest, experiment: Experiment, progress: Progress) -> Reco
             **least_environment(),
             "PYTHONPATH": str(_HOME),
             "NETTRACE_LAB": guest.kernel.name,
-            "NETTRACE_RESIDENT": _RESIDENT.get(experiment.observer, _USUAL_RESIDENT),
+            "NETTRACE_RESIDENT": _RESIDENT.get(order.experiment.observer, _USUAL_RESIDENT),
         },
-        stdin=msgspec.json.encode(experiment),
+        stdin=msgspec.json.encode(order),
         stdout=answer.extend,
         stderr=complaint.hear,
         reads=(),

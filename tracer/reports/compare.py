@@ -15,6 +15,7 @@ from tracer.reports.tables import make_table
 from tracer.sweep_plan import Cell, Sweep
 from tracer.units import format_ratio, format_size
 
+EMULATED = "the CPU is emulated: times and CPU costs say nothing about a real one"
 COMPARE_SCHEMA = "nettrace.compare/1"
 
 
@@ -39,6 +40,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         copies: By mode: bytes of a stage by payload byte; a stage that nobody observed is not there.
         figures: By quantity and mode.
         sources: What counted each quantity.
+        contests: Empty where the CPU is emulated.
         cpu: By mode: ns of CPU a payload byte, by stage; empty where nothing sampled.
     """
 
@@ -61,7 +63,7 @@ def comparison_of(sweep: Sweep) -> Comparison:
     samples = {quantity.name: Samples(sweep.runs, quantity) for quantity in QUANTITIES}
     observed = {run.label: run.recording for run in sweep.runs if run.recording.observed}
     doubts = [f"{mode}: {doubt}" for mode, one in observed.items() for doubt in ledger_of(one).doubts]
-    emulated = ["the CPU is emulated: times and CPU costs say nothing about a real one"] if host.emulated else []
+    emulated = [EMULATED] if host.emulated else []
     return Comparison(
         schema=COMPARE_SCHEMA,
         title=f"{format_size(size)}, {threads} connection{'s' * (threads > 1)} over {plan.link}, {plan.repetitions} "
@@ -73,7 +75,9 @@ def comparison_of(sweep: Sweep) -> Comparison:
         },
         sources={name: one.source for name, one in samples.items()},
         cpu={mode: _cpu_by_stage(recording.profile) for mode, recording in observed.items()},
-        contests=[
+        contests=[]
+        if host.emulated
+        else [
             _contest(samples[quantity.name], plan.modes, size, threads, highest)
             for quantity, highest in ((THROUGHPUT, True), (LATENCY, False), (_cost(samples), False))
         ],
@@ -134,6 +138,8 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     console.print()
     for contest in comparison.contests:
         console.print(Text(contest.sentence, style="bold" if contest.winner else ""))
+    if EMULATED in comparison.notes:
+        console.print(Text("no winner is named: only copies are compared here"))
     console.print()
     table = make_table(console, "figure", *comparison.modes, "source", right=tuple(comparison.modes))
     for quantity in QUANTITIES:

@@ -19,7 +19,9 @@ REFERENCE = "twocopy"
 
 
 def crossovers(sweep: Sweep) -> list[Crossover]:
-    """Each other mode over two-copy, at each number of threads; none in an A/A check."""
+    """Each other mode over two-copy, at each number of threads; none in an A/A check, none of an emulated CPU."""
+    if sweep.manifest.host.emulated:
+        return []
     throughput = Samples(sweep.runs, THROUGHPUT)
     labels = throughput.values_of(0)
     if REFERENCE not in labels:
