@@ -79,11 +79,19 @@ def measure(plan: Plan, progress: Callable[[int, int], None], recorder: Recorder
 
     Args:
         progress: Called with the runs done and all runs.
+
+    Raises:
+        Interrupted: by SIGINT; nothing is kept.
+        NettraceError: a run failed.
     """
     manifest, runs, jobs = manifest_of(plan, recorder), [], jobs_of(plan)
-    for run in run_jobs(plan, jobs, recorder):
-        runs.append(run)
-        progress(len(runs), len(jobs))
+    try:
+        for run in run_jobs(plan, jobs, recorder):
+            runs.append(run)
+            progress(len(runs), len(jobs))
+    except (KeyboardInterrupt, Interrupted) as error:
+        done = f"interrupted: {len(runs)} of {len(jobs)} runs were done, and a comparison takes them all"
+        raise Interrupted(done, fix="run it again, or nettrace sweep, which goes on where it was") from error
     return Sweep(manifest=manifest, runs=runs)
 
 

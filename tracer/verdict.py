@@ -106,8 +106,10 @@ def _pinned(recording: Recording, ledger: Ledger, pinned: int, payload: int) -> 
         return Verdict(
             code=ZERO_COPY,
             sentence="Zero-copy is real here: every byte left from the sender's own pages, "
-            f"none was copied in the kernel{_pulled(recording)}{_flag(recording)}.",
-            next=["nettrace compare: does it pay at this size?"],
+            f"none was copied on the sending side{_pulled(recording)}{_flag(recording)}.",
+            next=[
+                "does it pay at this size? on a machine with such a NIC: nettrace compare --link nic --peer HOST:PORT"
+            ],
         )
     return Verdict(
         code=PARTLY,
@@ -138,8 +140,8 @@ def _mixed(ledger: Ledger) -> Verdict:
 def _without_scatter_gather(recording: Recording, ledger: Ledger) -> Verdict:
     return Verdict(
         code=COPIED_WITHOUT_SG,
-        sentence=f"A second copy is real here: {format_count(ledger.bytes_of(Stage.LINEARIZE))} B were copied again to "
-        f"make linear packets, because the device has no scatter-gather{_wrong_flag(recording)}.",
+        sentence=f"{_copied_on_the_way(recording, ledger.bytes_of(Stage.LINEARIZE))} to make linear packets, "
+        f"because the device has no scatter-gather{_wrong_flag(recording)}.",
         next=["ethtool -K DEVICE sg on, if the device can", "the same run without --no-sg"],
     )
 
@@ -147,9 +149,19 @@ def _without_scatter_gather(recording: Recording, ledger: Ledger) -> Verdict:
 def _bounced(recording: Recording, ledger: Ledger) -> Verdict:
     return Verdict(
         code=BOUNCED,
-        sentence=f"A second copy is real here: {format_count(ledger.bytes_of(Stage.BOUNCE))} B were copied into a "
-        f"bounce buffer (swiotlb) for the device's DMA{_wrong_flag(recording)}.",
+        sentence=f"{_copied_on_the_way(recording, ledger.bytes_of(Stage.BOUNCE))} into a bounce buffer (swiotlb) "
+        f"for the device's DMA{_wrong_flag(recording)}.",
         next=["boot without swiotlb=force; in a confidential VM it cannot be avoided"],
+    )
+
+
+def _copied_on_the_way(recording: Recording, size: int | None) -> str:
+    """The second copy of a mode that copies; the one that zero-copy was to spare."""
+    if _completions(recording) is None:
+        return f"A second copy is real here: {format_count(size)} B were copied again"
+    return (
+        "MSG_ZEROCOPY was asked for and the pages were pinned, but zero-copy is not real here: "
+        f"{format_count(size)} B were copied after all,"
     )
 
 

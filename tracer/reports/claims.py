@@ -88,7 +88,17 @@ def write_markdown(rulings: list[Ruling], notes: list[str], pictures: list[Path]
             link = os.path.relpath(picture, path.parent).replace(os.sep, "/").replace(" ", "%20")
             lines += ["", f"![{picture.stem.replace('-', ' ')}]({link})"]
     for one in rulings:
-        lines += ["", f"## {one.id}: {one.outcome}", "", f"{one.claim}.", "", f"Rule: {one.rule}.", ""]
+        lines += [
+            "",
+            f"## {one.id}: {one.outcome}",
+            "",
+            f"{one.claim}.",
+            "",
+            f"{one.sentence}",
+            "",
+            f"Rule: {one.rule}.",
+            "",
+        ]
         lines += [f"- {line}" for line in told_cases(one.cases)]
     if notes:
         lines += ["", "## Notes", "", *(f"- {text}" for text in notes)]

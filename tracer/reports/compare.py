@@ -113,7 +113,7 @@ def _contest(samples: Samples, modes: list[str], size: int, threads: int, highes
 
 
 def _sentence(name: str, best: str, ratios: dict[str, Interval | None], better: int) -> str:
-    name = name.replace("_", " ")
+    name = name.replace("_", " ") + (" (less is better)" if better < 0 else "")
     sides = {mode: side_of_one(ratio) for mode, ratio in ratios.items()}
     if None in sides.values():
         unknown = next(ratio for mode, ratio in ratios.items() if sides[mode] is None)
