@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import subprocess
@@ -40,6 +41,7 @@ def output_of(arguments: str, lines: str | None) -> str:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0]).parse_args()
     text = README.read_text()
     README.write_text(PASTED.sub(_anew, text))
 

@@ -6,6 +6,7 @@ Writes docs/study.md with all figures and pictures, and replaces what stands bet
 
 from __future__ import annotations
 
+import argparse
 import json
 import platform
 import re
@@ -52,6 +53,7 @@ def pictures() -> str:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0]).parse_args()
     REPORT.parent.mkdir(exist_ok=True)
     if not (MEASURED / "runs.parquet").exists():
         nettrace("sweep", MEASURED)

@@ -15,12 +15,10 @@ def command(source: bool, as_json: bool) -> None:
 
     Needs no privilege; what this user may not look at is said to be unknown.
     """
-    from tracer.kernel.attachment import KernelText
-    from tracer.observers.functions import source_text
-    from tracer.probes import PROBE_POINTS
+    from tracer.observers.functions import planned, source_text
     from tracer.reports.probes import probes_json, probes_text
 
-    attachments = KernelText.of_running_kernel().plan(PROBE_POINTS)
+    attachments = planned()
     if source:
         click.echo(source_text(attachments), nl=False)
         return
