@@ -25,8 +25,8 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import bootstrap
 
+from tracer.machine.processes import Workers
 from tracer.model import Experiment
-from tracer.processes import Workers
 from workloads.crew import RECEIVE_BUFFER_BYTES
 
 SIZES = (1024, 4096, 16384, 65536)

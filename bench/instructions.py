@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tracer.lab import kernels
-from tracer.lab.record import record
 from tracer.model import Experiment, ObserverChoice, Workload
+from tracer.runs.in_lab import record
 
 MODES, SIZES = ("twocopy", "onecopy", "zerocopy"), (1024, 16384)
 SHORT, LONG = 503, 4003

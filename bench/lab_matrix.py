@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tracer.analysis import document_of
+from tracer.books.analysis import document_of
 from tracer.errors import Interrupted, NettraceError
 from tracer.lab.kernels import SUITES
-from tracer.lab.record import record
 from tracer.model import Document, Experiment, LawState, Link, ObserverChoice, Stage
+from tracer.runs.in_lab import record
 
 # Odd and prime, so that nothing adds up by accident: 230161 B.
 SIZE, MESSAGES = 10007, 23

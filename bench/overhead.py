@@ -20,12 +20,12 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import bootstrap
 
-from tracer.cgroups import open_cgroup
+from tracer.machine.cgroups import open_cgroup
+from tracer.machine.namespaces import netns_inode
+from tracer.machine.processes import Workers
 from tracer.model import Experiment
-from tracer.namespaces import netns_inode
 from tracer.observers.flow import Flow
 from tracer.observers.tracepoints import TracepointObserver
-from tracer.processes import Workers
 
 BUDGETS = {1024: 1.15, 16384: 1.10}
 MODES = ("onecopy", "zerocopy")

@@ -12,7 +12,7 @@
 
 #include "nettrace.h"
 
-/* In the order of ROWS in tracer/function_rows.py. */
+/* In the order of ROWS in tracer/books/function_rows.py. */
 enum row {
 	SEND_RETURN, CHECK_SEND, ZEROCOPY_STREAM, SPLICE_FROM_ITER, SENDPAGES, USER_PAGES, ACCOUNTED,
 	TRANSMIT, RETRANSMIT, XMIT_PAYLOAD, XMIT_WIRE, XMIT_ZEROCOPY,

@@ -2,7 +2,7 @@
 /*
  * Shared by all programs of nettrace: what a probe point counts, and which packets are the workload's.
  *
- * The structs (sk_buff, sock, ...) and the SKBFL_ flags are declared from the running kernel's BTF: tracer/kernel/headers.py.
+ * The structs (sk_buff, sock, ...) and the SKBFL_ flags are declared from the running kernel's BTF: tracer/observers/headers.py.
  */
 /*
  * Whose packets and sockets are the workload's: port in host order, inodes of network namespaces. A map and not -D flags,

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tracer.leftovers import cgroup2_mount
+from tracer.machine.leftovers import cgroup2_mount
 
 ROOT = Path(__file__).parent.parent
 NETTRACE = [sys.executable, "-m", "tracer"]

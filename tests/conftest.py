@@ -6,9 +6,9 @@ import functools
 
 import pytest
 
-from tracer.facts import diagnose
-from tracer.kernel.examination import kernel_facts
-from tracer.kernel.installation import installation_facts
+from tracer.books.facts import diagnose
+from tracer.machine.kernel.examination import kernel_facts
+from tracer.machine.kernel.installation import installation_facts
 
 
 @functools.cache

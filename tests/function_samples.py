@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.samples import PAYLOAD, changed, experiment, recording, workload
-from tracer.function_rows import ROWS, ROWS_WITH_PAGES
+from tracer.books.function_rows import ROWS, ROWS_WITH_PAGES
 from tracer.model import Link, Observation, Recording, Tally
 
 HEADERS = 29 * 54

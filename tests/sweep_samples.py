@@ -9,7 +9,7 @@ import msgspec
 
 from tests.samples import copied, host, looped
 from tracer.model import Counter, CpuProfile, CpuTime, Experiment, Latency, Link, Recording, StageCost
-from tracer.sweep_plan import SWEEP_SCHEMA, Manifest, Plan, Run, Sweep
+from tracer.study.sweep_plan import SWEEP_SCHEMA, Manifest, Plan, Run, Sweep
 
 MODES = ["twocopy", "onecopy", "zerocopy"]
 SIZES = [1024, 4096, 16384, 65536]

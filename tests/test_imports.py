@@ -11,42 +11,32 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-# A module may import from its own tier and from those above it. Longest prefix wins.
-TIERS = (
-    ("tracer.units", "tracer.errors", "tracer.model", "tracer.facts", "tracer.tallies"),
-    ("workloads",),
-    (
-        # what follows from measurements: pure
-        "tracer.analysis", "tracer.claim_rules", "tracer.claims", "tracer.costs", "tracer.crossovers",
-        "tracer.function_entries", "tracer.function_rows", "tracer.intervals", "tracer.laws", "tracer.ledger",
-        "tracer.measurements", "tracer.perf_output", "tracer.probes", "tracer.recording", "tracer.stage_table",
-        "tracer.stages", "tracer.sweep_file", "tracer.sweep_plan", "tracer.sweep_tables",
-        "tracer.tracepoint_entries", "tracer.verdict",
-        # what an experiment needs of the machine
-        "tracer.cgroups", "tracer.kernel", "tracer.leftovers", "tracer.links", "tracer.namespaces", "tracer.nics",
-        "tracer.processes",
+# Each room, and the rooms below it that it may import from; all may use the words (tracer.model, units, errors).
+WORDS = ("tracer.model", "tracer.units", "tracer.errors")
+ROOMS = {
+    "workloads": (),
+    "tracer.books": (),
+    "tracer.machine": ("workloads", "tracer.books"),
+    "tracer.lab": ("tracer.machine",),
+    "tracer.observers": ("tracer.books", "tracer.machine"),
+    "tracer.runs": ("workloads", "tracer.books", "tracer.machine", "tracer.lab", "tracer.observers"),
+    "tracer.study": ("tracer.books", "tracer.machine", "tracer.runs"),
+    "tracer.reports": ("tracer.books", "tracer.study"),
+    "tracer.commands": (
+        "workloads",
+        *(f"tracer.{room}" for room in ("books", "machine", "lab", "observers", "runs", "study", "reports")),
     ),
-    ("tracer.observers", "tracer.runner", "tracer.lab", "tracer.sweep", "tracer.perf_trial"),
-    ("tracer.reports",),
-    ("tracer.commands",),
-    ("tracer.cli",),
-    ("tracer.__main__",),
-)  # fmt: skip
-
-# Reports see the words, the books and the numbers, nothing that measures.
-REPORTS_MAY_SEE = (
-    "tracer.model", "tracer.ledger", "tracer.laws", "tracer.claims", "tracer.verdict", "tracer.units", "tracer.errors",
-    "tracer.tallies", "tracer.facts", "tracer.reports", "tracer.intervals", "tracer.sweep_plan", "tracer.measurements",
-    "tracer.crossovers", "tracer.claim_rules", "tracer.stages", "tracer.stage_table", "tracer.costs",
-)  # fmt: skip
+    "tracer.cli": ("tracer.commands",),
+    "tracer.__main__": ("tracer.cli",),
+}
 
 DOORS = {
     "click": ("tracer.cli", "tracer.commands"),
     "bcc": ("tracer.observers",),
     "rich": ("tracer.reports",),
     "matplotlib": ("tracer.reports.plots",),
-    "pandas": ("tracer.sweep_tables",),
-    "scipy": ("tracer.intervals",),
+    "pandas": ("tracer.study.sweep_tables",),
+    "scipy": ("tracer.study.intervals",),
     "jinja2": ("tracer.reports",),
     "cffi": ("workloads.engine",),
 }
@@ -76,21 +66,20 @@ def is_below(name: str, prefixes: tuple[str, ...]) -> bool:
     return any(name == prefix or name.startswith(prefix + ".") for prefix in prefixes)
 
 
-def tier_of(name: str) -> int | None:
-    return next((index for index, prefixes in enumerate(TIERS) if is_below(name, prefixes)), None)
+def room_of(name: str) -> str | None:
+    return next((room for room in (*WORDS, *ROOMS) if is_below(name, (room,))), None)
 
 
 @pytest.mark.parametrize(("name", "path"), modules(), ids=lambda value: value if isinstance(value, str) else "")
 def test_imports_point_one_way(name: str, path: Path) -> None:
-    """No module imports from a tier below its own."""
-    own = tier_of(name)
-    assert own is not None or name in ("tracer",), f"{name} has no tier: add it to TIERS"
+    """A module imports from its own room, and from the rooms below it that ROOMS names; the words from words alone."""
+    own = room_of(name)
+    assert own is not None or name == "tracer", f"{name} is in no room"
+    allowed = WORDS if own in WORDS else (*WORDS, own, *ROOMS[own]) if own else ()
 
-    later = [
-        used for used in imported_by(path) if (tier := tier_of(used)) is not None and own is not None and tier > own
-    ]
+    inside = {used for used in imported_by(path) if room_of(used) is not None}
 
-    assert later == []
+    assert {used for used in inside if not is_below(used, allowed)} == set(), name
 
 
 @pytest.mark.parametrize(("name", "path"), modules(), ids=lambda value: value if isinstance(value, str) else "")
@@ -100,16 +89,6 @@ def test_each_heavy_dependency_has_one_door(name: str, path: Path) -> None:
         uses = any(is_below(used, (library,)) for used in imported_by(path))
 
         assert not uses or is_below(name, doors), f"{name} imports {library}; only {doors} may"
-
-
-@pytest.mark.parametrize(
-    ("name", "path"), [(name, path) for name, path in modules() if name.startswith("tracer.reports.")]
-)
-def test_reports_see_only_results(name: str, path: Path) -> None:
-    """A report is a function of a document: it imports nothing that measures."""
-    inside = {used for used in imported_by(path) if is_below(used, ("tracer", "workloads"))}
-
-    assert [used for used in inside if not is_below(used, REPORTS_MAY_SEE)] == [], name
 
 
 def test_help_imports_nothing_heavy_but_click() -> None:

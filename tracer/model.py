@@ -256,7 +256,7 @@ class StageCost(msgspec.Struct, frozen=True, kw_only=True):
     """CPU samples that fell into one stage of the work.
 
     Args:
-        stage: A name of tracer/stage_table.py, or "unmapped".
+        stage: A name of tracer/books/stage_table.py, or "unmapped".
         samples: Samples of the workload's processes and of softirq work done for it.
         share: Of all samples, 0 to 1.
         ns_per_byte: CPU time per payload byte, ns; None where no payload was sent.

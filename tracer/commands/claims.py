@@ -16,9 +16,9 @@ from tracer.commands.sweep import DEFAULT_DIRECTORY, DEFAULT_MODES, DEFAULT_SEED
 from tracer.errors import RecordingError, UsageError
 
 if TYPE_CHECKING:
-    from tracer.claim_rules.findings import Evidence, Ruling
     from tracer.model import Experiment, Recording
-    from tracer.sweep_plan import Plan, Sweep
+    from tracer.study.claim_rules.findings import Evidence, Ruling
+    from tracer.study.sweep_plan import Plan, Sweep
 
 # An emulated CPU sends some 100 MiB a minute.
 _LAB_SIZE, _LAB_MESSAGES = 16384, 401
@@ -52,9 +52,9 @@ def command(
 
     With --lab, the claims about a NIC are put to the test in a virtual machine; its times decide nothing.
     """
-    from tracer.claims import judge
     from tracer.reports.claims import encode_claims, print_claims
     from tracer.reports.terminal import make_console
+    from tracer.study.claims import judge
 
     if markdown is not None:
         check_writable(markdown)
@@ -74,22 +74,22 @@ def command(
 
 
 def _load_all(files: tuple[Path, ...] | list[Path]) -> list[Recording]:
-    from tracer.recording import load
+    from tracer.books.recording import load
 
     return [load(path) for path in files]
 
 
 def _sweep_of(directory: Path, no_run: bool) -> Sweep | None:
     """The sweep that is there, made whole if it may be; None if there is none and none may be run."""
-    from tracer.sweep_file import MANIFEST, load_sweep, read_manifest
+    from tracer.study.sweep_file import MANIFEST, load_sweep, read_manifest
 
     there = (directory / MANIFEST).exists()
     if no_run:
         if not there and directory != DEFAULT_DIRECTORY:
             raise RecordingError(f"there is no sweep in {directory}", f"{MANIFEST} is missing", "leave out --no-run")
         return _not_twice(load_sweep(directory), directory) if there else None
-    from tracer.sweep import sweep
-    from tracer.sweep_plan import jobs_left, jobs_of
+    from tracer.study.sweep import sweep
+    from tracer.study.sweep_plan import jobs_left, jobs_of
 
     plan = read_manifest(directory).plan if there else _default_plan()
     if there:
@@ -105,7 +105,7 @@ def _sweep_of(directory: Path, no_run: bool) -> Sweep | None:
 
 
 def _loaded_or_none(directory: Path) -> Sweep | None:
-    from tracer.sweep_file import RUNS, load_sweep
+    from tracer.study.sweep_file import RUNS, load_sweep
 
     runs = directory / RUNS
     return load_sweep(directory) if runs.exists() and b"\n" in runs.read_bytes() else None
@@ -119,7 +119,7 @@ def _not_twice(sweep: Sweep, directory: Path) -> Sweep:
 
 
 def _default_plan() -> Plan:
-    from tracer.sweep_plan import Plan
+    from tracer.study.sweep_plan import Plan
 
     return Plan(
         modes=DEFAULT_MODES.split(","),
@@ -150,8 +150,8 @@ def _lab_experiments(kernel: str) -> list[Experiment]:
 
 def _record_in_lab(directory: Path, kernel: str, recordings: list[Recording]) -> list[Recording]:
     """The lab's recordings that are not there yet; saved, so that the next call has them."""
+    from tracer.books.recording import save
     from tracer.commands.recorder import record
-    from tracer.recording import save
 
     (directory / RECORDINGS).mkdir(parents=True, exist_ok=True)
     there = {_lab_key(recording.experiment) for recording in recordings}
@@ -174,8 +174,8 @@ def _lab_name(experiment: Experiment) -> str:
 
 
 def _evidence(sweep: Sweep | None, recordings: list[Recording], lower_paranoid: bool | None) -> Evidence:
-    from tracer.claim_rules.findings import Evidence
-    from tracer.perf_trial import try_perf
+    from tracer.machine.perf_trial import try_perf
+    from tracer.study.claim_rules.findings import Evidence
 
     attempts, why = (None, "perf was not tried: --no-run") if lower_paranoid is None else try_perf(lower_paranoid)
     missing = {"perf": why} if why else {}
@@ -193,7 +193,7 @@ def _notes(sweep: Sweep | None, evidence: Evidence) -> list[str]:
 
 def _write_report(sweep: Sweep | None, path: Path, rulings: list[Ruling], notes: list[str]) -> None:
     from tracer.reports.claims import write_markdown
-    from tracer.sweep_file import write_whole
+    from tracer.study.sweep_file import write_whole
 
     pictures: list[Path] = []
     if sweep is not None:

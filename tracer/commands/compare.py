@@ -38,8 +38,8 @@ def command(
     """Run all modes at one size, in turn and several times, and say which one wins, if any does."""
     from tracer.reports.compare import comparison_of, encode_comparison, print_comparison
     from tracer.reports.terminal import make_console
-    from tracer.sweep import measure
-    from tracer.sweep_plan import Plan
+    from tracer.study.sweep import measure
+    from tracer.study.sweep_plan import Plan
 
     plan = Plan(
         modes=modes,

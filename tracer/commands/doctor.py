@@ -7,9 +7,9 @@ import sys
 
 import click
 
-from tracer import leftovers
 from tracer.commands.output import note
 from tracer.errors import EXIT_MACHINE, EXIT_OK
+from tracer.machine import leftovers
 
 
 @click.command()
@@ -25,9 +25,9 @@ def command(ctx: click.Context, as_json: bool, clean: bool) -> None:
         _clean(as_json)
         return
     # Imported here, so that `nettrace --help` need not.
-    from tracer.facts import diagnose
-    from tracer.kernel.examination import kernel_facts
-    from tracer.kernel.installation import installation_facts
+    from tracer.books.facts import diagnose
+    from tracer.machine.kernel.examination import kernel_facts
+    from tracer.machine.kernel.installation import installation_facts
 
     diagnosis = diagnose([*kernel_facts(), *installation_facts()])
     if as_json:

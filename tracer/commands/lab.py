@@ -31,7 +31,7 @@ def command() -> None:
 @BOUNCE
 def up(kernel: str, bounce: bool) -> None:
     """Start the guest with KERNEL (6.1, 6.12 or 7.2), stopping another one."""
-    from tracer.lab import guest_for
+    from tracer.lab.guest import guest_for
 
     guest = guest_for(kernel, bounce, note)
     guest.start(note=note)
@@ -82,8 +82,8 @@ def execute(ctx: click.Context, kernel: str | None, bounce: bool, timeout: float
 
     What it writes stays in the guest. It has no standard input.
     """
-    from tracer.lab import guest_for, machine
-    from tracer.lab.guest import least_environment
+    from tracer.lab import machine
+    from tracer.lab.guest import guest_for, least_environment
     from tracer.lab.kernels import DEFAULT
 
     if kernel is None and (facts := machine.running()) is not None:

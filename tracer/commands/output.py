@@ -12,8 +12,8 @@ from tracer.model import Document, Recording
 
 def emit(recording: Recording, as_json: bool) -> None:
     """Print a recording on stdout, as JSON or for people."""
-    from tracer.analysis import document_of
-    from tracer.recording import encode
+    from tracer.books.analysis import document_of
+    from tracer.books.recording import encode
 
     if as_json:
         sys.stdout.write(encode(recording).decode())

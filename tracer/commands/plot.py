@@ -16,7 +16,7 @@ from tracer.commands.sweep import DEFAULT_DIRECTORY
 def command(directory: Path, output: Path | None) -> None:
     """Draw the sweep in DIRECTORY, as SVG and PNG; prints the files. What was not measured is named, not drawn."""
     from tracer.reports.plots import draw_all
-    from tracer.sweep_file import load_sweep
+    from tracer.study.sweep_file import load_sweep
 
     sweep = load_sweep(directory)
     for text in sweep.notes:

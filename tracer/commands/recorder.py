@@ -45,10 +45,10 @@ def record(
 ) -> Recording:
     """Do the experiment where it says."""
     if experiment.lab is not None:
-        from tracer.lab.record import record as record_in_lab
+        from tracer.runs.in_lab import record as record_in_lab
 
         return record_in_lab(experiment, progress, port=port, observed=observed)
-    from tracer.runner import record as record_here
+    from tracer.runs.runner import record as record_here
 
     return record_here(experiment, progress, port=port, observed=observed)
 

@@ -162,9 +162,9 @@ def _run(
     copy_stacks: Path | None,
     expect_zerocopy: bool,
 ) -> int:
-    from tracer.analysis import document_of
+    from tracer.books.analysis import document_of
+    from tracer.books.recording import save as save_recording
     from tracer.commands.recorder import record
-    from tracer.recording import save as save_recording
 
     recording = record(experiment, note, port=port)
     try:
@@ -186,7 +186,7 @@ def _run(
 
 
 def _write_folded(text: str, path: Path) -> None:
-    from tracer.recording import give_to_invoking_user
+    from tracer.books.recording import give_to_invoking_user
 
     try:
         path.write_text(text)

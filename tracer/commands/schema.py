@@ -10,6 +10,6 @@ import click
 @click.command()
 def command() -> None:
     """Print the JSON Schema of a recording."""
-    from tracer.recording import json_schema
+    from tracer.books.recording import json_schema
 
     click.echo(json.dumps(json_schema(), indent=2))

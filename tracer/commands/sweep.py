@@ -59,8 +59,8 @@ def command(
 
     Interrupt it as you like: the same command goes on where it was. The default takes some five minutes.
     """
-    from tracer.sweep import sweep
-    from tracer.sweep_plan import Plan
+    from tracer.study.sweep import sweep
+    from tracer.study.sweep_plan import Plan
 
     plan = Plan(
         modes=modes,

@@ -1,5 +1,1 @@
-"""The lab: the same command under another kernel, in a virtual machine that stays warm."""
-
-from tracer.lab.guest import Guest, guest_for
-
-__all__ = ["Guest", "guest_for"]
+"""Virtual machines with other kernels that run commands; it knows nothing of experiments or of what is observed."""

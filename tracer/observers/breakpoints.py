@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 
-from tracer.kernel.bpf_trial import open_breakpoint
+from tracer.machine.kernel.bpf_trial import open_breakpoint
 from tracer.observers.program import Program
 
 # linux/perf_event.h

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from tracer.errors import MachineError, PrivilegeError
-from tracer.kernel.bpf_trial import ProgramType, can_kprobe, can_load
-from tracer.kernel.capabilities import as_root
-from tracer.kernel.installation import require_bcc
+from tracer.machine.kernel.bpf_trial import ProgramType, can_kprobe, can_load
+from tracer.machine.kernel.capabilities import as_root
+from tracer.machine.kernel.installation import require_bcc
 from tracer.model import Observation, ObserverChoice
 from tracer.observers.flow import Flow
 

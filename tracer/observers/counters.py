@@ -14,8 +14,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from tracer.model import Counter, CpuTime, Workload
-from tracer.perf_output import (
+from tracer.machine.perf_output import (
     EVENTS,
     TSC,
     Scope,
@@ -25,6 +24,7 @@ from tracer.perf_output import (
     read_counters,
     tsc_rate,
 )
+from tracer.model import Counter, CpuTime, Workload
 
 # An emulated CPU takes seconds to start perf.
 START_DEADLINE_S = 20.0

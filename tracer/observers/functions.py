@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 
+from tracer.books.function_rows import ROWS, ROWS_WITH_PAGES
+from tracer.books.probes import PROBE_POINTS, At
 from tracer.errors import MachineError
-from tracer.function_rows import ROWS, ROWS_WITH_PAGES
-from tracer.kernel.attachment import Attachment, KernelText
 from tracer.model import Observation, Stack, Tally
+from tracer.observers.attachment import Attachment, KernelText
 from tracer.observers.breakpoints import Breakpoints
 from tracer.observers.flow import NOTHING, Flow
 from tracer.observers.program import Program, Source, prepare, read_source
-from tracer.probes import PROBE_POINTS, At
 
 _PROGRAM = "functions.bpf.c"
 

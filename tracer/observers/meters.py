@@ -6,14 +6,14 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from tracer.books.stages import unmapped_share
+from tracer.machine.perf_output import tsc_rate
+from tracer.machine.processes import Workers
 from tracer.model import Counter, CpuProfile, Experiment, Workload
 from tracer.observers.counters import Counters, complaint_of
 from tracer.observers.sampler import Processes, Sampler
-from tracer.perf_output import tsc_rate
-from tracer.processes import Workers
-from tracer.stages import unmapped_share
 
-# A profile of which more than this is nobody knows what needs new rows in tracer/stage_table.py.
+# A profile of which more than this is nobody knows what needs new rows in tracer/books/stage_table.py.
 _MAX_UNMAPPED = 0.05
 # Of a profile with more than this in other processes' contexts, other traffic may be a part.
 _MAX_ELSEWHERE = 0.1

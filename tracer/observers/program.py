@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tracer.errors import MachineError, PrivilegeError
-from tracer.kernel.headers import header_tree
-from tracer.kernel.installation import require_bcc
+from tracer.machine.kernel.installation import require_bcc
+from tracer.observers.headers import header_tree
 
 # enum bpf_attach_type of linux/bpf.h
 _CGROUP_DIRECTIONS = {"cgroup_ingress": 0, "cgroup_egress": 1}

@@ -17,10 +17,10 @@ from __future__ import annotations
 from collections import Counter as Counting
 from typing import NamedTuple
 
-from tracer.kernel.bpf_trial import can_count_cycles
+from tracer.books.stages import plain_name, stage_costs
+from tracer.machine.kernel.bpf_trial import can_count_cycles
 from tracer.model import CpuProfile, Workload
 from tracer.observers.program import Program, Sample
-from tracer.stages import plain_name, stage_costs
 
 # 2 kHz, and no divisor of a second: nothing else on the machine keeps step with it.
 PERIOD_NS = 499_979

@@ -6,10 +6,10 @@ own cgroup, and raw tracepoints.
 
 from __future__ import annotations
 
+from tracer.books.tracepoint_entries import COPY_OUT, EGRESS, INGRESS, RETRANSMIT, STATES, XMIT
 from tracer.model import Observation, Tally
 from tracer.observers.flow import Flow
 from tracer.observers.program import Program, Source, prepare
-from tracer.tracepoint_entries import COPY_OUT, EGRESS, INGRESS, RETRANSMIT, STATES, XMIT
 
 _PROGRAM = "tracepoints.bpf.c"
 

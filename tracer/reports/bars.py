@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tracer.measurements import stage_copies
-from tracer.sweep_plan import Run, Sweep
+from tracer.study.measurements import stage_copies
+from tracer.study.sweep_plan import Run, Sweep
 from tracer.units import format_size
 
 # Of a bar, per cent: what is less in every bar is drawn as one.

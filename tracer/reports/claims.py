@@ -10,8 +10,8 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from tracer.claim_rules.findings import Case, Outcome, Ruling
 from tracer.reports.tables import make_table
+from tracer.study.claim_rules.findings import Case, Outcome, Ruling
 
 CLAIMS_SCHEMA = "nettrace.claims/1"
 _STYLES = {

@@ -7,12 +7,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tracer.intervals import Interval, side_of_one
-from tracer.ledger import ledger_of
-from tracer.measurements import CYCLES, DEMAND, LATENCY, QUANTITIES, THROUGHPUT, Quantity, Samples, stage_copies
+from tracer.books.ledger import ledger_of
 from tracer.model import CpuProfile, Stage
 from tracer.reports.tables import make_table
-from tracer.sweep_plan import Cell, Sweep
+from tracer.study.intervals import Interval, side_of_one
+from tracer.study.measurements import CYCLES, DEMAND, LATENCY, QUANTITIES, THROUGHPUT, Quantity, Samples, stage_copies
+from tracer.study.sweep_plan import Cell, Sweep
 from tracer.units import format_ratio, format_size
 
 EMULATED = "the CPU is emulated: times and CPU costs say nothing about a real one"

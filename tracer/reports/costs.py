@@ -5,10 +5,10 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from tracer.costs import Costs, costs_of
+from tracer.books.costs import Costs, costs_of
+from tracer.books.stage_table import Work
 from tracer.model import CpuProfile, Document, Ledger, Stage, StageCost, Workload
 from tracer.reports.tables import make_table
-from tracer.stage_table import Work
 from tracer.units import format_count, format_ratio
 
 _LABELS = {Work.TCP_IP.value: "TCP/IP", Work.MEMORY.value: "skb and memory"}

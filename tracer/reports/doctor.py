@@ -6,7 +6,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tracer.facts import Diagnosis, Fact, Purpose, State
+from tracer.books.facts import Diagnosis, Fact, Purpose, State
 
 _WIDTH = 100
 _TITLES = {

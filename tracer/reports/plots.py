@@ -16,7 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from tracer.errors import MachineError
-from tracer.measurements import (
+from tracer.model import Stage
+from tracer.reports.bars import Bar, copy_bars, cpu_bars
+from tracer.study.measurements import (
     CYCLES,
     DEMAND,
     LATENCY,
@@ -26,9 +28,7 @@ from tracer.measurements import (
     Quantity,
     Samples,
 )
-from tracer.model import Stage
-from tracer.reports.bars import Bar, copy_bars, cpu_bars
-from tracer.sweep_plan import Sweep
+from tracer.study.sweep_plan import Sweep
 from tracer.units import format_size
 
 # Okabe and Ito, "Color Universal Design", 2008; black is left to text.

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tracer.facts import PlannedProbe, State
+from tracer.books.facts import PlannedProbe, State
 
 PROBES_SCHEMA = "nettrace.probes/1"
 

@@ -8,11 +8,11 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from tracer.crossovers import Crossover, crossover_of
-from tracer.intervals import Interval, side_of_one
-from tracer.measurements import DEMAND, LATENCY, QUANTITIES, THROUGHPUT, Samples
 from tracer.reports.tables import make_table
-from tracer.sweep_plan import Cell, Sweep
+from tracer.study.crossovers import Crossover, crossover_of
+from tracer.study.intervals import Interval, side_of_one
+from tracer.study.measurements import DEMAND, LATENCY, QUANTITIES, THROUGHPUT, Samples
+from tracer.study.sweep_plan import Cell, Sweep
 from tracer.units import format_size
 
 REFERENCE = "twocopy"

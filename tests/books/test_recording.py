@@ -1,0 +1,157 @@
+"""The file format: what is written is read again, and no damaged file gets a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import jsonschema
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.samples import copied, looped
+from tracer.books.analysis import document_of
+from tracer.books.recording import decode, encode, json_schema, load, save
+from tracer.errors import MachineError, RecordingError
+
+GOOD = encode(looped())
+
+
+@pytest.mark.parametrize("sample", [looped(), copied("twocopy"), looped(retransmitted=5)])
+def test_a_saved_recording_is_read_again_unchanged(tmp_path, sample):
+    """Save and load are inverse."""
+    save(sample, tmp_path / "run.json")
+
+    assert load(tmp_path / "run.json") == sample
+
+
+@pytest.mark.parametrize("sample", [looped(), copied("twocopy")])
+def test_documents_satisfy_the_published_schema(sample):
+    """`nettrace schema` describes what --json prints; an independent validator agrees."""
+    jsonschema.Draft202012Validator(json_schema()).validate(json.loads(encode(sample)))
+
+
+def test_the_promised_fields_are_there():
+    """Names and places that programs may rely on."""
+    document = json.loads(GOOD)
+
+    assert document["schema"] == "nettrace.recording/1"
+    assert {"mode", "size", "threads", "messages", "duration_s", "link", "observer"} <= set(document["experiment"])
+    assert {"payload_bytes", "sends", "elapsed_s", "latency_ns", "completions", "enobufs"} <= set(document["workload"])
+    entry = next(row for row in document["ledger"]["entries"] if row["stage"] == "deferred_copy")
+    assert {"function", "source", "bytes", "events", "pages", "per_payload_byte"} <= set(entry)
+    assert document["ledger"]["copies_per_byte"] == {"send": 1.0, "receive": 1.0}
+    assert document["ledger"]["trustworthy"] is True
+    assert document["verdict"]["code"] == "copied-by-loopback"
+    assert document["overhead"]["observed_over_bare"] == pytest.approx(1.1)
+
+
+def test_the_verdict_of_a_file_is_never_believed():
+    """A file that claims another verdict than its own numbers give is overruled."""
+    forged = json.loads(GOOD)
+    forged["verdict"] = {"code": "zero-copy", "sentence": "trust me", "next": []}
+
+    assert document_of(decode(json.dumps(forged).encode())).verdict.code == "copied-by-loopback"
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "not a recording"),
+        (b"\xff\xfe", "not a recording"),
+        (b"root:x:0:0:root", "not a recording"),
+        (b'{"schema": "nettrace', "damaged"),
+        (GOOD[: len(GOOD) // 2], "damaged"),
+        (b"[" * 100_000, "not a recording"),
+        (b'{"a":' * 100_000, "damaged"),
+        (b"[]", "not a recording"),
+        (b'{"hello": 1}', "not a recording"),
+        (b'{"schema": "nettrace.recording/99"}', "not a recording"),
+        (b'{"schema": "nettrace.recording/1"}', "damaged"),
+        (GOOD.replace(b'"size": 10007', b'"size": 0'), "damaged"),
+        (GOOD.replace(b'"size": 10007', b'"size": "10007"'), "damaged"),
+        (GOOD.replace(b'"events": 9', b'"events": -9'), "damaged"),
+    ],
+)
+def test_a_damaged_or_foreign_recording_is_a_clear_error(data, reason):
+    """What is wrong, and what to do; exit code 2."""
+    with pytest.raises(RecordingError, match=reason) as caught:
+        decode(data)
+
+    assert caught.value.exit_code == 2
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(position=st.integers(0, len(GOOD) - 1), replacement=st.binary(max_size=8), removed=st.integers(0, 400))
+def test_any_damage_gives_an_error_or_a_valid_document(position, replacement, removed):
+    """Bytes replaced or cut out anywhere: RecordingError, or a recording from which a document follows."""
+    data = GOOD[:position] + replacement + GOOD[position + removed :]
+    try:
+        sample = decode(data)
+    except RecordingError:
+        return
+
+    document_of(sample)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def paths(value, prefix=()):
+    yield prefix
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield from paths(inner, (*prefix, key))
+
+
+PATHS = [path for path in paths(json.loads(GOOD)) if path]
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(path=st.sampled_from(PATHS), value=JSON)
+def test_any_value_in_any_field_gives_an_error_or_a_valid_document(path, value):
+    """Every field is validated: type and range, however deep."""
+    document = json.loads(GOOD)
+    parent = document
+    for key in path[:-1]:
+        parent = parent[key]
+    parent[path[-1]] = value
+    try:
+        sample = decode(json.dumps(document).encode())
+    except RecordingError:
+        return
+
+    encode(sample)
+
+
+def test_a_missing_file_is_a_clear_error(tmp_path):
+    """No traceback for a wrong path or a directory."""
+    with pytest.raises(RecordingError, match="cannot read"):
+        load(tmp_path / "nowhere.json")
+    with pytest.raises(RecordingError, match="cannot read"):
+        load(tmp_path)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this machine has no /dev/full")
+def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
+    """ENOSPC at write: an error that says so, the old file untouched, no temporary file left."""
+    target = tmp_path / "run.json"
+    target.write_text("old")
+    monkeypatch.setattr("tracer.books.recording.os.fdopen", lambda descriptor, mode: _full(descriptor, mode))
+
+    with pytest.raises(MachineError, match="cannot save"):
+        save(looped(), target)
+
+    assert target.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+def _full(descriptor, mode):
+    os.close(descriptor)
+    return open("/dev/full", mode)  # noqa: PTH123 - the caller closes it

@@ -1,0 +1,149 @@
+"""What is printed: golden files for the screen and the JSON, and what holds for every width.
+
+NETTRACE_REWRITE_GOLDEN=1 in the environment writes the golden files anew; read the difference before you keep it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.samples import PAYLOAD, changed, copied, experiment, looped, recording, tracepoints, workload
+from tracer.books.analysis import document_of
+from tracer.books.recording import encode
+from tracer.model import Link, Recording
+from tracer.reports.terminal import make_console, print_document
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+NIC = tracepoints(cgroup_egress__zerocopy=(9, PAYLOAD, 92), net_dev_start_xmit__linear=(160, PAYLOAD))
+
+SAMPLES = {
+    "zerocopy-lo": looped(),
+    "zerocopy-lo-retransmitted": looped(retransmitted=4999),
+    "zerocopy-veth": changed(looped(), experiment=experiment("zerocopy", Link.VETH)),
+    "zerocopy-lo-enobufs": changed(looped(), workload=workload(enobufs=3, enobufs_limit="optmem", verified=True)),
+    "zerocopy-nic-linear": recording(NIC, link=Link.NIC, observed=workload(copied=5, received_bytes=None)),
+    "twocopy-lo": copied("twocopy"),
+    "onecopy-lo-many-bytes": recording(
+        tracepoints(
+            cgroup_egress__copied=(84_100, 10**12),
+            cgroup_ingress__copied=(84_100, 10**12),
+            skb_copy_datagram_iovec__copied=(96_212, 10**12),
+        ),
+        "onecopy",
+        observed=workload("onecopy", payload_bytes=10**12, received_bytes=10**12),
+    ),
+    "interrupted": changed(looped(), observed=None, observations=[], complete=False),
+    "broken-law": changed(looped(), observed=workload(payload_bytes=PAYLOAD + 1)),
+}
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def screen(sample: Recording, stream: io.StringIO) -> str:
+    print_document(document_of(sample), make_console(stream))
+    return stream.getvalue()
+
+
+def check_golden(name: str, text: str) -> None:
+    path = GOLDEN / name
+    if "NETTRACE_REWRITE_GOLDEN" in os.environ:
+        GOLDEN.mkdir(exist_ok=True)
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a terminal or a colleague's shell sets must not reach the golden files."""
+    for name in ("COLUMNS", "NO_COLOR", "FORCE_COLOR", "LINES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+
+
+@pytest.mark.parametrize("width", [100, 80])
+@pytest.mark.parametrize("name", list(SAMPLES))
+def test_the_report_is_as_agreed(name: str, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole screen in a pipe, word by word."""
+    if width != 100:
+        monkeypatch.setenv("COLUMNS", str(width))
+    check_golden(f"{name}-{width}.txt", screen(SAMPLES[name], io.StringIO()))
+
+
+@pytest.mark.parametrize("name", ["zerocopy-lo", "twocopy-lo", "interrupted"])
+def test_the_json_is_as_agreed(name: str) -> None:
+    """Fields may be added; those that are there keep their names, places and values."""
+    check_golden(f"{name}.json", encode(SAMPLES[name]).decode())
+
+
+@pytest.mark.parametrize("width", [72, 80, 100, 160])
+@pytest.mark.parametrize("name", list(SAMPLES))
+def test_no_line_is_too_long_and_no_number_is_cut(name: str, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every width from a narrow terminal on: all words and all numbers are there, none beyond the edge."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    text = screen(SAMPLES[name], io.StringIO())
+    document = document_of(SAMPLES[name])
+    counts = {f"{entry.bytes:,}" for entry in document.ledger.entries if entry.bytes is not None}
+    counts |= {f"{side:,}" for law in document.ledger.laws for side in (law.left, law.right) if side is not None}
+
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    assert [count for count in counts if not re.search(rf"(?<![\d,]){count}(?![\d,])", text)] == []
+    assert not re.search(r"(^|\s),\d", text)
+    squeezed = re.sub(r"\s", "", text)
+    assert [word for word in document.verdict.sentence.split() if word not in squeezed] == []
+
+
+def test_no_line_ends_in_blanks() -> None:
+    """The report can be pasted into a document or a commit."""
+    assert not re.search(r" $", screen(looped(), io.StringIO()), re.MULTILINE)
+
+
+def test_a_terminal_has_colour_and_a_pipe_has_none() -> None:
+    """Escape sequences are for terminals alone."""
+    assert "\x1b[" in screen(looped(), Terminal())
+    assert "\x1b" not in screen(looped(), io.StringIO())
+
+
+def test_no_color_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NO_COLOR: a terminal gets no colour (bold and dim are none)."""
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    assert not re.search(r"\x1b\[[\d;]*3\d", screen(looped(), Terminal()))
+
+
+def test_a_dumb_terminal_has_no_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TERM=dumb: an editor's shell window."""
+    monkeypatch.setenv("TERM", "dumb")
+
+    assert "\x1b" not in screen(looped(), Terminal())
+
+
+def test_what_nobody_observed_is_not_zero() -> None:
+    """A stage without a probe prints n/a, and so does the law that needs it."""
+    text = screen(SAMPLES["zerocopy-nic-linear"], io.StringIO())
+    row = next(line for line in text.splitlines() if line.startswith("deferred copy"))
+
+    assert "n/a" in row
+    assert not re.search(r"\b0\b", row)
+
+
+def test_a_partial_result_says_so_first() -> None:
+    """Nobody takes half a run for a whole one."""
+    assert screen(SAMPLES["interrupted"], io.StringIO()).startswith("PARTIAL (interrupted): ")
+
+
+def test_a_broken_law_is_said_before_anything_else() -> None:
+    """Untrustworthy comes in the first sentence, with the law."""
+    lines = screen(SAMPLES["broken-law"], io.StringIO()).splitlines()
+
+    assert lines[2].startswith("This measurement cannot be trusted: law ")

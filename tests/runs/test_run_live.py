@@ -1,0 +1,185 @@
+"""The main job on this machine's own kernel: prime counts of odd sizes, and every byte located."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import workloads
+from tests.command import document, nettrace, stage_bytes
+from tests.samples import recording, workload
+from tracer.books.analysis import document_of
+from tracer.machine.cgroups import open_cgroup
+from tracer.machine.namespaces import netns_inode
+from tracer.model import Link, Observation
+from tracer.observers.flow import Flow
+from tracer.observers.tracepoints import TracepointObserver
+
+pytestmark = pytest.mark.live
+
+# Size, messages of each connection, connections.
+WORK = [(10007, 23, 1), (1, 101, 1), (7, 97, 1), (8, 89, 3), (65536, 31, 4)]
+
+
+def assert_every_byte_is_located(found: dict[str, Any], mode: str, payload: int) -> None:
+    """Copied or pinned exactly once on the way in, and out again; the laws hold and nothing was lost."""
+    ledger = found["ledger"]
+    stages = stage_bytes(found)
+    pinned = payload if mode == "zerocopy" else 0
+    again = ledger["retransmitted_bytes"] if pinned else 0
+    expected = {
+        "copy_in": payload - pinned, "pin": pinned, "linearize": 0,
+        "deferred_copy": pinned + again, "copy_out": payload,
+    }  # fmt: skip
+
+    assert {stage: stages[stage] for stage in expected} == expected
+    assert stages.get("pack") == (payload if mode == "twocopy" else None)
+    assert {law["id"]: law["state"] for law in ledger["laws"] if law["state"] != "holds"} == {}
+    assert ledger["trustworthy"] is True
+    assert [observation["lost"] for observation in found["observations"]] == [0]
+    assert found["observed"]["payload_bytes"] == found["observed"]["received_bytes"] == payload
+    assert found["verdict"]["code"] == ("copied-by-loopback" if pinned else "copied")
+
+
+@pytest.mark.parametrize(("size", "messages", "threads"), WORK)
+@pytest.mark.parametrize("link", ["lo", "veth"])
+@pytest.mark.parametrize("mode", workloads.NAMES)
+def test_every_byte_is_located(mode: str, link: str, size: int, messages: int, threads: int) -> None:
+    """Bytes by stage are exact to the byte, for every mode, on both links."""
+    arguments = ["--size", size, "--messages", messages, "--threads", threads, "--link", link]
+    found = document(mode, *arguments, "--observer", "tracepoints")
+
+    assert_every_byte_is_located(found, mode, size * messages * threads)
+    if mode == "zerocopy":
+        completions = found["observed"]["completions"]
+        assert completions["total"] == completions["copied"] == found["observed"]["sends"]
+
+
+@pytest.mark.parametrize("mode", workloads.NAMES)
+def test_many_threads_are_all_counted(mode: str) -> None:
+    """16 connections at once: none is missed, none is counted twice."""
+    found = document(mode, "--size", 1021, "--messages", 53, "--threads", 16, "--observer", "tracepoints")
+
+    assert_every_byte_is_located(found, mode, 16 * 53 * 1021)
+
+
+@pytest.mark.parametrize("mode", workloads.NAMES)
+def test_verify_checks_every_byte_and_changes_none(mode: str) -> None:
+    """--verify finds the sender's pattern at the receiver, whatever the way."""
+    found = document(mode, "--size", 10007, "--messages", 23, "--verify", "--observer", "tracepoints")
+
+    assert_every_byte_is_located(found, mode, 23 * 10007)
+    assert found["workload"]["verified"] is found["observed"]["verified"] is True
+
+
+def test_a_duration_is_turned_into_the_same_work_for_both_passes() -> None:
+    """The bare pass sends for that time; the observed pass repeats its number of messages."""
+    found = document("onecopy", "--size", 10007, "--duration", 0.2, "--observer", "tracepoints")
+
+    assert found["workload"]["elapsed_s"] >= 0.15
+    assert found["observed"]["messages"] == found["workload"]["messages"]
+    assert_every_byte_is_located(found, "onecopy", found["observed"]["messages"] * 10007)
+
+
+def test_a_saved_recording_reports_what_the_run_reported(tmp_path: Any) -> None:
+    """`nettrace report FILE` prints the very screen of the run, and its --json the very document."""
+    path = tmp_path / "run.json"
+    ran = nettrace("run", "zerocopy", "--messages", 23, "--save", path)
+
+    assert ran.returncode == 0
+    assert nettrace("report", path).stdout == ran.stdout
+    assert nettrace("report", path, "--json").stdout == path.read_text()
+
+
+def test_an_expectation_that_fails_is_exit_code_1() -> None:
+    """Zero-copy is not real over loopback, and a script can ask."""
+    done = nettrace("run", "zerocopy", "--messages", 23, "--expect-zerocopy")
+
+    assert done.returncode == 1
+    assert "every byte was copied after all" in " ".join(done.stdout.split())
+
+
+@contextlib.contextmanager
+def unrelated_traffic() -> Iterator[list[int]]:
+    """Bytes pumped over loopback, by one connection on a port of its own, all the time; the count so far."""
+    count, stopped = [0], threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        sender = socket.create_connection(listener.getsockname())
+        receiver, _ = listener.accept()
+
+    def pump() -> None:
+        while not stopped.is_set():
+            sender.sendall(bytes(60_000))
+            left = 60_000
+            while left:
+                left -= len(receiver.recv(left))
+            count[0] += 60_000
+
+    pumping = threading.Thread(target=pump)
+    pumping.start()
+    try:
+        yield count
+    finally:
+        stopped.set()
+        pumping.join()
+        sender.close()
+        receiver.close()
+
+
+@pytest.mark.parametrize("mode", workloads.NAMES)
+def test_the_rest_of_the_machine_is_not_counted(mode: str) -> None:
+    """Other connections on the same device at the same time change no count."""
+    with unrelated_traffic() as pumped:
+        before = pumped[0]
+        found = document(mode, "--size", 10007, "--messages", 499, "--observer", "tracepoints")
+
+        assert pumped[0] > before
+    assert_every_byte_is_located(found, mode, 499 * 10007)
+
+
+@contextlib.contextmanager
+def joined(cgroup: Path) -> Iterator[None]:
+    """This process is in a cgroup for the time of the block, and so are the sockets that it makes there, for ever."""
+    path = Path("/proc/self/cgroup").read_text().rpartition("0::/")[2].strip()
+    (cgroup / "cgroup.procs").write_text("0")
+    try:
+        yield
+    finally:
+        (cgroup.parent / path / "cgroup.procs").write_text("0")
+
+
+def observe_mixed_traffic(rounds: int, size: int) -> tuple[Observation, int]:
+    """One connection that alternates an ordinary and a zero-copy send; what was seen, and the payload."""
+    own = netns_inode(None)
+    with contextlib.ExitStack() as stack:
+        cgroup = stack.enter_context(open_cgroup())
+        with joined(cgroup):
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            sender = stack.enter_context(socket.create_connection(listener.getsockname()))
+            receiver = stack.enter_context(listener.accept()[0])
+        observer = TracepointObserver(Flow(listener.getsockname()[1], own, own, cgroup))
+        stack.callback(observer.close)
+        sender.setsockopt(socket.SOL_SOCKET, 60, 1)  # SO_ZEROCOPY
+        observer.attach()
+        for _ in range(rounds):
+            sender.sendall(bytes(size), socket.MSG_MORE)
+            assert sender.send(bytes(size), 0x4000000) == size  # MSG_ZEROCOPY
+            assert len(receiver.recv(2 * size, socket.MSG_WAITALL)) == 2 * size
+        return observer.detach(), 2 * size * rounds
+
+
+def test_mixed_traffic_is_recognised_and_not_guessed_apart() -> None:
+    """Copied and pinned payload in one skb: the bytes are called mixed, and the verdict says so."""
+    observation, payload = observe_mixed_traffic(rounds=23, size=4099)
+    observed = workload(payload_bytes=payload, received_bytes=payload, sends=46, completions=None)
+    found = document_of(recording(observation, "zerocopy", Link.LO, observed=observed))
+
+    assert found.ledger.mixed_bytes
+    assert found.verdict.code == "mixed"
+    assert [law.id for law in found.ledger.laws if law.state != "holds"] == []

@@ -1,1 +1,0 @@
-"""The rules that settle the source study's claims, by what they rest on."""

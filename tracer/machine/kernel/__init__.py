@@ -1,0 +1,1 @@
+"""What the running kernel has and allows, found out by asking it; never by its version."""

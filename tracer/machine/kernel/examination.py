@@ -1,0 +1,144 @@
+"""Examines this kernel: the facts that need an attempt, and the texts that the others are read from."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable
+from pathlib import Path
+
+from tracer.books.facts import Fact, Purpose, State
+from tracer.machine.kernel import capabilities
+from tracer.machine.kernel.bpf_trial import ProgramType, can_break_at, can_count_cycles, can_kprobe, can_load
+from tracer.machine.kernel.btf import VMLINUX
+from tracer.machine.leftovers import cgroup2_mount
+
+# A function of lib/, where neither kprobes nor fentry can go, and which a breakpoint is there to watch.
+WATCHED_FUNCTION = b"_copy_from_iter"
+
+
+def kernel_facts() -> list[Fact]:
+    """All that doctor tells of the kernel."""
+    return [*_facts_to_run(), *_facts_on_functions(), *_facts_on_cost()]
+
+
+def _facts_to_run() -> list[Fact]:
+    held = capabilities.held_capabilities()
+    return [
+        _btf_fact(),
+        capabilities.capabilities_fact(held, _read("/proc/sys/kernel/unprivileged_bpf_disabled")),
+        tried_fact(
+            "raw tracepoint",
+            Purpose.RUN,
+            "counts bytes by the state of each packet",
+            lambda: can_load(ProgramType.RAW_TRACEPOINT),
+            required=True,
+        ),
+        tried_fact(
+            "cgroup program",
+            Purpose.RUN,
+            "sees every packet of the workload's own sockets",
+            lambda: can_load(ProgramType.CGROUP_SKB),
+            required=True,
+        ),
+        _cgroup2_fact(cgroup2_mount()),
+        capabilities.optmem_fact(_read("/proc/sys/net/core/optmem_max")),
+        capabilities.memlock_fact(resource.getrlimit(resource.RLIMIT_MEMLOCK)[0], held),
+    ]
+
+
+def _facts_on_functions() -> list[Fact]:
+    address = _address_of(WATCHED_FUNCTION)
+    return [
+        tried_fact(
+            "fentry",
+            Purpose.FUNCTIONS,
+            "counts bytes in the copying functions themselves",
+            lambda: can_load(ProgramType.TRACING),
+        ),
+        tried_fact("kprobe", Purpose.FUNCTIONS, "does what fentry does, where that is refused", can_kprobe),
+        tried_fact(
+            "hardware breakpoint",
+            Purpose.FUNCTIONS,
+            f"counts calls of {WATCHED_FUNCTION.decode()}, which no kprobe can reach",
+            lambda: can_break_at(address) if address else "EPERM: the function's address is hidden",
+        ),
+        capabilities.addresses_fact(address, _read("/proc/sys/kernel/kptr_restrict")),
+        capabilities.lockdown_fact(_read("/sys/kernel/security/lockdown")),
+        capabilities.tracefs_fact(Path("/sys/kernel/tracing")),
+    ]
+
+
+def _facts_on_cost() -> list[Fact]:
+    held = capabilities.held_capabilities()
+    return [
+        capabilities.cycles_fact(can_count_cycles(), held),
+        capabilities.paranoid_fact(_read("/proc/sys/kernel/perf_event_paranoid"), held),
+        tried_fact(
+            "perf_event",
+            Purpose.COST,
+            "samples where CPU time goes, stage by stage",
+            lambda: can_load(ProgramType.PERF_EVENT),
+        ),
+    ]
+
+
+def _cgroup2_fact(mount: Path | None) -> Fact:
+    return Fact(
+        name="cgroup2",
+        purpose=Purpose.RUN,
+        state=State.MISSING if mount is None else State.OK,
+        detail="not mounted" if mount is None else f"mounted at {mount}",
+        why_it_matters="the workload gets a cgroup of its own, by which its packets are known",
+        fix="" if mount else "mount -t cgroup2 none /sys/fs/cgroup",
+        required=True,
+    )
+
+
+def _btf_fact() -> Fact:
+    present = VMLINUX.exists()
+    return Fact(
+        name="BTF",
+        purpose=Purpose.RUN,
+        state=State.OK if present else State.MISSING,
+        detail=f"{VMLINUX}, {VMLINUX.stat().st_size} B" if present else f"there is no {VMLINUX}",
+        why_it_matters="tells where the members of kernel structs lie, instead of kernel headers",
+        fix="" if present else "use a kernel built with CONFIG_DEBUG_INFO_BTF=y, or the lab: --lab",
+        required=True,
+    )
+
+
+def tried_fact(
+    name: str, purpose: Purpose, why_it_matters: str, attempt: Callable[[], str | None], *, required: bool = False
+) -> Fact:
+    """A fact that only an attempt tells: it returns None, or the reason of its failure.
+
+    What the kernel refuses to a user without privilege it may allow to root: unknown, not missing.
+    """
+    refusal, privileged = attempt(), capabilities.is_privileged()
+    not_told = refusal is not None and refusal.startswith(("EPERM", "EACCES")) and not privileged
+    return Fact(
+        name=name,
+        purpose=purpose,
+        state=State.OK if refusal is None else State.UNKNOWN if not_told else State.MISSING,
+        detail="accepted when tried" if refusal is None else f"tried: {refusal}",
+        why_it_matters=why_it_matters,
+        fix="" if refusal is None else capabilities.as_root() if not_told else capabilities.IN_THE_LAB,
+        required=required,
+    )
+
+
+def _read(path: str) -> str | None:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return None
+
+
+def _address_of(function: bytes) -> int:
+    """Where a function starts, from /proc/kallsyms; 0 where that hides or does not have it."""
+    try:
+        lines = Path("/proc/kallsyms").read_bytes()
+    except OSError:
+        return 0
+    end = lines.find(b" T %s\n" % function)
+    return int(lines[lines.rfind(b"\n", 0, end) + 1 : end], 16) if end >= 0 else 0

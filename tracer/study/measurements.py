@@ -1,0 +1,162 @@
+"""The figures of a sweep: quantities with their sources, by cell and repetition. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, NamedTuple
+
+from tracer.books.ledger import ledger_of
+from tracer.model import CpuTime, Recording, Stage
+from tracer.study.intervals import Interval, Series, interval_of, ratio_of
+from tracer.study.sweep_plan import Cell, Run
+
+# The first event that is there counts. "LLC" and the stand-in for it, as the source study has them.
+_MISSES = ("LLC-load-misses", "L1-dcache-load-misses", "branch-misses")
+
+
+class Measured(NamedTuple):
+    """A value and what counted it; a stand-in's name is part of the source."""
+
+    value: float
+    source: str
+
+
+class Quantity(NamedTuple):
+    """Something that every run has one value of, or none.
+
+    Args:
+        label: For axes, with the unit.
+        short: For the head of a row or column.
+        read: None where the run did not measure it.
+    """
+
+    name: str
+    label: str
+    short: str
+    read: Callable[[Recording], Measured | None]
+
+
+def _of_workload(recording: Recording, value: float | None, source: str) -> Measured | None:
+    whole = recording.complete and recording.workload is not None and recording.workload.payload_bytes
+    return Measured(value, source) if whole and value is not None and math.isfinite(value) and value > 0 else None
+
+
+def _throughput(recording: Recording) -> Measured | None:
+    bare = recording.workload
+    return _of_workload(recording, bare.throughput_bytes_per_s * 8 / 1e9 if bare else None, "bare pass")
+
+
+def _latency(recording: Recording) -> Measured | None:
+    bare = recording.workload
+    latency = bare.latency_ns if bare else None
+    return _of_workload(recording, latency.p50 / 1e3 if latency else None, "bare pass, sender")
+
+
+def _cpu_ns(time: CpuTime) -> int:
+    return time.user + time.system
+
+
+def _demand(recording: Recording) -> Measured | None:
+    """Of sender and receiver threads together; None where the receiver is on another machine."""
+    bare = recording.workload
+    if bare is None or bare.receiver_cpu_ns is None or not bare.payload_bytes:
+        return None
+    spent = _cpu_ns(bare.sender_cpu_ns) + _cpu_ns(bare.receiver_cpu_ns)
+    return _of_workload(recording, spent / 1e3 / (bare.payload_bytes / 1024), "CPU time of both sides")
+
+
+def counted(recording: Recording, event: str) -> Measured | None:
+    """A counter of sender and receiver together, else of the whole system; None where nobody counted it."""
+    found = {one.scope: one for one in recording.counters if one.event == event and one.value is not None}
+    sender, receiver, system = (found.get(scope) for scope in ("sender", "receiver", "system"))
+    if sender is not None and receiver is not None and sender.value is not None and receiver.value is not None:
+        return Measured(sender.value + receiver.value, sender.source)
+    if system is not None and system.value is not None:
+        return Measured(system.value, f"{system.source}, whole system")
+    return None
+
+
+def _per_byte(*events: str, factor: float = 1.0) -> Callable[[Recording], Measured | None]:
+    def read(recording: Recording) -> Measured | None:
+        payload = recording.workload.payload_bytes if recording.workload else 0
+        for event in events:
+            total = counted(recording, event)
+            if total is not None and payload and recording.complete and math.isfinite(total.value):
+                # A stand-in event is named in the source: branch misses are no cache misses.
+                stand_in = "" if event == events[0] else f"{event}, "
+                return Measured(total.value / payload * factor, stand_in + total.source)
+        return None
+
+    return read
+
+
+THROUGHPUT = Quantity("throughput", "throughput, Gb/s", "Gb/s", _throughput)
+LATENCY = Quantity("latency", "time per message (p50, sender), µs", "µs a message", _latency)
+DEMAND = Quantity("demand", "service demand, µs of CPU per KiB", "µs of CPU a KiB", _demand)
+CYCLES = Quantity("cycles_per_byte", "cycles per byte", "cycles a byte", _per_byte("cycles"))
+MISSES = Quantity("misses_per_kib", "misses per KiB", "misses a KiB", _per_byte(*_MISSES, factor=1024))
+SWITCHES = Quantity(
+    "switches_per_mib", "context switches per MiB", "switches a MiB", _per_byte("context-switches", factor=1 << 20)
+)
+QUANTITIES = (THROUGHPUT, LATENCY, DEMAND, CYCLES, MISSES, SWITCHES)
+
+
+class Samples:
+    """All values of one quantity, by cell and repetition.
+
+    Args:
+        sources: What counted them; more than one source is never compared: see `comparable`.
+    """
+
+    def __init__(self, runs: Iterable[Run], quantity: Quantity) -> None:
+        self.quantity = quantity
+        self._series: dict[Cell, dict[int, float]] = {}
+        self.sources: set[str] = set()
+        for run in runs:
+            measured = quantity.read(run.recording)
+            if measured is not None:
+                self._series.setdefault(run.cell, {})[run.repetition] = measured.value
+                self.sources.add(measured.source)
+
+    @property
+    def comparable(self) -> bool:
+        """Whether there are values, all from one source."""
+        return len(self.sources) == 1
+
+    @property
+    def source(self) -> str:
+        """What counted the values."""
+        return " and ".join(sorted(self.sources)) or "nothing"
+
+    def at(self, label: str, size: int, threads: int) -> Series:
+        """Values of one cell by repetition; empty where there are none."""
+        return self._series.get(Cell(label, size, threads), {})
+
+    def interval(self, label: str, size: int, threads: int) -> Interval | None:
+        """Median and interval of one cell."""
+        return interval_of(list(self.at(label, size, threads).values()))
+
+    def ratio(self, one: Cell, other: Cell) -> Interval | None:
+        """One cell's values over another's, paired by repetition; None where different things counted them."""
+        return ratio_of(self.at(*one), self.at(*other)) if self.comparable else None
+
+    def cells(self) -> list[Cell]:
+        """All cells that have a value."""
+        return sorted(self._series)
+
+    def values_of(self, position: Literal[0, 1, 2]) -> list[Any]:
+        """Labels (0, in order of appearance), sizes (1) or thread counts (2) that occur."""
+        values = dict.fromkeys(cell[position] for cell in self._series)
+        return list(values) if position == 0 else sorted(values)
+
+
+def stage_copies(recording: Recording) -> dict[Stage, float]:
+    """Bytes of each stage by payload byte; unknown stages and untrustworthy books are left out."""
+    ledger, observed = ledger_of(recording), recording.observed
+    if observed is None or not ledger.trustworthy or not observed.payload_bytes:
+        return {}
+    sizes = {stage: ledger.bytes_of(stage) for stage in Stage}
+    # The engine itself counts what it packs, so that a mode that packs nothing is known to.
+    sizes[Stage.PACK] = observed.packed_bytes
+    return {stage: size / observed.payload_bytes for stage, size in sizes.items() if size is not None}
