@@ -30,6 +30,20 @@ class Stage(StrEnum):
     BOUNCE = "bounce"
     DMA = "dma"
     COPY_OUT = "copy_out"
+    DROPPED = "dropped"
+
+
+class Cause(StrEnum):
+    """Why a copy was made after the send call: what the evidence names, never habit."""
+
+    LOCAL_DELIVERY = "local_delivery"
+    PACKET_TAP = "packet_tap"
+    TUN = "tun"
+    FORWARDING = "forwarding"
+    NO_SCATTER_GATHER = "no_scatter_gather"
+    CHECKSUM = "checksum"
+    BOUNCE_BUFFER = "bounce_buffer"
+    UNKNOWN = "unknown"
 
 
 class Link(StrEnum):
@@ -86,13 +100,22 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Nic(msgspec.Struct, frozen=True, kw_only=True):
-    """The device that the payload leaves through, and the offloads that decide where it is copied."""
+    """The device that the payload leaves through, and the offloads that decide where it is copied.
+
+    Args:
+        kind: What the kernel calls its kind (IFLA_INFO_KIND: "veth", "bridge", "tun"), "loopback", or "ethernet" for a
+            device that has no kind.
+        mtu: Bytes.
+    """
 
     device: str
     driver: str | None
     scatter_gather: bool | None
     tx_checksum: bool | None
     tso: bool | None
+    gso: bool | None = None
+    kind: str | None = None
+    mtu: Count | None = None
 
 
 class Host(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +126,8 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
         congestion_control: TCP's, in the sender's network namespace; one that paces shows as timers in the CPU profile.
         optmem_max: net.core.optmem_max in the sender's network namespace, bytes.
         memlock: RLIMIT_MEMLOCK of the sender, bytes; None where it is unlimited.
+        packet_taps: Packet sockets that get a copy of what passes the link's devices, before and after the passes:
+            "tcpdump (pid 4711) on eth0", "somebody on any device"; None where nobody could look.
     """
 
     kernel: str
@@ -114,6 +139,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     congestion_control: str | None = None
     optmem_max: Count | None = None
     memlock: Count | None = None
+    packet_taps: list[str] | None = None
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
@@ -330,6 +356,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         pages: Page references taken, in host pages; None where the stage has none or nobody counted.
         per_payload_byte: bytes / payload bytes.
         witnesses: Other, independent counts of the same bytes, by source; None where one was not there.
+        cause: Why a later copy was made; None for a stage that is no later copy.
         note: What is special about this row.
     """
 
@@ -342,6 +369,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     per_payload_byte: float | None = None
     stacks: list[Stack] = []
     witnesses: dict[str, Count | None] = {}
+    cause: Cause | None = None
     note: str = ""
 
 
