@@ -13,7 +13,7 @@ SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PYTHON   = .venv/bin/python
 ENGINE   = $(filter-out %/_engine.c,$(wildcard workloads/engine/*.[ch])) workloads/engine/build.py
 
-.PHONY: demo test lint bench lab-matrix readme study clean packages test-packages bench-packages install dev-install
+.PHONY: demo test lint bench lab-matrix readme study fresh-check clean packages test-packages bench-packages install dev-install
 
 demo: install
 	$(SUDO) $(CURDIR)/.venv/bin/nettrace run zerocopy --size 16384
@@ -39,6 +39,11 @@ study: test-packages install
 # All modes on all links on the three lab kernels, each count checked to the byte; the table goes into the README.
 lab-matrix: test-packages dev-install
 	$(CURDIR)/$(PYTHON) bench/lab_matrix.py --readme
+
+# The two commands above on a fresh Debian 12 and 13, built in a directory; half an hour.
+fresh-check:
+	$(call install_packages,debootstrap)
+	$(SUDO) /usr/bin/python3 bench/fresh_check.py
 
 # apt-get runs only if something is missing, and says what.
 define install_packages
