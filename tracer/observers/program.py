@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from tracer.errors import MachineError, PrivilegeError
 from tracer.machine.kernel.installation import require_bcc
+from tracer.machine.user_symbols import UserSymbols
 from tracer.observers.headers import header_tree
 
 # enum bpf_attach_type of linux/bpf.h
@@ -158,20 +159,16 @@ class Program:
         Args:
             processes: By context, to look up the names of functions in user mode.
         """
+        symbols = [UserSymbols(process) if process else None for process in processes]
         samples = []
         for key, count in self.bpf[table].items():
             addresses = [address for address in key.frames if address]
-            frames = self._user_frames(addresses, processes[key.context]) if key.user else self._names(addresses)
+            frames = _user_frames(addresses, symbols[key.context]) if key.user else self._names(addresses)
             samples.append(Sample(key.context, bool(key.user), frames, count.value))
         return samples, sum(self.bpf[lost][ctypes.c_int(0)])
 
     def _names(self, addresses: list[int]) -> list[str]:
         return [self.bpf.ksym(address).decode() for address in addresses]
-
-    def _user_frames(self, addresses: list[int], process: int) -> list[str]:
-        """The running function, and the next one if that word of the stack is an address of a function at all."""
-        names = [self.bpf.sym(address, process).decode(errors="replace") for address in addresses]
-        return names[:1] + [name for name in names[1:] if name != "[unknown]"]
 
     def clear(self, *tables: str) -> None:
         """Forget what an earlier use of the same compiled program counted, once its probes are gone."""
@@ -270,6 +267,12 @@ def wait_for_predecessor(predecessor: int | None) -> None:
     """
     global _predecessor
     _predecessor = predecessor
+
+
+def _user_frames(addresses: list[int], symbols: UserSymbols | None) -> list[str]:
+    """The running function, and the next one if that word of the stack is an address of a function at all."""
+    names = [symbols.name(address) if symbols else None for address in addresses]
+    return [names[0] or "[unknown]" if names else "[unknown]", *(name for name in names[1:] if name)]
 
 
 def read_source(file_name: str) -> str:
