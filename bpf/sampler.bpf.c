@@ -4,7 +4,8 @@
  *
  * Kept are samples in the context of the sender's and the receiver's process (NT_SENDER, NT_RECEIVER; 0 where that is
  * not ours), and kernel-mode samples in any other context: softirq work for the workload may be among them, and the
- * stack tells that to whoever reads it.
+ * stack tells that to whoever reads it. Both are pids of the PID namespace (NT_PIDNS_DEVICE, NT_PIDNS_INODE) that the
+ * reader lives in. NT_CONTEXTS, the members of `enum context`, comes from tracer/observers/sampler.py.
  */
 
 /* uapi/linux/bpf_perf_event.h */
@@ -14,7 +15,7 @@ struct bpf_perf_event_data {
 	u64 addr;
 };
 
-enum context { SENDER, RECEIVER, OTHER };
+enum context { NT_CONTEXTS };
 
 /* A hash's key has 512 bytes at most; the outermost frames of a deeper stack are left out. */
 #define MAX_FRAMES 62
@@ -34,13 +35,16 @@ BPF_PERCPU_ARRAY(lost, u64, 1);
 
 static __always_inline enum context context(void)
 {
-	u32 process = bpf_get_current_pid_tgid() >> 32;
+	struct bpf_pidns_info current = {};
 
-	if (NT_SENDER && process == NT_SENDER)
+	/* Fails for a task of another namespace: that is nobody of ours. */
+	if (bpf_get_ns_current_pid_tgid(NT_PIDNS_DEVICE, NT_PIDNS_INODE, &current, sizeof(current)))
+		return SOFTIRQ;
+	if (NT_SENDER && current.tgid == NT_SENDER)
 		return SENDER;
-	if (NT_RECEIVER && process == NT_RECEIVER)
+	if (NT_RECEIVER && current.tgid == NT_RECEIVER)
 		return RECEIVER;
-	return OTHER;
+	return SOFTIRQ;
 }
 
 static __always_inline void lose(void)
@@ -72,7 +76,7 @@ int on_sample(struct bpf_perf_event_data *ctx)
 		return 0;
 	sample->context = context();
 	sample->user = !(ctx->regs.ip >> 63); /* The kernel is in the upper half of the addresses. */
-	if (sample->user && sample->context == OTHER)
+	if (sample->user && sample->context == SOFTIRQ)
 		return 0;
 	if (!sample->user) {
 		/* Fills the rest with zeros, on error all of it. */

@@ -42,6 +42,26 @@ def test_a_pid_that_was_given_again_does_not_protect_a_leftover():
     assert is_orphan(f"nettrace-{pid}-{earlier}-tx")
 
 
+@needs_root
+def test_a_living_process_of_another_pid_namespace_owns_its_things():
+    """A container that shares /run/netns with us: its pids mean others here; gone with its last process."""
+    code = "from tracer.machine.leftovers import owned_name; print(owned_name('tx'), flush=True); input()"
+    inside = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", code]
+    with subprocess.Popen(inside, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        name = process.stdout.readline().strip()
+        while_it_lives = is_orphan(name)
+        process.communicate("\n")
+
+    assert not while_it_lives
+    assert is_orphan(name)
+
+
+def test_names_of_earlier_versions_are_known():
+    """Without the PID namespace: nettrace-PID-STARTTIME-SUFFIX."""
+    assert is_orphan(f"nettrace-{os.getpid()}-1-tx")
+
+
 @pytest.mark.parametrize(
     "name", ["nettrace", "nettrace-1-tx", "nettrace-1-2-", "nettrace-x-2-tx", "mynettrace-1-2-tx", "nettrace-1-2-t/x"]
 )

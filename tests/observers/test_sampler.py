@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,17 @@ def test_the_profile_is_of_the_same_fixed_work() -> None:
     assert profile["samples"] == sum(profile["folded"].values()) == sum(one["samples"] for one in profile["stages"])
     assert profile["samples"] * profile["period_ns"] > 0
     assert found["ledger"]["trustworthy"] is True
+
+
+@pytest.mark.live
+def test_the_profile_is_the_workloads_inside_a_pid_namespace_too() -> None:
+    """There the workload's pids are not the ones that the kernel gives first (a container, a CI job)."""
+    inside = ("unshare", "--pid", "--fork", "--mount-proc")
+    done = nettrace("run", "onecopy", "--profile", "--json", *WORK, before=inside)
+    found = json.loads(done.stdout)
+
+    assert any(stack.startswith("sender;kernel;") for stack in found["profile"]["folded"])
+    assert any(stack.startswith("receiver;kernel;") for stack in found["profile"]["folded"])
 
 
 @pytest.mark.live

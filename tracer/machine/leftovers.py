@@ -19,7 +19,10 @@ from tracer.errors import PrivilegeError
 
 NAMESPACES = Path("/run/netns")
 
-_OWNED = re.compile(r"nettrace-(?P<pid>\d+)-(?P<start>\d+)-\w+")
+# Names of earlier versions have no PID namespace.
+_OWNED = re.compile(r"nettrace-(?P<pid>\d+)-(?P<start>\d+)-(?:(?P<namespace>\d+)-)?\w+")
+# The inode of the first PID namespace, from which all others are seen (PROC_PID_INIT_INO, linux/proc_ns.h).
+_FIRST_PID_NAMESPACE = 0xEFFFFFFC
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,20 @@ def cgroup2_mount(mounts: str | None = None) -> Path | None:
 
 
 def owned_name(suffix: str) -> str:
-    """A name for a namespace or temporary file of this process: nettrace-PID-STARTTIME-SUFFIX.
+    """A name for a namespace or temporary file of this process: nettrace-PID-STARTTIME-PIDNAMESPACE-SUFFIX.
 
-    The start time (clock ticks since boot) tells this process from a later one that is given the same pid.
+    The start time (clock ticks since boot) tells this process from a later one that is given the same pid; the PID
+    namespace (its inode) tells it from a container's that shares /run/netns with us.
     """
-    return f"nettrace-{os.getpid()}-{start_time(os.getpid())}-{suffix}"
+    return f"nettrace-{os.getpid()}-{start_time(os.getpid())}-{pid_namespace('self')}-{suffix}"
+
+
+def pid_namespace(process: str) -> int | None:
+    """Inode of a process's PID namespace; None if there is no such process, or this user may not look."""
+    try:
+        return Path(f"/proc/{process}/ns/pid").stat().st_ino
+    except OSError:
+        return None
 
 
 def start_time(pid: int) -> int | None:
@@ -60,9 +72,22 @@ def start_time(pid: int) -> int | None:
 
 
 def is_orphan(name: str) -> bool:
-    """Whether this is a name that owned_name() gave, in a process that has ended since."""
+    """Whether this is a name that owned_name() gave, in a process that has ended since.
+
+    Of a PID namespace that cannot be looked into from here nothing is known, so nothing of it is an orphan.
+    """
     owned = _OWNED.fullmatch(name)
-    return owned is not None and start_time(int(owned["pid"])) != int(owned["start"])
+    if owned is None:
+        return False
+    here = pid_namespace("self")
+    namespace = int(owned["namespace"] or here or 0)
+    if namespace == here:
+        return start_time(int(owned["pid"])) != int(owned["start"])
+    return here == _FIRST_PID_NAMESPACE and not _has_processes(namespace)
+
+
+def _has_processes(namespace: int) -> bool:
+    return any(pid_namespace(path.name) == namespace for path in Path("/proc").iterdir() if path.name.isdecimal())
 
 
 def find(namespaces: Path = NAMESPACES, temporary: Path | None = None) -> list[Leftover]:

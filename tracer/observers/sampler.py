@@ -15,6 +15,7 @@ work before TCP (a driver's poll loop) in another's context, kernel threads outs
 from __future__ import annotations
 
 from collections import Counter as Counting
+from pathlib import Path
 from typing import NamedTuple
 
 from tracer.books.stages import plain_name, stage_costs
@@ -24,7 +25,7 @@ from tracer.observers.program import Program, Sample
 
 # 2 kHz, and no divisor of a second: nothing else on the machine keeps step with it.
 PERIOD_NS = 499_979
-# In the order of `enum context` of bpf/sampler.bpf.c.
+# `enum context` of bpf/sampler.bpf.c is made of these.
 _CONTEXTS = ("sender", "receiver", "softirq")
 # Before 6.11 handle_softirqs() was __do_softirq().
 _SOFTIRQ = frozenset({"handle_softirqs", "__do_softirq"})
@@ -53,7 +54,14 @@ class Sampler:
         self.event = "cycles" if by_cycles else "cpu-clock"
         self._kind = _CYCLES if by_cycles else _CPU_CLOCK
         self._period = round(PERIOD_NS * tsc_hz / 1e9) if by_cycles and tsc_hz else PERIOD_NS
-        defines: dict[str, int | str] = {"NT_SENDER": processes.sender, "NT_RECEIVER": processes.receiver}
+        namespace = Path("/proc/self/ns/pid").stat()
+        defines: dict[str, int | str] = {
+            "NT_CONTEXTS": ",".join(_CONTEXTS).upper(),
+            "NT_SENDER": processes.sender,
+            "NT_RECEIVER": processes.receiver,
+            "NT_PIDNS_DEVICE": namespace.st_dev,
+            "NT_PIDNS_INODE": namespace.st_ino,
+        }
         self._program = Program("sampler.bpf.c", defines)
 
     def attach(self) -> None:
