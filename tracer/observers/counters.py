@@ -12,6 +12,7 @@ import select
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 from tracer.machine.perf_output import (
@@ -26,10 +27,8 @@ from tracer.machine.perf_output import (
 )
 from tracer.model import Counter, CpuTime, Workload
 
-# An emulated CPU takes seconds to start perf.
-START_DEADLINE_S = 20.0
-# perf answers in well under a millisecond; it is given up after this.
-ANSWER_DEADLINE_S = 5.0
+# For all of them together: perf is ready in some 0.1 s, and answers in well under a millisecond.
+START_DEADLINE_S, ANSWER_DEADLINE_S = 4.0, 1.0
 END_DEADLINE_S = 2.0
 _TSC_EVENT = Path("/sys/bus/event_source/devices/msr/events/tsc")
 _CPUINFO, _STAT = Path("/proc/cpuinfo"), Path("/proc/stat")
@@ -49,6 +48,7 @@ class PerfStat:
     """
 
     def __init__(self, perf: str, target: tuple[str, ...]) -> None:
+        self._late = ""
         control_out, self._control = os.pipe()
         self._answers, answers_in = os.pipe()
         self._output = os.memfd_create("nettrace-perf")
@@ -71,21 +71,19 @@ class PerfStat:
             os.close(control_out)
             os.close(answers_in)
 
-    def enable(self) -> None:
-        """Start to count; waits until perf says so. A perf that ended is told apart by reason()."""
-        self._tell("enable", START_DEADLINE_S)
+    def tell(self, order: str, deadline: float) -> bool:
+        """Have perf "enable" or "disable" its counters; whether it said by then (time.monotonic) that it had.
 
-    def disable(self) -> None:
-        """Stop to count."""
-        self._tell("disable", ANSWER_DEADLINE_S)
-
-    def _tell(self, order: str, deadline_s: float) -> None:
+        One that did not answer, or has ended, is no measure of the window: reason() says why.
+        """
         with contextlib.suppress(BrokenPipeError):
             os.write(self._control, f"{order}\n".encode())
             poll = select.poll()
             poll.register(self._answers, select.POLLIN)
-            if poll.poll(deadline_s * 1000):
-                os.read(self._answers, 64)  # "ack\n", or nothing from a perf that ended
+            if poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                return os.read(self._answers, 64) != b""  # "ack\n", or nothing from a perf that ended
+            self._late = f"perf stat did not {order} its counters in time: its figures would not be those of the pass"
+        return False
 
     def finish(self) -> str:
         """End perf; what it printed."""
@@ -93,8 +91,16 @@ class PerfStat:
         self._end(signal.SIGINT)
         return os.pread(self._output, 1 << 20, 0).decode(errors="replace")
 
+    def give_up(self) -> str:
+        """End perf without hearing it; why."""
+        with contextlib.closing(self):
+            self._end(signal.SIGKILL)
+            return self.reason()
+
     def reason(self) -> str:
-        """Why perf printed nothing: its first words."""
+        """Why its figures do not count: it was late, or its own first words."""
+        if self._late:
+            return self._late
         text = os.pread(self._errors, 1 << 16, 0).decode(errors="replace")
         lines = [line.strip() for line in text.splitlines() if line.strip() and line.strip() != "Error:"]
         return f"perf stat: {lines[0]}" if lines else f"perf stat ended with code {self._process.returncode}"
@@ -110,8 +116,9 @@ class PerfStat:
 
     def close(self) -> None:
         """End perf and free everything."""
-        self._end(signal.SIGKILL)
-        self._close_descriptors()
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._close_descriptors)
+            self._end(signal.SIGKILL)
 
     def _close_descriptors(self) -> None:
         for descriptor in (self._control, self._answers, self._output, self._errors):
@@ -142,15 +149,20 @@ class Counters:
 
     def enable(self) -> None:
         """Open the window."""
-        for perf in self._running():
-            perf.enable()
+        self._tell_all("enable", START_DEADLINE_S)
         self._stat = (_STAT.read_text(), "")
 
     def disable(self) -> None:
         """Close the window."""
         self._stat = (self._stat[0], _STAT.read_text())
-        for perf in self._running():
-            perf.disable()
+        self._tell_all("disable", ANSWER_DEADLINE_S)
+
+    def _tell_all(self, order: str, deadline_s: float) -> None:
+        """One that does not obey is ended at once, and its reason stands in its place."""
+        deadline = time.monotonic() + deadline_s
+        for scope, perf in self._perfs.items():
+            if isinstance(perf, PerfStat) and not perf.tell(order, deadline):
+                self._perfs[scope] = perf.give_up()
 
     def read(self, workload: Workload) -> list[Counter]:
         """What was counted, with stand-ins, for a pass whose threads took this CPU time."""
@@ -164,14 +176,13 @@ class Counters:
             counters += complete_counters(_finish(perf, scope), scope, cpu[scope], rate)
         return counters
 
-    def _running(self) -> list[PerfStat]:
-        return [perf for perf in self._perfs.values() if isinstance(perf, PerfStat)]
-
     def close(self) -> None:
         """End all; safe to call twice."""
-        running, self._perfs = self._running(), {}
-        for perf in running:
-            perf.close()
+        perfs, self._perfs = self._perfs, {}
+        with contextlib.ExitStack() as stack:
+            for perf in perfs.values():
+                if isinstance(perf, PerfStat):
+                    stack.callback(perf.close)
 
 
 def _dies_with_us() -> tuple[str, ...]:
