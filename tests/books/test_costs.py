@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -70,13 +71,37 @@ def test_a_multiplexed_event_says_for_how_long_it_was_counted() -> None:
     assert found["task-clock"].note == ""
 
 
-def test_two_kinds_of_core_are_added_up() -> None:
-    """A hybrid CPU has an event source for each kind of core; one of them may be idle."""
+def test_what_two_kinds_of_core_counted_is_added_up() -> None:
+    """perf scaled 180 M (at 90 %) and 1 M (at 10 %) each up to the whole time; one kind may be idle."""
     found = recorded("hybrid.json")
 
     assert found["cycles:u"].value == 21_000_000
-    assert found["cycles:k"].value == 181_000_000
+    assert found["cycles:k"].value == 162_000_000 + 100_000
     assert found["task-clock"].value == pytest.approx(61_204_417)
+
+
+def test_a_sliver_of_time_on_another_kind_of_core_is_a_sliver_of_cycles() -> None:
+    """0.98e9 at 0.22 % are 2 M cycles, not another billion; sources of any name."""
+    rows = [
+        {"counter-value": "1000000000", "event": "armv8_pmuv3_0/cycles/u", "pcnt-running": 99.78},
+        {"counter-value": "980000000", "event": "armv8_pmuv3_1/cycles/u", "pcnt-running": 0.22},
+    ]
+    found = read_counters("\n".join(map(json.dumps, rows)), "sender")
+
+    assert [(one.event, one.value) for one in found] == [("cycles:u", pytest.approx(999_956_000))]
+    assert found[0].note == ""
+
+
+def test_two_kinds_of_core_that_share_their_counters_are_scaled_up_together() -> None:
+    """Counted half of the time in all: twice as much in the whole."""
+    rows = [
+        {"counter-value": "1000", "event": "cpu_core/cycles/k", "pcnt-running": 25.0},
+        {"counter-value": "400", "event": "cpu_atom/cycles/k", "pcnt-running": 25.0},
+    ]
+    (found,) = read_counters("\n".join(map(json.dumps, rows)), "sender")
+
+    assert found.value == pytest.approx((250 + 100) * 2)
+    assert "counted 50.0 % of the time" in found.note
 
 
 def test_the_time_stamp_counter_stands_in_for_cycles() -> None:

@@ -25,18 +25,33 @@ EVENTS = (
 )  # fmt: skip
 
 NS_PER_MS = 1e6
-# A CPU with two kinds of core has an event source for each: "cpu_core/cycles/u".
-_HYBRID = re.compile(r"cpu_(?:core|atom)/([^/]+)/(\w*)")
+# A CPU with several kinds of core has an event source for each: "cpu_core/cycles/u", "armv8_pmuv3_0/cycles/k".
+_OF_A_SOURCE = re.compile(r"[^/]+/([^/=]+)/(\w*)")
 
 
 def read_counters(output: str, scope: Scope) -> list[Counter]:
-    """One counter for each line that has one, in their order; the same event of two kinds of core is added up."""
-    found: dict[str, Counter] = {}
+    """One counter for each event, in the order of its first line; the event of several kinds of core is added up."""
+    found: dict[str, list[tuple[Counter, float]]] = {}
     for row in filter(None, map(_object, output.splitlines())):
         counter = _counter(row, scope)
         if counter is not None:
-            found[counter.event] = _sum(found[counter.event], counter) if counter.event in found else counter
-    return list(found.values())
+            found.setdefault(counter.event, []).append((counter, _running(row)))
+    return [_of_all_sources(parts) for parts in found.values()]
+
+
+def _of_all_sources(parts: list[tuple[Counter, float]]) -> Counter:
+    """The event as a whole.
+
+    perf scaled each part up to all of the time, but a task spends a share of its time on each kind of core: what was
+    really counted is added, and scaled up only by what no part covers.
+    """
+    known = [(counter, share) for counter, share in parts if counter.value is not None]
+    if len(known) < 2:
+        return (known or parts)[0][0]
+    counted = sum((counter.value or 0.0) * share for counter, share in known)
+    covered = sum(share for _, share in known)
+    value = counted / min(1.0, covered) if covered else None
+    return msgspec.structs.replace(known[0][0], value=value, note=_multiplexing(min(1.0, covered)))
 
 
 def _object(line: str) -> dict[str, object] | None:
@@ -57,14 +72,15 @@ def _counter(row: Mapping[str, object], scope: Scope) -> Counter | None:
         return Counter(event=event, scope=scope, value=None, source="none", note=note)
     # task-clock and cpu-clock come in milliseconds, with the unit beside them.
     scale = NS_PER_MS if row.get("unit") == "msec" else 1
-    return Counter(event=event, scope=scope, value=value * scale, source="perf", note=_multiplexing(row))
+    return Counter(event=event, scope=scope, value=value * scale, source="perf", note=_multiplexing(_running(row)))
 
 
 def _plain_event(event: str) -> str:
-    hybrid = _HYBRID.fullmatch(event)
-    if hybrid is None:
+    """What is counted, whatever its source is called; the time-stamp counter's source is a part of its name."""
+    sourced = _OF_A_SOURCE.fullmatch(event)
+    if sourced is None or event == TSC:
         return event
-    name, modifier = hybrid.groups()
+    name, modifier = sourced.groups()
     return f"{name}:{modifier}" if modifier else name
 
 
@@ -77,12 +93,14 @@ def _number(value: object) -> float | None:
     return number if math.isfinite(number) and number >= 0 else None
 
 
-def _multiplexing(row: Mapping[str, object]) -> str:
-    """pcnt-running: share of the time that the event had a hardware counter; perf has scaled the value up by it."""
+def _running(row: Mapping[str, object]) -> float:
+    """pcnt-running: share of the time that the event had a hardware counter, 0 to 1; perf has scaled by it."""
     running = _number(row.get("pcnt-running"))
-    if running is None or running >= 100:
-        return ""
-    return f"multiplexed: counted {running:.1f} % of the time and scaled up"
+    return 1.0 if running is None else running / 100
+
+
+def _multiplexing(running: float) -> str:
+    return "" if running >= 1 else f"multiplexed: counted {running * 100:.1f} % of the time and scaled up"
 
 
 def _sum(one: Counter, other: Counter) -> Counter:

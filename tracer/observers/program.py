@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from tracer.errors import MachineError, PrivilegeError
 from tracer.machine.kernel.installation import require_bcc
 from tracer.machine.user_symbols import UserSymbols
+from tracer.observers.cgroup_links import exclusive_holder, link_to_cgroup
 from tracer.observers.headers import header_tree
 
 # enum bpf_attach_type of linux/bpf.h
@@ -101,12 +102,18 @@ class Program:
         kind = _CGROUP_DIRECTIONS[direction]
         try:
             loaded = self._load(function, self._bcc.BPF.CGROUP_SKB)
-            descriptor = os.open(cgroup, os.O_RDONLY | os.O_CLOEXEC)
-            self._detachers.append(lambda: os.close(descriptor))
-            self.bpf.attach_func(loaded, descriptor, kind)
+            link = link_to_cgroup(loaded.fd, cgroup, kind)
         except Exception as error:
+            holder = exclusive_holder(cgroup, kind)
+            if holder is not None:
+                raise MachineError(
+                    f"cannot watch the packets of {cgroup}",
+                    f"another program holds {direction.replace('_', ' ')} of {holder} alone, and of all cgroups below "
+                    "it (it was attached without BPF_F_ALLOW_MULTI): bpftool cgroup show " + str(holder),
+                    "--observer functions, where functions can be probed (the lab: --lab); or detach that program",
+                ) from error
             raise _refused(f"cannot watch the packets of {cgroup}", error) from error
-        self._detachers.append(lambda: self.bpf.detach_func(loaded, descriptor, kind))
+        self._detachers.append(lambda: os.close(link))
 
     def attach_function(self, way: str, symbol: str, function: str) -> None:
         """Attach a generated function ("fentry" or "kprobe"; entry or return by its name's prefix).
@@ -315,8 +322,9 @@ def _without_autoload(bcc: Any) -> Any:
 
 def _refused(what: str, error: Exception) -> MachineError | PrivilegeError:
     text = str(error) or type(error).__name__
-    number = ctypes.get_errno() or getattr(error, "errno", 0)
-    if os.geteuid() != 0 or number in (errno.EPERM, errno.EACCES):
+    # BCC's own exceptions have no number, but end in the words for it.
+    words = tuple(os.strerror(number) for number in (errno.EPERM, errno.EACCES))
+    if getattr(error, "errno", None) in (errno.EPERM, errno.EACCES) or text.rstrip(".'\")").endswith(words):
         return PrivilegeError(what, text, "run as root, or with CAP_BPF and CAP_PERFMON; see: nettrace doctor")
     return MachineError(what, text, "see: nettrace doctor; or run in the lab: --lab")
 
