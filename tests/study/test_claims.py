@@ -463,7 +463,7 @@ def test_no_claim_on_time_or_cpu_is_decided_by_one_repetition(identity):
     found = ruling(identity, of=[one for one in runs(**TELLING) if one.repetition == 0])
 
     assert found.outcome is UNDECIDED
-    assert "5 repetitions" in found.missing
+    assert "(there are 1): nettrace sweep --repetitions" in found.missing
 
 
 def attempt(level: int, counts: str, worked: bool, **other: Any) -> PerfAttempt:

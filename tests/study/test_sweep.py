@@ -9,7 +9,7 @@ import pandas
 import pytest
 
 from tests.samples import host
-from tests.sweep_samples import manifest, plan, run, sweep
+from tests.sweep_samples import REPETITIONS, manifest, plan, run, sweep
 from tracer.errors import Interrupted, MachineError, RecordingError, UsageError, WorkloadError
 from tracer.reports.sweep import crossovers, encode_sweep, repeats
 from tracer.study import sweep as sweeping
@@ -49,8 +49,8 @@ def test_every_repetition_runs_every_cell_once():
     jobs = jobs_of(plan())
     per_repetition = len(plan().cells())
 
-    assert len(jobs) == 5 * per_repetition == 180
-    for repetition in range(5):
+    assert len(jobs) == REPETITIONS * per_repetition == 396
+    for repetition in range(REPETITIONS):
         part = jobs[repetition * per_repetition : (repetition + 1) * per_repetition]
         assert {job.repetition for job in part} == {repetition}
         assert {job.cell for job in part} == set(plan().cells())
@@ -343,7 +343,7 @@ def test_an_a_a_check_compares_each_mode_with_itself():
 
     assert [one.mode for one in found] == ["twocopy", "onecopy", "zerocopy"]
     assert all(one.clean for one in found)
-    assert len(jobs_of(same)) == 30
+    assert len(jobs_of(same)) == 66
 
 
 def test_what_is_left_is_what_is_not_there():
