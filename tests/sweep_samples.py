@@ -64,7 +64,8 @@ def run(
     payload = base.workload.payload_bytes * BARE_PASS
     spent = round(cpu_us_per_kib * 1000 * payload / 1024)
     bare = msgspec.structs.replace(
-        base.workload, payload_bytes=payload, throughput_bytes_per_s=gbps * 1e9 / 8, elapsed_s=payload * 8 / (gbps * 1e9),
+        base.workload, payload_bytes=payload, throughput_bytes_per_s=gbps * 1e9 / 8,
+        elapsed_s=payload * 8 / (gbps * 1e9),
         latency_ns=Latency(p50=round(latency_us * 1000), p90=10**8, p99=10**8, max=10**8),
         sender_cpu_ns=cpu_time(spent), receiver_cpu_ns=cpu_time(0),
     )  # fmt: skip

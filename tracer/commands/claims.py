@@ -10,7 +10,7 @@ import click
 
 from tracer.commands.options import progress_bar
 from tracer.commands.output import note
-from tracer.commands.recorder import lab_option
+from tracer.commands.recorder import lab_option, record_run
 from tracer.commands.run import check_writable
 from tracer.commands.sweep import DEFAULT_DIRECTORY, DEFAULT_MODES, DEFAULT_SEED, DEFAULT_SIZES, DEFAULT_THREADS
 from tracer.errors import RecordingError, UsageError
@@ -81,7 +81,7 @@ def _load_all(files: tuple[Path, ...] | list[Path]) -> list[Recording]:
 
 def _sweep_of(directory: Path, no_run: bool) -> Sweep | None:
     """The sweep that is there, made whole if it may be; None if there is none and none may be run."""
-    from tracer.study.sweep_file import MANIFEST, load_sweep, read_manifest
+    from tracer.study.sweep_file import MANIFEST, has_runs, load_sweep, read_manifest
 
     there = (directory / MANIFEST).exists()
     if no_run:
@@ -93,7 +93,7 @@ def _sweep_of(directory: Path, no_run: bool) -> Sweep | None:
 
     plan = read_manifest(directory).plan if there else _default_plan()
     if there:
-        found = _loaded_or_none(directory)
+        found = load_sweep(directory) if has_runs(directory) else None
         if found is not None and found.complete:
             return _not_twice(found, directory)
         left = len(jobs_left(plan, found.runs) if found else jobs_of(plan))
@@ -101,14 +101,7 @@ def _sweep_of(directory: Path, no_run: bool) -> Sweep | None:
     else:
         note(f"there is no sweep in {directory}: running the default one, some five minutes; --no-run prevents it")
     with progress_bar("sweep") as progress:
-        return _not_twice(sweep(plan, directory, progress), directory)
-
-
-def _loaded_or_none(directory: Path) -> Sweep | None:
-    from tracer.study.sweep_file import RUNS, load_sweep
-
-    runs = directory / RUNS
-    return load_sweep(directory) if runs.exists() and b"\n" in runs.read_bytes() else None
+        return _not_twice(sweep(plan, directory, progress, record_run), directory)
 
 
 def _not_twice(sweep: Sweep, directory: Path) -> Sweep:
