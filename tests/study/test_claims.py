@@ -491,6 +491,15 @@ def test_s18_is_decided_by_trying(attempts, expected):
     assert outcome("S18", perf_attempts=attempts) is expected
 
 
+def test_s18_tells_a_refusal_from_a_perf_that_is_not_there():
+    """A wrapper without its program is no answer of the kernel's; it is quoted."""
+    wrapper = "WARNING: perf not found for kernel 6.8.0-31"
+    found = ruling("S18", perf_attempts=[attempt(3, "default", False, absent=True, message=wrapper)])
+
+    assert (found.outcome, found.cases) == (UNDECIDED, [])
+    assert wrapper in found.missing
+
+
 def test_s18_says_what_perf_leaves_out():
     """A success that counts user mode alone is told as such."""
     tried = [attempt(2, "default", True, user_only=True), attempt(2, "kernel", False), attempt(1, "kernel", True)]

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 DEFAULT_DIRECTORY = Path("nettrace-sweep")
 DEFAULT_MODES, DEFAULT_SIZES, DEFAULT_THREADS = "twocopy,onecopy,zerocopy", "1024,4096,16384,65536", "1,2,4,8"
 DEFAULT_SEED = 1
-# The largest rules of nettrace claims make 48 comparisons: eleven repetitions can tell so many differences from noise if
-# all of them agree, and from fifteen on, one that was disturbed may disagree.
+# The largest rules of nettrace claims make 48 comparisons: eleven repetitions can tell so many differences from noise
+# if all of them agree, and from fifteen on, one that was disturbed may disagree.
 DEFAULT_REPETITIONS = 15
 
 
@@ -42,7 +42,7 @@ DEFAULT_REPETITIONS = 15
     show_default=True,
     help="What watches the first run of each combination.",
 )
-@click.option("--bytes-budget", type=Bytes(), help="Payload of one run, at most. [default: 128M; in the lab 4M]")
+@click.option("--bytes-budget", type=Bytes(), help="Payload of one run, at most. [default: 256M; in the lab 4M]")
 @click.option("--time-budget", type=Seconds(), help="Seconds that one run sends, instead of its bytes.")
 @click.option("--aa", is_flag=True, help="Check the noise: each mode runs twice, under two labels.")
 @lab_option
@@ -65,7 +65,7 @@ def command(
 ) -> None:
     """Run all modes at all sizes and numbers of threads, several times in shuffled order, into DIRECTORY.
 
-    Interrupt it as you like: the same command goes on where it was. The default takes some four minutes.
+    Interrupt it as you like: the same command goes on where it was. The default takes some five minutes.
     """
     from tracer.study.sweep import sweep
     from tracer.study.sweep_plan import Plan, default_budget

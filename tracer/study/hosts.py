@@ -1,4 +1,4 @@
-"""Whether figures of two moments, or of two machines, can be compared: everything recorded of the host decides. Pure."""
+"""Whether figures of two moments, or of two machines, can be compared: all that is recorded of them decides. Pure."""
 
 from __future__ import annotations
 

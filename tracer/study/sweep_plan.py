@@ -11,9 +11,9 @@ from tracer.model import Count, Experiment, Host, Link, ObserverChoice, Recordin
 
 SWEEP_SCHEMA: Literal["nettrace.sweep/1"] = "nettrace.sweep/1"
 
-# Work of one run: 0.1 s to 1 s on a slow core. Many short runs tell more than few long ones: what disturbs one is past
-# in the next; so the default sweep (720 runs) stays well under 10 minutes.
-DEFAULT_BYTES_BUDGET = 128 << 20
+# Work of one run: 0.1 s to 1 s on a slow core, of which a profile has a hundred samples at least; so that the default
+# sweep (720 runs) stays well under 10 minutes.
+DEFAULT_BYTES_BUDGET = 256 << 20
 # The same on an emulated CPU, some 50 times slower.
 LAB_BYTES_BUDGET = 4 << 20
 _MIN_MESSAGES, _MAX_MESSAGES = 16, 64_000

@@ -140,6 +140,7 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         depends_on: Names of what the cases differ in; empty unless the outcome is DEPENDS.
         missing: What was missing, where the outcome is UNDECIDED.
+        repeats: The outcome by each sweep, where there were several; the outcome stands if all are the same.
     """
 
     id: str
@@ -150,6 +151,7 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str
     missing: str
     cases: list[Case]
+    repeats: list[Outcome] = []
 
 
 def conclude(cases: list[Case]) -> Outcome:
