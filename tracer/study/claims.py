@@ -37,7 +37,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         id="S3",
         claim="these two copies dominate; the CPU, in the kernel, performs both",
-        rule=f"copy in and second copies take over half of the CPU time of twocopy, {_SAMPLED}, and S2's second copy exists",
+        rule=f"copy in and second copies take over half of the CPU time of twocopy, {_SAMPLED}, and S2's second copy "
+        "is there",
         find=costs.copies_dominate,
         because={
             _C: "Both copies exist and take most of the CPU time.",
