@@ -68,7 +68,7 @@ def test_an_unfinished_sweep_is_judged_and_said_to_be_so(tmp_path):
     done = run("claims", written(tmp_path / "s", found=runs(of=SMALL)[:4]), "--no-run")
 
     assert done.exit_code == 0
-    assert "unfinished: 26 of 30 runs are missing" in " ".join(done.stdout.split())
+    assert "unfinished: 62 of 66 runs are missing" in " ".join(done.stdout.split())
 
 
 def test_the_markdown_report_links_its_pictures(tmp_path):
@@ -175,6 +175,29 @@ def test_perfs_answer_is_read_for_what_it_counted(code, output, worked, user_onl
     attempt = read_attempt(2, "default", code, output)
 
     assert (attempt.worked, attempt.user_only) == (worked, user_only)
+
+
+@pytest.mark.parametrize(
+    ("code", "output", "absent", "words"),
+    [
+        (255, REFUSED, False, "Access to performance monitoring"),
+        (
+            2,
+            "WARNING: perf not found for kernel 6.8.0-31\n\n  You may need to install",
+            True,
+            "WARNING: perf not found",
+        ),
+        (129, "Error: unknown switch `j'\n\n Usage: perf stat", True, "unknown switch `j'"),
+        (127, "", True, ""),
+        (0, ROW % ("<not supported>", "cycles:u"), True, ""),
+    ],
+)
+def test_a_perf_that_cannot_try_was_not_refused(code, output, absent, words):
+    """Ubuntu's wrapper without its program, a perf too old for -j, a machine without the counter: absent."""
+    attempt = read_attempt(2, "kernel", code, output)
+
+    assert (attempt.worked, attempt.absent) == (False, absent)
+    assert attempt.message.startswith(words)
 
 
 def test_a_refusal_is_quoted():

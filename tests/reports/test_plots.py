@@ -1,14 +1,26 @@
-"""Pictures: drawn where there are figures, named where there are none, the same file for the same data."""
+"""Pictures: drawn where there are figures, named where there are none, the same file for the same data.
+
+A picture takes a third of a second: each sweep is drawn once, and the tests look at the same files or figures.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
+import matplotlib.pyplot as plt
 import msgspec
 import pytest
+from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
-from tests.samples import copied, workload
+from tests.samples import copied, host, workload
 from tests.sweep_samples import plan, profile, rising, runs, sweep
 from tracer.errors import MachineError
-from tracer.reports.plots import COLOURS, draw_all
+from tracer.reports.plots import draw_all, figures_of
+from tracer.study.measurements import THROUGHPUT
+from tracer.study.sweep_plan import Plan, Sweep
 
 EVENTS = {"cycles": rising, "LLC-load-misses": rising, "context-switches": rising}
 ALL = {
@@ -16,6 +28,15 @@ ALL = {
     "misses-by-size", "switches-by-threads", "copies-by-stage", "cpu-by-stage",
 }  # fmt: skip
 SMALL = plan(sizes=[1024, 65536], threads=[1, 8])
+ODD: dict[str, Plan] = {
+    "one point": plan(sizes=[1024], threads=[1], repetitions=1, modes=["zerocopy"]),
+    "three repetitions": plan(sizes=[1024, 4096], threads=[1, 2], repetitions=3),
+    "three panels": plan(sizes=[1, 1000, 1048576], threads=[1, 2, 16]),
+    "an A/A check": plan(modes=["twocopy", "onecopy"], sizes=[1024, 4096], threads=[1], same_mode_twice=True),
+}
+
+Drawn = tuple[Path, list[Path], list[str]]
+Figures = dict[str, Figure]
 
 
 def with_profiles(found):
@@ -29,54 +50,23 @@ def names(files):
     return {path.stem for path in files}
 
 
-def test_a_sweep_with_everything_gives_every_picture_twice(tmp_path):
-    """As SVG and as PNG."""
-    files, skipped = draw_all(sweep(with_profiles(runs(counters=EVENTS, of=SMALL)), SMALL), tmp_path)
-
-    assert names(files) == ALL
-    assert sorted(path.suffix for path in files) == [".png"] * len(ALL) + [".svg"] * len(ALL)
-    assert all(path.stat().st_size > 1000 for path in files)
-    assert skipped == []
+def figures(of: Plan, kept: int | None = None) -> Figures:
+    """The pictures of a sweep, or of its first runs."""
+    found = with_profiles(runs(of=of, counters=EVENTS))[:kept]
+    return {name: figure for name, figure, _ in figures_of(sweep(found, of)) if figure}
 
 
-def test_what_nobody_counted_is_named_and_not_drawn(tmp_path):
-    """A machine without counters or samples: no empty axes, no zeros."""
-    files, skipped = draw_all(sweep(runs(of=SMALL), SMALL), tmp_path)
-
-    assert names(files) == ALL - {"cycles-by-size", "misses-by-size", "switches-by-threads", "cpu-by-stage"}
-    assert all("n/a" in text for text in skipped)
-    assert {text.partition(":")[0] for text in skipped} == ALL - names(files)
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
+    """A sweep with everything, as files."""
+    directory = tmp_path_factory.mktemp("whole")
+    return directory, *draw_all(sweep(with_profiles(runs(counters=EVENTS, of=SMALL)), SMALL), directory)
 
 
-def test_values_of_two_sources_are_not_drawn_in_one_picture(tmp_path):
-    """LLC misses beside branch misses would be a lie."""
-    mixed = (
-        runs(counters={"LLC-load-misses": rising}, of=SMALL)[:10]
-        + runs(counters={"branch-misses": rising}, of=SMALL)[10:]
-    )
-    _, skipped = draw_all(sweep(mixed, SMALL), tmp_path)
-
-    assert any("misses-by-size: n/a, its values come from different sources" in text for text in skipped)
-
-
-@pytest.mark.parametrize(
-    ("of", "kept"),
-    [
-        (plan(sizes=[1024], threads=[1], repetitions=1, modes=["zerocopy"]), None),
-        (plan(repetitions=1), 3),
-        (plan(sizes=[1, 1000, 1048576], threads=[1, 2, 3, 16]), None),
-        (plan(modes=["twocopy"], sizes=[1024], threads=[1], same_mode_twice=True), None),
-    ],
-)
-def test_small_unfinished_and_odd_sweeps_are_drawn(tmp_path, of, kept):
-    """One repetition, three runs, one size, odd sizes, an A/A check: pictures without a traceback."""
-    files, _ = draw_all(sweep(runs(lambda *_: 3.0, of=of)[:kept], of), tmp_path)
-
-    assert "throughput-by-size" in names(files)
-
-
-def test_untrustworthy_bytes_are_not_drawn(tmp_path):
-    """Books that do not balance are no figures."""
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
+    """A sweep that nobody counted, observed to the end or sampled, on an emulated CPU."""
+    directory = tmp_path_factory.mktemp("bare")
     broken = copied("twocopy", observed=workload("twocopy", received_bytes=1))
     found = [
         msgspec.structs.replace(
@@ -87,37 +77,144 @@ def test_untrustworthy_bytes_are_not_drawn(tmp_path):
         )
         for one in runs(of=SMALL)
     ]
-    _, skipped = draw_all(sweep(found, SMALL), tmp_path)
-
-    assert any("copies-by-stage: n/a" in text for text in skipped)
+    return directory, *draw_all(sweep(found, SMALL, host=host(emulated=True, cpu="QEMU TCG")), directory)
 
 
-def test_the_same_sweep_gives_the_same_svg(tmp_path):
+@pytest.fixture(scope="module")
+def odd() -> Iterator[dict[str, Figures]]:
+    """Sweeps as they should not matter, as figures."""
+    with plt.rc_context({"figure.max_open_warning": 0}):
+        yield {name: figures(of) for name, of in ODD.items()}
+    plt.close("all")
+
+
+def texts(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.findobj(Text) if text.get_text()]  # type: ignore[attr-defined]
+
+
+def test_a_sweep_with_everything_gives_every_picture_twice(whole):
+    """As SVG and as PNG."""
+    _, files, skipped = whole
+
+    assert names(files) == ALL
+    assert sorted(path.suffix for path in files) == [".png"] * len(ALL) + [".svg"] * len(ALL)
+    assert all(path.stat().st_size > 1000 for path in files)
+    assert skipped == []
+
+
+def test_what_nobody_counted_is_named_and_not_drawn(bare):
+    """A machine without counters or samples, books that do not balance: no empty axes, no zeros."""
+    _, files, skipped = bare
+
+    assert names(files) == {"throughput-by-size", "latency-by-size", "latency-by-threads", "demand-by-size"}
+    assert all("n/a" in text for text in skipped)
+    assert {text.partition(":")[0] for text in skipped} == ALL - names(files)
+    assert "copies-by-stage: n/a, no run was observed, or none can be trusted" in skipped
+
+
+def test_values_of_two_sources_are_not_drawn_in_one_picture():
+    """LLC misses beside branch misses would be a lie."""
+    of = plan(sizes=[1024], threads=[1])
+    mixed = (
+        runs(counters={"LLC-load-misses": rising}, of=of)[:10] + runs(counters={"branch-misses": rising}, of=of)[10:]
+    )
+    why = {name: text for name, _, text in figures_of(sweep(mixed, of))}
+    plt.close("all")
+
+    assert why["misses-by-size"].startswith("its values come from different sources")
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_no_text_is_cut(odd, name):
+    """One panel is narrow, its caption and legend are not: they go on in the next line."""
+    for figure in odd[name].values():
+        figure.canvas.draw()
+        width, height = figure.bbox.width, figure.bbox.height
+        for text in [*figure.texts, *(text for legend in figure.legends for text in legend.get_texts())]:
+            box = text.get_window_extent()
+
+            assert box.x0 >= -1, text
+            assert box.x1 <= width + 1, text
+            assert box.y0 >= -1, text
+            assert box.y1 <= height + 1, text
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "bars"),
+    [
+        ("one point", "one repetition, too few for intervals (at least 5)", 0),
+        ("three repetitions", "medians of 3 repetitions, too few for intervals (at least 5)", 0),
+        ("three panels", "medians of 11 repetitions with their 95 % intervals", 9),
+    ],
+)
+def test_intervals_are_promised_and_drawn_where_there_are_some(odd, name, words, bars):
+    """Too few repetitions are points: without bars, which would look sure, and without lines."""
+    figure = odd[name]["throughput-by-size"]
+    drawn = [one for axis in figure.axes for one in axis.containers if isinstance(one, ErrorbarContainer)]
+    styles = {line.get_linestyle() for axis in figure.axes for line in axis.lines if line.get_label()[0] != "_"}
+
+    assert words in " ".join(" ".join(texts(figure)).split())
+    assert len(drawn) == bars
+    assert styles == ({"-"} if bars else {"None"})
+
+
+def test_the_last_panel_of_each_column_has_its_axis_labelled(odd):
+    """Three panels in two columns: the one on the upper right has none below it."""
+    figure = odd["three panels"]["throughput-by-size"]
+    figure.canvas.draw()
+    labelled = [
+        axis.get_title()
+        for axis in figure.axes
+        if axis.get_visible() and any(label.get_visible() and label.get_text() for label in axis.get_xticklabels())
+    ]
+
+    assert labelled == ["2 threads", "16 threads"]
+
+
+def test_no_two_modes_look_alike(odd):
+    """In colour, nor without."""
+    lines = [line for line in odd["an A/A check"]["throughput-by-size"].axes[0].lines if line.get_label()[0] != "_"]
+
+    assert len(lines) == 4
+    assert len({line.get_color() for line in lines}) == 4
+    assert len({line.get_marker() for line in lines}) == 4
+
+
+def test_a_point_is_drawn_where_it_was_measured(odd):
+    """The median of the repetitions, on the axis of sizes."""
+    of = ODD["three repetitions"]
+    found = THROUGHPUT.read(sweep(runs(of=of), of).runs[0].recording)
+    line = odd["three repetitions"]["throughput-by-size"].axes[0].lines[0]
+
+    assert found is not None
+    assert list(line.get_ydata()) == pytest.approx([1.0, 4.0], rel=0.02)
+    assert list(line.get_xdata()) == pytest.approx([1.0, 4.0], rel=0.1)
+
+
+def test_an_unfinished_sweep_is_drawn():
+    """Three runs of all."""
+    found = figures(SMALL, kept=3)
+    plt.close("all")
+
+    assert "throughput-by-size" in found
+
+
+def test_the_same_sweep_gives_the_same_svg(whole, tmp_path):
     """No dates, no random names: a picture in a repository changes only if its figures do."""
-    found = sweep(runs(of=SMALL), SMALL)
-    draw_all(found, tmp_path / "one")
-    draw_all(found, tmp_path / "two")
+    directory, _, _ = whole
+    again: Sweep = sweep(with_profiles(runs(counters=EVENTS, of=SMALL)), SMALL)
+    draw_all(again, tmp_path)
 
-    assert (tmp_path / "one/throughput-by-size.svg").read_bytes() == (
-        tmp_path / "two/throughput-by-size.svg"
-    ).read_bytes()
-
-
-def test_host_and_link_are_in_the_picture(tmp_path):
-    """A picture that travels alone says where it was made."""
-    draw_all(sweep(runs(of=SMALL), SMALL), tmp_path)
-    text = (tmp_path / "throughput-by-size.svg").read_text()
-
-    assert "Linux 6.18.44, AMD EPYC, 2 cores, link lo" in text
+    for name in ALL:
+        assert (directory / f"{name}.svg").read_bytes() == (tmp_path / f"{name}.svg").read_bytes()
 
 
-def test_an_emulated_cpu_is_named_in_the_picture(tmp_path):
-    """Its times must not be mistaken for a CPU's."""
-    from tests.samples import host
+def test_host_and_link_are_in_the_picture(whole, bare):
+    """A picture that travels alone says where it was made; an emulated CPU's times must not be mistaken for a CPU's."""
+    real, emulated = ((one[0] / "throughput-by-size.svg").read_text() for one in (whole, bare))
 
-    draw_all(sweep(runs(of=SMALL), SMALL, host=host(emulated=True, cpu="QEMU TCG")), tmp_path)
-
-    assert "EMULATED CPU QEMU TCG" in (tmp_path / "throughput-by-size.svg").read_text()
+    assert "Linux 6.18.44, AMD EPYC, 2 cores, link lo" in real
+    assert "EMULATED CPU QEMU TCG" in emulated
 
 
 def test_a_directory_that_cannot_be_written_is_a_clear_error(tmp_path):
@@ -125,10 +222,4 @@ def test_a_directory_that_cannot_be_written_is_a_clear_error(tmp_path):
     (tmp_path / "file").write_text("")
 
     with pytest.raises(MachineError, match="cannot write"):
-        draw_all(sweep(runs(of=SMALL), SMALL), tmp_path / "file")
-
-
-def test_colours_are_those_of_okabe_and_ito():
-    """No two modes share one."""
-    assert len(set(COLOURS)) == len(COLOURS)
-    assert COLOURS[:3] == ("#E69F00", "#0072B2", "#009E73")
+        draw_all(sweep(runs(of=SMALL)[:3], SMALL), tmp_path / "file")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import msgspec
@@ -160,6 +161,38 @@ def test_s3_falls_where_copies_are_cheap_or_there_is_only_one(recordings):
 def test_s3_is_open_without_a_profile_of_a_real_cpu(recordings):
     """And where nobody looked for the second copy."""
     assert outcome("S3", recordings=recordings) is UNDECIDED
+
+
+def few(mode: str, samples: int, **shares: float) -> Recording:
+    """A profile of so many samples."""
+    base = profiled(mode, **shares)
+    assert base.profile is not None
+    stages = [msgspec.structs.replace(one, samples=round(one.share * samples)) for one in base.profile.stages]
+    return msgspec.structs.replace(
+        base, profile=msgspec.structs.replace(base.profile, samples=samples, stages=stages)
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("evidence", "lacks"),
+    [
+        (few("twocopy", 14, copy_in=0.1, locks=0.9), "more samples: 100 at least"),
+        (few("twocopy", 99, copy_in=0.1, locks=0.9), "more samples: 100 at least"),
+        (few("twocopy", 1000, copy_in=0.1, locks=0.6, unmapped=0.3), "at most 20% of it unattributed"),
+        (few("twocopy", 100, copy_in=0.45, locks=0.55), "less unattributed"),
+    ],
+)
+def test_s3_is_open_where_a_profile_says_too_little(evidence, lacks):
+    """A dozen samples, or a profile that does not know where a third of the time went: it refuted the claim once."""
+    found = ruling("S3", recordings=[evidence, over_nic("twocopy")])
+
+    assert found.outcome is UNDECIDED
+    assert lacks in found.missing
+
+
+def test_s3_falls_by_a_hundred_samples():
+    """If their share is clear."""
+    assert outcome("S3", recordings=[few("twocopy", 100, copy_in=0.1, locks=0.9)]) is REFUTED
 
 
 def test_s4_holds_where_only_the_packing_differs():
@@ -348,6 +381,23 @@ def test_s12_needs_zero_copy_to_be_slow_for_the_reason_given():
     assert "why is not known" in unexplained.missing
 
 
+def test_s12_is_open_by_a_dozen_samples():
+    """It is slower, and nobody knows why."""
+    found = [
+        msgspec.structs.replace(
+            one,
+            recording=msgspec.structs.replace(
+                one.recording, profile=few("zerocopy", 12, pin=0.1, scheduling=0.9).profile
+            ),
+        )
+        for one in runs(SLOW)
+    ]
+    judged = ruling("S12", of=found)
+
+    assert judged.outcome is UNDECIDED
+    assert "it is slower, but why is not known: more samples" in judged.missing
+
+
 def test_s12_says_which_half_of_it_fails():
     """Slower for another reason is not the same as not slower."""
     other = ruling("S12", of=with_profile(runs(SLOW), pin=0.1, timers=0.9))
@@ -463,7 +513,7 @@ def test_no_claim_on_time_or_cpu_is_decided_by_one_repetition(identity):
     found = ruling(identity, of=[one for one in runs(**TELLING) if one.repetition == 0])
 
     assert found.outcome is UNDECIDED
-    assert "5 repetitions" in found.missing
+    assert "(there are 1): nettrace sweep --repetitions" in found.missing
 
 
 def attempt(level: int, counts: str, worked: bool, **other: Any) -> PerfAttempt:
@@ -489,6 +539,15 @@ def attempt(level: int, counts: str, worked: bool, **other: Any) -> PerfAttempt:
 def test_s18_is_decided_by_trying(attempts, expected):
     """Refused above level 1 and allowed below; allowed anyway; only in part; not tried both ways."""
     assert outcome("S18", perf_attempts=attempts) is expected
+
+
+def test_s18_tells_a_refusal_from_a_perf_that_is_not_there():
+    """A wrapper without its program is no answer of the kernel's; it is quoted."""
+    wrapper = "WARNING: perf not found for kernel 6.8.0-31"
+    found = ruling("S18", perf_attempts=[attempt(3, "default", False, absent=True, message=wrapper)])
+
+    assert (found.outcome, found.cases) == (UNDECIDED, [])
+    assert wrapper in found.missing
 
 
 def test_s18_says_what_perf_leaves_out():
@@ -524,6 +583,45 @@ def test_runs_without_any_payload_decide_nothing():
     assert outcome("S1", recordings=[empty]) is UNDECIDED
     assert run("twocopy", 1024, 1, 0).recording.observed is not None
     assert set(MODES) == {"twocopy", "onecopy", "zerocopy"}
+
+
+def wild(seed: int) -> list[Run]:
+    """Throughput without any trend at all, scattered by a factor of ten."""
+    dice = random.Random(seed)
+    return [
+        run(*cell, number, gbps=10 ** dice.random(), label=cell.label)
+        for cell in plan().cells()
+        for number in range(11)
+    ]
+
+
+def test_noise_alone_decides_nothing():
+    """Eight sweeps of nothing but noise: their 48 comparisons each once made a dependence of it."""
+    outcomes = {outcome(identity, of=wild(seed)) for seed in range(8) for identity in ("S6", "S7", "S15", "S17")}
+
+    assert outcomes == {UNDECIDED}
+
+
+def test_a_dependence_shows_in_both_halves_of_the_repetitions():
+    """22 of 26 repetitions say that zerocopy is the odd one out; if one half has the other four, it does not say so."""
+    of = plan(repetitions=26)
+    odd, even = runs(only("zerocopy", falling, rising), of=of), runs(rising, of=of)
+
+    def mixed(*like_the_rest: int) -> list[Run]:
+        return [two if one.repetition in like_the_rest else one for one, two in zip(odd, even, strict=True)]
+
+    assert ruling("S6", of=mixed(3, 9, 17, 22)).depends_on == ["mode"]
+    found = ruling("S6", of=mixed(14, 17, 20, 23))
+    assert found.outcome is UNDECIDED
+    assert "depends on mode does not show in both halves" in found.missing
+
+
+def test_few_repetitions_say_how_many_it_takes():
+    """For as many comparisons as the rule makes."""
+    found = ruling("S6", of=[one for one in runs() if one.repetition < 5])
+
+    assert found.outcome is UNDECIDED
+    assert "11 repetitions for 36 comparisons (there are 5): nettrace sweep --repetitions 11" in found.missing
 
 
 def case(holds: bool | None, **where: Any) -> Case:

@@ -10,8 +10,9 @@ import pytest
 
 from tests.samples import copied, host, workload
 from tests.sweep_samples import plan, profile, runs, sweep
-from tracer.reports.compare import comparison_of, encode_comparison, print_comparison
+from tracer.reports.compare import encode_comparison, print_comparison
 from tracer.reports.terminal import make_console
+from tracer.study.comparison import comparison_of
 
 ONE = plan(sizes=[16384], threads=[1])
 

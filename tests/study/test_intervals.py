@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracer.study.intervals import Interval, interval_of, overlap, ratio_of, side_of_one
+from tracer.study.intervals import (
+    Interval,
+    interval_of,
+    overlap,
+    ratio_of,
+    repetitions_for,
+    share_interval,
+    side_of_one,
+)
 
 
 def test_an_interval_holds_its_median_and_stays_within_the_values():
-    """The bootstrap can give nothing that was not measured."""
+    """It ends at values that were measured."""
     found = interval_of([5.0, 1.0, 3.0, 2.0, 4.0])
 
     assert found is not None
@@ -27,6 +36,58 @@ def test_fewer_than_five_values_have_a_median_and_no_interval(values):
     assert found is not None
     assert found.low is None
     assert found.high is None
+
+
+@pytest.mark.parametrize(
+    ("values", "comparisons", "interval"),
+    [
+        (range(1, 12), 1, (2, 10)),
+        (range(1, 12), 6, (1, 11)),
+        (range(1, 12), 48, (1, 11)),
+        (range(1, 12), 96, (None, None)),
+        (range(1, 16), 48, (2, 14)),
+        (range(1, 6), 1, (1, 5)),
+        (range(1, 6), 2, (None, None)),
+        (range(1, 7), 2, (None, None)),
+        (range(1, 8), 2, (1, 7)),
+    ],
+)
+def test_an_interval_is_the_wider_the_more_comparisons_there_are(values, comparisons, interval):
+    """From the k-th least value to the k-th greatest, as the tables of the sign test have it."""
+    found = interval_of(list(values), comparisons)
+
+    assert found is not None
+    assert (found.low, found.high) == interval
+
+
+@pytest.mark.parametrize(("comparisons", "repetitions"), [(1, 5), (2, 7), (3, 7), (8, 9), (16, 10), (48, 11), (96, 12)])
+def test_more_comparisons_take_more_repetitions(comparisons, repetitions):
+    """The range of n values misses the median with probability 2^(1-n): 5 % have to do for all comparisons."""
+    assert repetitions_for(comparisons) == repetitions
+    assert comparisons == 1 or 2 ** (1 - repetitions) <= 0.05 / comparisons < 2 ** (2 - repetitions)
+
+
+def test_intervals_hold_together_as_often_as_they_say():
+    """Of 400 families of 16 equal comparisons in heavy-tailed noise, at most 1 in 20 sees a difference that is none."""
+    noise = random.Random(7)
+    wrong = 0
+    for _ in range(400):
+        family = [[1 + noise.paretovariate(1.5) - noise.paretovariate(1.5) for _ in range(13)] for _ in range(16)]
+        wrong += any(side_of_one(interval_of(values, 16)) for values in family)
+
+    assert wrong <= 20
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "decided"),
+    [(6, 14, False), (9, 100, True), (45, 100, False), (300, 1000, True), (900, 1000, True)],
+)
+def test_a_share_is_as_sure_as_its_samples_are_many(part, whole, decided):
+    """Whether it is over a half: of fourteen samples nothing can be told."""
+    low, high = share_interval(part, whole)
+
+    assert low <= part / whole <= high
+    assert (low > 0.5 or high < 0.5) is decided
 
 
 def test_nothing_has_no_interval():

@@ -9,14 +9,17 @@ import pandas
 import pytest
 
 from tests.samples import host
-from tests.sweep_samples import manifest, plan, run, sweep
+from tests.sweep_samples import REPETITIONS, manifest, plan, run, sweep
 from tracer.errors import Interrupted, MachineError, RecordingError, UsageError, WorkloadError
-from tracer.reports.sweep import crossovers, encode_sweep, repeats
+from tracer.reports.sweep import encode_sweep
 from tracer.study import sweep as sweeping
+from tracer.study.crossovers import crossovers
+from tracer.study.hosts import difference_of_hosts
 from tracer.study.intervals import MIN_REPETITIONS
 from tracer.study.measurements import CYCLES, MISSES, Samples
+from tracer.study.repeats import repeats
 from tracer.study.sweep_file import MANIFEST, RUNS, load_sweep
-from tracer.study.sweep_plan import experiment_of, jobs_left, jobs_of
+from tracer.study.sweep_plan import default_budget, experiment_of, jobs_left, jobs_of
 
 SMALL = plan(sizes=[1024, 4096], threads=[1], repetitions=2)
 
@@ -49,8 +52,8 @@ def test_every_repetition_runs_every_cell_once():
     jobs = jobs_of(plan())
     per_repetition = len(plan().cells())
 
-    assert len(jobs) == 5 * per_repetition == 180
-    for repetition in range(5):
+    assert len(jobs) == REPETITIONS * per_repetition == 396
+    for repetition in range(REPETITIONS):
         part = jobs[repetition * per_repetition : (repetition + 1) * per_repetition]
         assert {job.repetition for job in part} == {repetition}
         assert {job.cell for job in part} == set(plan().cells())
@@ -169,21 +172,90 @@ def test_two_plans_are_never_mixed(tmp_path, other, reason):
     assert (tmp_path / RUNS).read_bytes() == before
 
 
-@pytest.mark.parametrize("other", [{"kernel": "6.1.0"}, {"cpu": "Xeon"}, {"cores": 64}, {"emulated": True}])
-def test_two_hosts_are_never_mixed(tmp_path, monkeypatch, other):
-    """Another kernel's or CPU's figures are another sweep."""
-    sweeping.sweep(SMALL, tmp_path, silent, Recorder())
-    monkeypatch.setattr(sweeping, "_host_of", lambda *_: host(**other))
+def on_device(**other):
+    assert host().nic is not None
+    return msgspec.structs.replace(host().nic, **{"mtu": 65536, "gso": True, "kind": "loopback", **other})
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"kernel": "6.1.0"}, "the kernel was 6.18.44 when the sweep began, now 6.1.0"),
+        ({"cpu": "Xeon"}, "the CPU was AMD EPYC when the sweep began, now Xeon"),
+        ({"cores": 64}, "the number of cores was 2 when the sweep began, now 64"),
+        ({"emulated": True}, "emulation of the CPU was off when the sweep began, now on"),
+        ({"congestion_control": "bbr"}, "TCP's congestion control was cubic when the sweep began, now bbr"),
+        ({"memlock": None}, "RLIMIT_MEMLOCK was 8 MiB when the sweep began, now unlimited"),
+        ({"optmem_max": 4096}, "net.core.optmem_max was 128 KiB when the sweep began, now 4 KiB"),
+        (
+            {"packet_taps": ["tcpdump (pid 4711) on lo"]},
+            "who taps packets was nobody when the sweep began, now tcpdump",
+        ),
+        ({"nic": on_device(mtu=1500)}, "lo had MTU 65536 when the sweep began, now 1500"),
+        ({"nic": on_device(tso=False)}, "lo had TCP segmentation offload on when the sweep began, now off"),
+        ({"nic": on_device(gso=False)}, "lo had generic segmentation offload on when the sweep began, now off"),
+        ({"nic": on_device(scatter_gather=False)}, "lo had scatter-gather on when the sweep began, now off"),
+        ({"nic": on_device(tx_checksum=False)}, "lo had checksum offload on when the sweep began, now off"),
+    ],
+)
+def test_two_hosts_are_never_mixed(tmp_path, monkeypatch, other, words):
+    """Whatever is recorded of the host makes another sweep, and is told in words."""
+    before = {"nic": on_device(), "packet_taps": []}
+    monkeypatch.setattr(sweeping, "_host_of", lambda *_: host(**before))
+    with pytest.raises(Interrupted):
+        sweeping.sweep(SMALL, tmp_path, silent, Recorder(end=3, error=KeyboardInterrupt()))
+    monkeypatch.setattr(sweeping, "_host_of", lambda *_: host(**{**before, **other}))
 
     with pytest.raises(UsageError, match="two are never mixed") as caught:
         sweeping.sweep(SMALL, tmp_path, silent, Recorder())
 
-    assert next(iter(other)) in caught.value.why
+    assert caught.value.why.startswith(words)
+
+
+def test_what_nobody_could_read_of_a_host_differs_from_nothing(tmp_path, monkeypatch):
+    """An older nettrace did not record the MTU: its sweeps can go on."""
+    with pytest.raises(Interrupted):
+        sweeping.sweep(SMALL, tmp_path, silent, Recorder(end=3, error=KeyboardInterrupt()))
+    monkeypatch.setattr(sweeping, "_host_of", lambda *_: host(nic=on_device()))
+
+    assert sweeping.sweep(SMALL, tmp_path, silent, Recorder()).complete
+
+
+def test_a_tap_that_was_started_anew_is_the_same_tap():
+    """Its process number is no fact about the host."""
+    one, other = (host(packet_taps=[f"lldpd (pid {pid}) on any device"]) for pid in (7, 4711))
+
+    assert difference_of_hosts(one, other) is None
+
+
+def test_a_machine_that_changes_while_the_sweep_runs_ends_it(tmp_path):
+    """The run that saw the change is dropped, and those before it stay a sweep."""
+
+    def changing(experiment, observed):
+        found = Recorder()(experiment, observed)
+        recorder.done.append((experiment.mode, observed))
+        return msgspec.structs.replace(found, host=host(congestion_control="bbr")) if len(recorder.done) == 4 else found
+
+    recorder = Recorder()
+    with pytest.raises(MachineError, match="the machine changed") as caught:
+        sweeping.sweep(SMALL, tmp_path, silent, changing)
+
+    assert "was cubic when the sweep began, now bbr" in caught.value.why
+    assert len(load_sweep(tmp_path).runs) == 3
+
+
+def test_a_plan_without_results_gives_way_to_the_corrected_command(tmp_path):
+    """Its first run failed: nothing is lost, and nothing is mixed."""
+    wrong = msgspec.structs.replace(SMALL, sizes=[99])
+    with pytest.raises(WorkloadError):
+        sweeping.sweep(wrong, tmp_path, silent, Recorder(end=0, error=WorkloadError("the sender died")))
+
+    assert sweeping.sweep(SMALL, tmp_path, silent, Recorder()).manifest.plan == SMALL
 
 
 def test_in_the_lab_only_bytes_are_measured():
     """An emulated CPU's costs say nothing, and it sends 50 times less in the same time."""
-    here, lab = plan(), plan(lab="6.12")
+    here, lab = plan(), plan(lab="6.12", bytes_budget=default_budget("6.12"))
     job = jobs_of(lab)[0]
 
     assert experiment_of(here, job).counters
@@ -343,7 +415,7 @@ def test_an_a_a_check_compares_each_mode_with_itself():
 
     assert [one.mode for one in found] == ["twocopy", "onecopy", "zerocopy"]
     assert all(one.clean for one in found)
-    assert len(jobs_of(same)) == 30
+    assert len(jobs_of(same)) == 66
 
 
 def test_what_is_left_is_what_is_not_there():

@@ -13,6 +13,7 @@ class PerfAttempt(msgspec.Struct, frozen=True, kw_only=True):
         counts: What was asked for: "default" leaves the choice to perf, "kernel" is the kernel's share of this process,
             "system" is every process.
         worked: perf ended well and gave a number.
+        absent: perf itself could not try (a wrapper without its program, one too old): the kernel refused nothing.
         user_only: perf silently left the kernel's share out.
         message: perf's own words, first line.
     """
@@ -20,5 +21,6 @@ class PerfAttempt(msgspec.Struct, frozen=True, kw_only=True):
     level: int
     counts: str
     worked: bool
+    absent: bool = False
     user_only: bool = False
     message: str = ""

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tracer.commands.options import progress_bar
+from tracer.commands.claim_sweeps import sweeps_of
 from tracer.commands.output import note
 from tracer.commands.recorder import lab_option
 from tracer.commands.run import check_writable
-from tracer.commands.sweep import DEFAULT_DIRECTORY, DEFAULT_MODES, DEFAULT_SEED, DEFAULT_SIZES, DEFAULT_THREADS
-from tracer.errors import RecordingError, UsageError
+from tracer.commands.sweep import DEFAULT_DIRECTORY, DEFAULT_MODES
+from tracer.errors import UsageError
 
 if TYPE_CHECKING:
+    from tracer.books.perf_attempt import PerfAttempt
     from tracer.model import Experiment, Recording
     from tracer.study.claim_rules.findings import Evidence, Ruling
-    from tracer.study.sweep_plan import Plan, Sweep
+    from tracer.study.sweep_plan import Run, Sweep
 
 # An emulated CPU sends some 100 MiB a minute.
 _LAB_SIZE, _LAB_MESSAGES = 16384, 401
@@ -31,6 +32,13 @@ RECORDINGS = "recordings"
     "--recording", "files", type=click.Path(path_type=Path), multiple=True, help="Judge from this one too; repeatable."
 )
 @lab_option
+@click.option(
+    "--repeat",
+    type=click.IntRange(1, 100),
+    default=1,
+    show_default=True,
+    help="Sweep so many times; a verdict that not every sweep comes to is none.",
+)
 @click.option("--no-run", is_flag=True, help="Judge from what is there; run nothing.")
 @click.option(
     "--lower-paranoid",
@@ -43,6 +51,7 @@ def command(
     directory: Path,
     files: tuple[Path, ...],
     lab: str | None,
+    repeat: int,
     no_run: bool,
     lower_paranoid: bool,
     as_json: bool,
@@ -55,22 +64,33 @@ def command(
     from tracer.reports.claims import encode_claims, print_claims
     from tracer.reports.terminal import make_console
     from tracer.study.claims import judge
+    from tracer.study.standing import standing
 
+    _check_options(no_run, lab, lower_paranoid)
     if markdown is not None:
         check_writable(markdown)
     given = _load_all(files)
-    sweep = _sweep_of(directory, no_run)
+    sweeps = sweeps_of(directory, repeat, no_run)
     recordings = given + _load_all(sorted((directory / RECORDINGS).glob("*.json")))
     if lab is not None and not no_run:
         recordings += _record_in_lab(directory, lab, recordings)
-    rulings = judge(evidence := _evidence(sweep, recordings, None if no_run else lower_paranoid))
-    notes = _notes(sweep, evidence)
+    perf = _try_perf(no_run, lower_paranoid)
+    evidence = [_evidence_of(sweep.runs, recordings, perf) for sweep in sweeps] or [_evidence_of([], recordings, perf)]
+    rulings = standing([judge(one) for one in evidence])
+    notes = _notes(sweeps, evidence[0])
     if markdown is not None:
-        _write_report(sweep, markdown, rulings, notes)
+        _write_report(sweeps[0] if sweeps else None, markdown, rulings, notes)
     if as_json:
         sys.stdout.write(encode_claims(rulings, notes))
     else:
         print_claims(rulings, notes, make_console(sys.stdout))
+
+
+def _check_options(no_run: bool, lab: str | None, lower_paranoid: bool) -> None:
+    """No option is ignored in silence."""
+    for option, given in (("--lab", lab is not None), ("--lower-paranoid", lower_paranoid)):
+        if no_run and given:
+            raise UsageError(f"--no-run and {option} exclude each other", f"{option} runs something", "leave one out")
 
 
 def _load_all(files: tuple[Path, ...] | list[Path]) -> list[Recording]:
@@ -79,55 +99,17 @@ def _load_all(files: tuple[Path, ...] | list[Path]) -> list[Recording]:
     return [load(path) for path in files]
 
 
-def _sweep_of(directory: Path, no_run: bool) -> Sweep | None:
-    """The sweep that is there, made whole if it may be; None if there is none and none may be run."""
-    from tracer.study.sweep_file import MANIFEST, load_sweep, read_manifest
+def _evidence_of(runs: list[Run], recordings: list[Recording], perf: tuple[list[PerfAttempt] | None, str]) -> Evidence:
+    from tracer.study.claim_rules.findings import Evidence
 
-    there = (directory / MANIFEST).exists()
-    if no_run:
-        if not there and directory != DEFAULT_DIRECTORY:
-            raise RecordingError(f"there is no sweep in {directory}", f"{MANIFEST} is missing", "leave out --no-run")
-        return _not_twice(load_sweep(directory), directory) if there else None
-    from tracer.study.sweep import sweep
-    from tracer.study.sweep_plan import jobs_left, jobs_of
-
-    plan = read_manifest(directory).plan if there else _default_plan()
-    if there:
-        found = _loaded_or_none(directory)
-        if found is not None and found.complete:
-            return _not_twice(found, directory)
-        left = len(jobs_left(plan, found.runs) if found else jobs_of(plan))
-        note(f"the sweep in {directory} lacks {left} runs, which are run now")
-    else:
-        note(f"there is no sweep in {directory}: running the default one, some five minutes; --no-run prevents it")
-    with progress_bar("sweep") as progress:
-        return _not_twice(sweep(plan, directory, progress), directory)
+    attempts, why = perf
+    return Evidence(runs, recordings, attempts, {"perf": why} if why else {})
 
 
-def _loaded_or_none(directory: Path) -> Sweep | None:
-    from tracer.study.sweep_file import RUNS, load_sweep
+def _try_perf(no_run: bool, lower_paranoid: bool) -> tuple[list[PerfAttempt] | None, str]:
+    from tracer.machine.perf_trial import try_perf
 
-    runs = directory / RUNS
-    return load_sweep(directory) if runs.exists() and b"\n" in runs.read_bytes() else None
-
-
-def _not_twice(sweep: Sweep, directory: Path) -> Sweep:
-    if sweep.manifest.plan.same_mode_twice:
-        why = "it is an A/A check, which compares a mode with itself"
-        raise UsageError(f"the sweep in {directory} settles no claim", why, "give the directory of an ordinary sweep")
-    return sweep
-
-
-def _default_plan() -> Plan:
-    from tracer.study.sweep_plan import Plan
-
-    return Plan(
-        modes=DEFAULT_MODES.split(","),
-        sizes=[int(size) for size in DEFAULT_SIZES.split(",")],
-        threads=[int(threads) for threads in DEFAULT_THREADS.split(",")],
-        repetitions=5,
-        seed=DEFAULT_SEED,
-    )
+    return (None, "perf was not tried: --no-run") if no_run else try_perf(lower_paranoid)
 
 
 def _lab_experiments(kernel: str) -> list[Experiment]:
@@ -173,17 +155,10 @@ def _lab_name(experiment: Experiment) -> str:
     return f"lab-{experiment.lab}-{experiment.link}-{experiment.mode}{special}"
 
 
-def _evidence(sweep: Sweep | None, recordings: list[Recording], lower_paranoid: bool | None) -> Evidence:
-    from tracer.machine.perf_trial import try_perf
-    from tracer.study.claim_rules.findings import Evidence
-
-    attempts, why = (None, "perf was not tried: --no-run") if lower_paranoid is None else try_perf(lower_paranoid)
-    missing = {"perf": why} if why else {}
-    return Evidence(sweep.runs if sweep else [], recordings, attempts, missing)
-
-
-def _notes(sweep: Sweep | None, evidence: Evidence) -> list[str]:
-    notes = list(sweep.notes) if sweep else ["no sweep: claims on time and CPU are not decided"]
+def _notes(sweeps: list[Sweep], evidence: Evidence) -> list[str]:
+    notes = list(dict.fromkeys(text for sweep in sweeps for text in sweep.notes))
+    if not sweeps:
+        notes.append("no sweep: claims on time and CPU are not decided")
     if evidence.untrustworthy:
         notes.append(f"{evidence.untrustworthy} recordings are not trustworthy, and decide nothing on bytes")
     if evidence.emulated:

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tracer.commands.options import MODES, SIZES, THREADS, Bytes, progress_bar
 from tracer.commands.output import note
 from tracer.commands.recorder import lab_option, record_run
-from tracer.commands.run import Seconds
+from tracer.commands.run import Seconds, check_link
+from tracer.errors import UsageError
 from tracer.model import Link, ObserverChoice
+
+if TYPE_CHECKING:
+    from tracer.study.sweep_plan import Plan
 
 DEFAULT_DIRECTORY = Path("nettrace-sweep")
 DEFAULT_MODES, DEFAULT_SIZES, DEFAULT_THREADS = "twocopy,onecopy,zerocopy", "1024,4096,16384,65536", "1,2,4,8"
 DEFAULT_SEED = 1
+# The largest rules of nettrace claims make 48 comparisons: eleven repetitions can tell so many differences from noise
+# if all of them agree, and from fifteen on, one that was disturbed may disagree.
+DEFAULT_REPETITIONS = 15
 
 
 @click.command()
@@ -23,7 +31,7 @@ DEFAULT_SEED = 1
 @click.option("--modes", type=MODES, default=DEFAULT_MODES, show_default=True)
 @click.option("--sizes", type=SIZES, default=DEFAULT_SIZES, show_default=True, help="Bytes of a message.")
 @click.option("--threads", type=THREADS, default=DEFAULT_THREADS, show_default=True, help="Connections.")
-@click.option("--repetitions", type=click.IntRange(1, 1000), default=5, show_default=True)
+@click.option("--repetitions", type=click.IntRange(1, 1000), default=DEFAULT_REPETITIONS, show_default=True)
 @click.option("--seed", type=int, default=DEFAULT_SEED, show_default=True, help="Of the order of the runs.")
 @click.option("--link", type=click.Choice([link.value for link in Link]), default="lo", show_default=True)
 @click.option("--peer", help="HOST:PORT of `nettrace serve`, for --link nic.")
@@ -34,7 +42,7 @@ DEFAULT_SEED = 1
     show_default=True,
     help="What watches the first run of each combination.",
 )
-@click.option("--bytes-budget", type=Bytes(), default="256M", show_default=True, help="Payload of one run, at most.")
+@click.option("--bytes-budget", type=Bytes(), help="Payload of one run, at most. [default: 256M; in the lab 4M]")
 @click.option("--time-budget", type=Seconds(), help="Seconds that one run sends, instead of its bytes.")
 @click.option("--aa", is_flag=True, help="Check the noise: each mode runs twice, under two labels.")
 @lab_option
@@ -49,7 +57,7 @@ def command(
     link: str,
     peer: str | None,
     observer: str,
-    bytes_budget: int,
+    bytes_budget: int | None,
     time_budget: float | None,
     aa: bool,
     lab: str | None,
@@ -60,8 +68,12 @@ def command(
     Interrupt it as you like: the same command goes on where it was. The default takes some five minutes.
     """
     from tracer.study.sweep import sweep
-    from tracer.study.sweep_plan import Plan
+    from tracer.study.sweep_plan import Plan, default_budget
 
+    if time_budget is not None and bytes_budget is not None:
+        raise UsageError(
+            "--time-budget and --bytes-budget exclude each other", "both say how much one run sends", "give one"
+        )
     plan = Plan(
         modes=modes,
         sizes=sorted(sizes),
@@ -72,10 +84,11 @@ def command(
         observer=ObserverChoice(observer),
         peer=peer,
         lab=lab,
-        bytes_budget=bytes_budget,
+        bytes_budget=bytes_budget or default_budget(lab),
         time_budget_s=time_budget,
         same_mode_twice=aa,
     )
+    check_plan(plan)
     with progress_bar("sweep") as progress:
         finished = sweep(plan, directory, progress, record_run)
     note(f"saved in {directory}: runs.parquet, runs.csv, summary.csv, manifest.json")
@@ -86,3 +99,14 @@ def command(
         sys.stdout.write(encode_sweep(finished))
     else:
         print_sweep(finished, make_console(sys.stdout))
+
+
+def check_plan(plan: Plan) -> None:
+    """Refuse what every run of it would refuse, before anything is written.
+
+    Raises:
+        UsageError: a link without its receiver, or a receiver that the link has no use for.
+    """
+    from tracer.study.sweep_plan import experiment_of, jobs_of
+
+    check_link(experiment_of(plan, jobs_of(plan)[0]))

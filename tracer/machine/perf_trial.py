@@ -17,6 +17,8 @@ LOWERED = 1
 DEADLINE_S = 20
 # Software events, because a machine without a PMU has these alone; the kernel asks for the same permission.
 _TRIES = {"default": ("-e", "task-clock"), "kernel": ("-e", "task-clock:k"), "system": ("-a", "-e", "task-clock")}
+# perf's words for EACCES and EPERM, tools/perf/util/evsel.c. All else is no answer of the kernel's.
+_REFUSALS = ("Access to performance monitoring", "perf_event_paranoid", "ermission", "not permitted")
 
 
 def try_perf(lower: bool) -> tuple[list[PerfAttempt] | None, str]:
@@ -64,7 +66,7 @@ def _attempt(level: int, counts: str, options: tuple[str, ...]) -> PerfAttempt:
             cwd="/", timeout=DEADLINE_S, env={"PATH": os.defpath, "LC_ALL": "C", "HOME": "/"}, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
-        return PerfAttempt(level=level, counts=counts, worked=False, message=str(error))
+        return PerfAttempt(level=level, counts=counts, worked=False, absent=True, message=str(error))
     return read_attempt(level, counts, done.returncode, done.stderr)
 
 
@@ -73,10 +75,16 @@ def read_attempt(level: int, counts: str, code: int, output: str) -> PerfAttempt
     rows = [row for line in output.splitlines() if (row := _json(line))]
     counted = [row for row in rows if str(row.get("counter-value", "<")).replace(".", "").isdecimal()]
     if code or not counted:
-        said = next((line for line in output.splitlines() if line and not line.startswith(("Error", "{"))), "")
-        return PerfAttempt(level=level, counts=counts, worked=False, message=said.strip().rstrip("."))
+        refused = any(word in output for word in _REFUSALS)
+        return PerfAttempt(level=level, counts=counts, worked=False, absent=not refused, message=_first_words(output))
     user_only = all(str(row.get("event", "")).endswith(":u") for row in counted)
     return PerfAttempt(level=level, counts=counts, worked=True, user_only=user_only)
+
+
+def _first_words(output: str) -> str:
+    """What perf said first; its "Error:" may stand alone in a line."""
+    lines = (line.removeprefix("Error:").strip().rstrip(".") for line in output.splitlines())
+    return next((line for line in lines if line and not line.startswith("{")), "")
 
 
 def _json(line: str) -> dict[str, object] | None:

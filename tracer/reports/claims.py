@@ -42,6 +42,8 @@ def print_claims(rulings: list[Ruling], notes: list[str], console: Console) -> N
         console.print()
         console.print(Text(f"{ruling.id} {ruling.outcome}: {ruling.claim}", style=_STYLES[ruling.outcome]))
         console.print(Text(f"  rule: {ruling.rule}"))
+        for line in told_repeats(ruling):
+            console.print(Text(f"  {line}"))
         for line in told_cases(ruling.cases):
             console.print(Text(f"  {line}"))
     for text in notes:
@@ -51,7 +53,17 @@ def print_claims(rulings: list[Ruling], notes: list[str], console: Console) -> N
 def count(rulings: list[Ruling]) -> str:
     """How many claims came out how."""
     outcomes = Counter(ruling.outcome for ruling in rulings)
-    return f"{len(rulings)} claims: " + ", ".join(f"{outcomes[one]} {one}" for one in Outcome if outcomes[one])
+    counted = f"{len(rulings)} claims: " + ", ".join(f"{outcomes[one]} {one}" for one in Outcome if outcomes[one])
+    sweeps = max((len(ruling.repeats) for ruling in rulings), default=0)
+    if sweeps < 2:
+        return counted
+    stood = sum(len(set(ruling.repeats)) == 1 for ruling in rulings)
+    return f"{counted}; {stood} came out alike in {sweeps} sweeps"
+
+
+def told_repeats(ruling: Ruling) -> list[str]:
+    """How each sweep came out, where there were several."""
+    return [f"by sweep: {', '.join(ruling.repeats)}"] if ruling.repeats else []
 
 
 def told_cases(cases: list[Case]) -> list[str]:
@@ -99,7 +111,7 @@ def write_markdown(rulings: list[Ruling], notes: list[str], pictures: list[Path]
             f"Rule: {one.rule}.",
             "",
         ]
-        lines += [f"- {line}" for line in told_cases(one.cases)]
+        lines += [f"- {line}" for line in [*told_repeats(one), *told_cases(one.cases)]]
     if notes:
         lines += ["", "## Notes", "", *(f"- {text}" for text in notes)]
     return "\n".join(lines) + "\n"

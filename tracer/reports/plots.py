@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -18,6 +19,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from tracer.errors import MachineError
 from tracer.model import Stage
 from tracer.reports.bars import Bar, copy_bars, cpu_bars
+from tracer.study.intervals import MIN_REPETITIONS, Interval
 from tracer.study.measurements import (
     CYCLES,
     DEMAND,
@@ -44,6 +46,10 @@ _SOURCES = {
     "tsc": "stand-in, TSC rate x CPU time, as this CPU's cycle counter cannot be read",
 }
 _DPI = 130
+# Of the caption, 8 points high.
+_LETTERS_PER_INCH = 14.5
+# Width of a legend's handle with the space around it.
+_HANDLE_LETTERS = 10
 # Text stays text in an SVG, so that it can be searched and copied.
 _STYLE = {
     "font.size": 9, "axes.grid": True, "grid.alpha": 0.3, "legend.frameon": False,
@@ -84,7 +90,7 @@ def draw_all(sweep: Sweep, directory: Path) -> tuple[list[Path], list[str]]:
     """
     files, skipped = [], []
     with mpl.rc_context(_STYLE):  # type: ignore[arg-type]
-        for name, figure, why in _figures(sweep):
+        for name, figure, why in figures_of(sweep):
             if figure is None:
                 skipped.append(f"{name}: n/a, {why}")
                 continue
@@ -106,7 +112,8 @@ def _save(figure: Figure, stem: Path) -> list[Path]:
     return files
 
 
-def _figures(sweep: Sweep) -> Iterator[tuple[str, Figure | None, str]]:
+def figures_of(sweep: Sweep) -> Iterator[tuple[str, Figure | None, str]]:
+    """Each picture's name with the picture, or None and why there is nothing to draw; the caller closes them."""
     for picture in PICTURES:
         samples = Samples(sweep.runs, picture.quantity)
         if not samples.cells():
@@ -148,14 +155,23 @@ def _draw_lines(sweep: Sweep, samples: Samples, picture: Lines) -> Figure:
     axes = list(grid.flat)
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
-    for axis, panel in zip(axes, panels, strict=False):
+    for index, (axis, panel) in enumerate(zip(axes, panels, strict=False)):
         _draw_panel(axis, samples, picture, panel, list(sweep.manifest.plan.labels()))
+        # The last of its column: a shared axis is labelled in the last row of the grid, where there may be no panel.
+        axis.tick_params(labelbottom=index + columns >= len(panels))
     if not picture.logarithmic:
         # Only now: a limit set earlier would end the scaling of the axis that all panels share, and cut later bars off.
         axes[0].set_ylim(bottom=0)
     source = _SOURCES.get(samples.source, samples.source)
     x_label = "KiB a message" if picture.across == "size" else "threads"
-    _finish(sweep, figure, axes[0], picture.quantity.label, f"{x_label}\n\n{picture.quantity.label}: {source}")
+    _finish(
+        sweep,
+        figure,
+        axes[0],
+        picture.quantity.label,
+        f"{x_label}\n\n{picture.quantity.label}: {source}",
+        _repetitions(sweep),
+    )
     return figure
 
 
@@ -168,15 +184,12 @@ def _draw_panel(axis: Axes, samples: Samples, picture: Lines, panel: int, labels
             (place / unit, one) for place, cell in zip(places, cells, strict=True) if (one := samples.interval(*cell))
         ]
         apart = 2 ** (_APART * (index - (len(labels) - 1) / 2))
-        medians = [one.median for _, one in found]
-        # Too few repetitions give no interval, and so no bar.
-        below = [one.median - one.low if one.low is not None else 0.0 for _, one in found]
-        above = [one.high - one.median if one.high is not None else 0.0 for _, one in found]
-        axis.errorbar(
-            [x * apart for x, _ in found], medians, yerr=[below, above], label=label,
-            color=COLOURS[index % len(COLOURS)], marker=MARKERS[index % len(MARKERS)], markersize=4.5, linewidth=1.3,
-            capsize=2.5, elinewidth=1,
+        colour, sure = COLOURS[index % len(COLOURS)], any(one.low is not None for _, one in found)
+        axis.plot(
+            [x * apart for x, _ in found], [one.median for _, one in found], label=label, color=colour,
+            marker=MARKERS[index % len(MARKERS)], markersize=4.5, linewidth=1.3, linestyle="-" if sure else "",
         )  # fmt: skip
+        _draw_intervals(axis, [(x * apart, one) for x, one in found], colour)
     axis.set_xscale("log", base=2)
     axis.set_xticks([place / unit for place in places], [f"{place / unit:g}" for place in places])
     axis.minorticks_off()
@@ -186,6 +199,18 @@ def _draw_panel(axis: Axes, samples: Samples, picture: Lines, panel: int, labels
         axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axis.yaxis.set_minor_formatter(NullFormatter())
     axis.set_title(_panel_title(picture, panel), fontsize=9)
+
+
+def _draw_intervals(axis: Axes, found: list[tuple[float, Interval]], colour: str) -> None:
+    """Bars where there are intervals; too few repetitions have none, and a bar of no length would look sure."""
+    known = [(x, one.median, one.low, one.high) for x, one in found if one.low is not None and one.high is not None]
+    if known:
+        below = [median - low for _, median, low, _ in known]
+        above = [high - median for _, median, _, high in known]
+        axis.errorbar(
+            [x for x, *_ in known], [median for _, median, _, _ in known], yerr=[below, above], fmt="none",
+            ecolor=colour, capsize=2.5, elinewidth=1,
+        )  # fmt: skip
 
 
 def _panel_title(picture: Lines, panel: int) -> str:
@@ -217,7 +242,7 @@ def _draw_bars(sweep: Sweep, bars: list[Bar], label: str, uncopied: str | None =
         ends = [end + width for end, width in zip(ends, widths, strict=True)]
     axis.set_yticks(list(positions), [bar.title for bar in bars])
     axis.grid(axis="y", visible=False)
-    _finish(sweep, figure, axis, "", f"{label}\n")
+    _finish(sweep, figure, axis, "", f"{label}\n", "one run a bar")
     return figure
 
 
@@ -225,21 +250,29 @@ def _total(bars: list[Bar], name: str) -> float:
     return sum(bar.parts.get(name, 0.0) for bar in bars)
 
 
-def _finish(sweep: Sweep, figure: Figure, axis: Axes, y_label: str, x_label: str) -> None:
-    """Axis labels, one legend for all panels above them, and below them where all this was measured."""
-    figure.supxlabel(f"{x_label}\n{_caption(sweep)}", fontsize=8)
+def _finish(sweep: Sweep, figure: Figure, axis: Axes, y_label: str, x_label: str, values: str) -> None:
+    """Axis labels, one legend for all panels above them, and below them where and how often all this was measured."""
+    letters = round(figure.get_figwidth() * _LETTERS_PER_INCH)
+    parts = f"{x_label}\n{_caption(sweep)}; {values}".split("\n")
+    figure.supxlabel("\n".join(textwrap.fill(part, letters) for part in parts), fontsize=8)
     if y_label:
         figure.supylabel(y_label, fontsize=9)
     handles, labels = axis.get_legend_handles_labels()
-    columns = len(labels) if len(labels) <= 6 else 5
-    figure.legend(handles, labels, loc="outside upper center", ncols=columns)
+    widest = max(map(len, labels), default=0) + _HANDLE_LETTERS
+    figure.legend(handles, labels, loc="outside upper center", ncols=max(1, min(len(labels), letters // widest)))
 
 
 def _caption(sweep: Sweep) -> str:
     plan, host = sweep.manifest.plan, sweep.manifest.host
     device = f" ({host.nic.device})" if host.nic and host.nic.device != plan.link else ""
     cpu = f"EMULATED CPU {host.cpu}: times say nothing" if host.emulated else host.cpu
-    return (
-        f"Linux {host.kernel}, {cpu}, {host.cores} cores, link {plan.link}{device}; "
-        f"{plan.repetitions} repetitions, seed {plan.seed}; medians with 95 % bootstrap intervals"
-    )
+    return f"Linux {host.kernel}, {cpu}, {host.cores} cores, link {plan.link}{device}; seed {plan.seed}"
+
+
+def _repetitions(sweep: Sweep) -> str:
+    """How many values a point stands for, and what its bar is; none where they are too few for one."""
+    done = max(run.repetition for run in sweep.runs) + 1
+    if done >= MIN_REPETITIONS:
+        return f"medians of {done} repetitions with their 95 % intervals"
+    many = "one repetition" if done == 1 else f"medians of {done} repetitions"
+    return f"{many}, too few for intervals (at least {MIN_REPETITIONS})"

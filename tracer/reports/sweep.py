@@ -9,60 +9,11 @@ from rich.console import Console
 from rich.text import Text
 
 from tracer.reports.tables import make_table
-from tracer.study.crossovers import Crossover, crossover_of
-from tracer.study.intervals import Interval, side_of_one
+from tracer.study.crossovers import crossovers
 from tracer.study.measurements import DEMAND, LATENCY, QUANTITIES, THROUGHPUT, Samples
-from tracer.study.sweep_plan import Cell, Sweep
+from tracer.study.repeats import repeats
+from tracer.study.sweep_plan import Sweep
 from tracer.units import format_size
-
-REFERENCE = "twocopy"
-
-
-def crossovers(sweep: Sweep) -> list[Crossover]:
-    """Each other mode over two-copy, at each number of threads; none in an A/A check, none of an emulated CPU."""
-    if sweep.manifest.host.emulated:
-        return []
-    throughput = Samples(sweep.runs, THROUGHPUT)
-    labels = throughput.values_of(0)
-    if REFERENCE not in labels:
-        return []
-    challengers = [mode for mode in sweep.manifest.plan.modes if mode != REFERENCE and mode in labels]
-    return [
-        crossover_of(throughput, mode, REFERENCE, threads)
-        for mode in challengers
-        for threads in throughput.values_of(2)
-    ]
-
-
-class Repeat(msgspec.Struct, frozen=True, kw_only=True):
-    """Throughput of one mode over itself, measured under two labels.
-
-    Args:
-        clean: The interval holds 1; None where there are too few repetitions for one.
-    """
-
-    mode: str
-    size: int
-    threads: int
-    ratio: Interval | None
-    clean: bool | None
-
-
-def repeats(sweep: Sweep) -> list[Repeat]:
-    """The A/A ratios; empty unless the sweep is an A/A check."""
-    plan = sweep.manifest.plan
-    if not plan.same_mode_twice:
-        return []
-    throughput = Samples(sweep.runs, THROUGHPUT)
-    found = []
-    for mode in plan.modes:
-        for size in plan.sizes:
-            for threads in plan.threads:
-                ratio = throughput.ratio(Cell(f"{mode} A", size, threads), Cell(f"{mode} B", size, threads))
-                side = side_of_one(ratio)
-                clean = None if side is None else side == 0
-                found.append(Repeat(mode=mode, size=size, threads=threads, ratio=ratio, clean=clean))
-    return found
 
 
 def encode_sweep(sweep: Sweep) -> str:

@@ -7,7 +7,8 @@ from tracer.study.claim_rules import costs, modes, privilege, times
 from tracer.study.claim_rules.findings import Evidence, Outcome, Rule, Ruling, ruling_of
 
 _C, _R, _D = Outcome.CONFIRMED, Outcome.REFUTED, Outcome.DEPENDS
-_CLEAR = "the 95 % bootstrap interval of the ratio, paired by repetition,"
+_CLEAR = "the interval of the median ratio, paired by repetition (95 % for all comparisons of this rule together),"
+_SAMPLED = "by at least 100 samples, of which at most 20 % are unattributed"
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -36,7 +37,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         id="S3",
         claim="these two copies dominate; the CPU, in the kernel, performs both",
-        rule="copy in and second copies take over half of the CPU samples of twocopy, and S2's second copy exists",
+        rule=f"copy in and second copies take over half of the CPU time of twocopy, {_SAMPLED}, and S2's second copy "
+        "is there",
         find=costs.copies_dominate,
         because={
             _C: "Both copies exist and take most of the CPU time.",
@@ -142,7 +144,7 @@ RULES: tuple[Rule, ...] = (
         id="S12",
         claim="for small messages zero-copy is slower than both others: pinning, DMA set-up and accounting dominate",
         rule=f"at 1024 bytes or less {_CLEAR} of throughput is below 1 over both others, and pinning, memory, device "
-        "and completions take over half of zerocopy's CPU samples",
+        f"and completions take over half of zerocopy's CPU time, {_SAMPLED}",
         find=costs.slow_when_small,
         because={
             _C: "Zero-copy is slower at small sizes, for the reason that the study gives.",

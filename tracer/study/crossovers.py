@@ -9,9 +9,11 @@ from typing import Any
 import msgspec
 
 from tracer.study.intervals import overlap, side_of_one
-from tracer.study.measurements import Samples
-from tracer.study.sweep_plan import Cell
+from tracer.study.measurements import THROUGHPUT, Family, Samples
+from tracer.study.sweep_plan import Cell, Sweep
 from tracer.units import format_size
+
+REFERENCE = "twocopy"
 
 
 class Crossover(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +34,20 @@ class Crossover(msgspec.Struct, frozen=True, kw_only=True):
     high: int | None = None
     estimate: float | None = None
     reason: str
+
+
+def crossovers(sweep: Sweep) -> list[Crossover]:
+    """Each other mode over two-copy, at each number of threads; none in an A/A check, none of an emulated CPU."""
+    if sweep.manifest.host.emulated:
+        return []
+    throughput = Samples(sweep.runs, THROUGHPUT)
+    labels = throughput.values_of(0)
+    if REFERENCE not in labels:
+        return []
+    challengers = [mode for mode in sweep.manifest.plan.modes if mode != REFERENCE and mode in labels]
+    threads = throughput.values_of(2)
+    throughput.family = Family(len(challengers) * len(threads) * len(throughput.values_of(1)))
+    return [crossover_of(throughput, mode, REFERENCE, number) for mode in challengers for number in threads]
 
 
 def crossover_of(throughput: Samples, challenger: str, reference: str, threads: int) -> Crossover:

@@ -13,6 +13,8 @@ from tracer.study.sweep_plan import Cell, Run
 
 # The first event that is there counts. "LLC" and the stand-in for it, as the source study has them.
 _MISSES = ("LLC-load-misses", "L1-dcache-load-misses", "branch-misses")
+# User and kernel time are counted by the clock's ticks, of 10 ms at most: fewer say little.
+MIN_TICKS, TICK_NS = 20, 10_000_000
 
 
 class Measured(NamedTuple):
@@ -53,16 +55,31 @@ def _latency(recording: Recording) -> Measured | None:
     return _of_workload(recording, latency.p50 / 1e3 if latency else None, "bare pass, sender")
 
 
-def _cpu_ns(time: CpuTime) -> int:
-    return time.user + time.system
+def cpu_spent(*sides: CpuTime | None) -> int | None:
+    """CPU time of all sides together, ns; None where one was not measured, or by too few ticks of the clock alone."""
+    known = [_total_of(one) for one in sides]
+    spent = sum(time for time, _ in known if time is not None)
+    exact = all(clocked for _, clocked in known)
+    if any(time is None for time, _ in known) or not (exact or spent >= MIN_TICKS * TICK_NS):
+        return None
+    return spent
+
+
+def _total_of(cpu: CpuTime | None) -> tuple[int | None, bool]:
+    """CPU time of one side, ns, and whether a clock measured it; else its user and kernel time by ticks."""
+    total = getattr(cpu, "total", None)
+    if total is not None:
+        return total, True
+    user, system = getattr(cpu, "user", None), getattr(cpu, "system", None)
+    return (None if user is None or system is None else user + system), False
 
 
 def _demand(recording: Recording) -> Measured | None:
     """Of sender and receiver threads together; None where the receiver is on another machine."""
     bare = recording.workload
-    if bare is None or bare.receiver_cpu_ns is None or not bare.payload_bytes:
+    spent = cpu_spent(bare.sender_cpu_ns, bare.receiver_cpu_ns) if bare else None
+    if bare is None or spent is None or not bare.payload_bytes:
         return None
-    spent = _cpu_ns(bare.sender_cpu_ns) + _cpu_ns(bare.receiver_cpu_ns)
     return _of_workload(recording, spent / 1e3 / (bare.payload_bytes / 1024), "CPU time of both sides")
 
 
@@ -102,15 +119,40 @@ SWITCHES = Quantity(
 QUANTITIES = (THROUGHPUT, LATENCY, DEMAND, CYCLES, MISSES, SWITCHES)
 
 
+class Family:
+    """The comparisons that one decision rests on: the more there are, the wider the interval of each.
+
+    Args:
+        comparisons: How many there are; 1 while they are still being counted.
+    """
+
+    def __init__(self, comparisons: int = 1) -> None:
+        self.comparisons = comparisons
+        self._made: set[tuple[object, ...]] = set()
+
+    def add(self, *comparison: object) -> None:
+        """Note a comparison; one that is made twice is one."""
+        self._made.add(comparison)
+
+    @property
+    def made(self) -> int:
+        """Comparisons so far."""
+        return len(self._made)
+
+
 class Samples:
     """All values of one quantity, by cell and repetition.
 
     Args:
+        family: What its ratios are part of; None for each one by itself.
+
+    Attributes:
         sources: What counted them; more than one source is never compared: see `comparable`.
     """
 
-    def __init__(self, runs: Iterable[Run], quantity: Quantity) -> None:
+    def __init__(self, runs: Iterable[Run], quantity: Quantity, family: Family | None = None) -> None:
         self.quantity = quantity
+        self.family = family or Family()
         self._series: dict[Cell, dict[int, float]] = {}
         self.sources: set[str] = set()
         for run in runs:
@@ -139,7 +181,11 @@ class Samples:
 
     def ratio(self, one: Cell, other: Cell) -> Interval | None:
         """One cell's values over another's, paired by repetition; None where different things counted them."""
-        return ratio_of(self.at(*one), self.at(*other)) if self.comparable else None
+        if not self.comparable:
+            return None
+        if one != other:
+            self.family.add(self, one, other)
+        return ratio_of(self.at(*one), self.at(*other), self.family.comparisons)
 
     def cells(self) -> list[Cell]:
         """All cells that have a value."""

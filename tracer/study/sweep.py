@@ -14,21 +14,13 @@ from tracer.books.recording import give_to_invoking_user
 from tracer.errors import Interrupted, MachineError
 from tracer.machine.links import open_link
 from tracer.model import CpuProfile, Experiment, Host, Recording
-from tracer.runs.runner import read_host, record
+from tracer.runs.runner import read_host
+from tracer.study.hosts import difference_of_hosts
 from tracer.study.sweep_file import append_run, load_sweep, open_sweep
 from tracer.study.sweep_plan import SWEEP_SCHEMA, Job, Manifest, Plan, Run, Sweep, experiment_of, jobs_left, jobs_of
 
 Recorder = Callable[[Experiment, bool], Recording]
-"""Does one run: of an experiment, with an observed pass or without."""
-
-
-def record_run(experiment: Experiment, observed: bool) -> Recording:
-    """One run of a sweep; nobody listens to its progress."""
-    return record(experiment, _silent, observed=observed)
-
-
-def _silent(_: str) -> None:
-    pass
+"""Does one run where its experiment says: with an observed pass or without."""
 
 
 def manifest_of(plan: Plan, recorder: Recorder) -> Manifest:
@@ -51,15 +43,24 @@ def _host_of(plan: Plan, recorder: Recorder) -> Host:
         return read_host(link)
 
 
-def run_jobs(plan: Plan, jobs: list[Job], recorder: Recorder = record_run) -> Iterator[Run]:
+def run_jobs(plan: Plan, jobs: list[Job], host: Host, recorder: Recorder) -> Iterator[Run]:
     """Do these runs; each is yielded when it is done.
+
+    Args:
+        host: What the machine was before.
 
     Raises:
         Interrupted: by SIGINT; the run that was going on is dropped.
+        MachineError: the machine is not what it was; the run that saw it is dropped.
         NettraceError: a run failed.
     """
     for job in jobs:
         recording = recorder(experiment_of(plan, job), job.repetition == 0)
+        if difference := difference_of_hosts(host, recording.host):
+            raise MachineError(
+                "the machine changed while the runs went on", difference, "put it back and repeat the command"
+            )
+        host = recording.host
         if not recording.complete:
             raise Interrupted("interrupted in the middle of a run", fix="start it again")
         yield Run(label=job.cell.label, repetition=job.repetition, order=job.order, recording=_light(recording))
@@ -74,7 +75,7 @@ def _light(recording: Recording) -> Recording:
     return msgspec.structs.replace(recording, profile=slim)
 
 
-def measure(plan: Plan, progress: Callable[[int, int], None], recorder: Recorder = record_run) -> Sweep:
+def measure(plan: Plan, progress: Callable[[int, int], None], recorder: Recorder) -> Sweep:
     """A whole sweep in memory, for nettrace compare.
 
     Args:
@@ -86,7 +87,7 @@ def measure(plan: Plan, progress: Callable[[int, int], None], recorder: Recorder
     """
     manifest, runs, jobs = manifest_of(plan, recorder), [], jobs_of(plan)
     try:
-        for run in run_jobs(plan, jobs, recorder):
+        for run in run_jobs(plan, jobs, manifest.host, recorder):
             runs.append(run)
             progress(len(runs), len(jobs))
     except (KeyboardInterrupt, Interrupted) as error:
@@ -95,7 +96,7 @@ def measure(plan: Plan, progress: Callable[[int, int], None], recorder: Recorder
     return Sweep(manifest=manifest, runs=runs)
 
 
-def sweep(plan: Plan, directory: Path, progress: Callable[[int, int], None], recorder: Recorder = record_run) -> Sweep:
+def sweep(plan: Plan, directory: Path, progress: Callable[[int, int], None], recorder: Recorder) -> Sweep:
     """Do a sweep, or what is left of it, into a directory.
 
     Raises:
@@ -106,10 +107,11 @@ def sweep(plan: Plan, directory: Path, progress: Callable[[int, int], None], rec
     manifest = manifest_of(plan, recorder)
     with open_sweep(directory, manifest) as (done, file):
         jobs = jobs_left(plan, done)
+        host = done[-1].recording.host if done else manifest.host
         total = len(jobs_of(plan))
         progress(total - len(jobs), total)
         try:
-            for index, run in enumerate(run_jobs(plan, jobs, recorder), start=1):
+            for index, run in enumerate(run_jobs(plan, jobs, host, recorder), start=1):
                 append_run(file, run)
                 progress(total - len(jobs) + index, total)
         except (KeyboardInterrupt, Interrupted) as error:

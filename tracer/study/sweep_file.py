@@ -17,7 +17,7 @@ import msgspec
 
 from tracer.books.recording import MAX_FILE_BYTES, give_to_invoking_user
 from tracer.errors import MachineError, RecordingError, UsageError
-from tracer.model import Host
+from tracer.study.hosts import difference_of_hosts
 from tracer.study.sweep_plan import SWEEP_SCHEMA, Manifest, Run, Sweep, jobs_left
 
 MANIFEST, RUNS = "manifest.json", "runs.jsonl"
@@ -110,14 +110,6 @@ def _check_runs(directory: Path, manifest: Manifest, runs: list[Run]) -> None:
         raise RecordingError(f"{directory / RUNS} is not of one sweep", why, _AGAIN)
 
 
-def difference_of_hosts(one: Host, other: Host) -> str | None:
-    """What makes figures of two machines incomparable; None if nothing does."""
-    for name in ("kernel", "cpu", "cores", "where", "emulated", "nic"):
-        if getattr(one, name) != getattr(other, name):
-            return f"{name} is {getattr(other, name)}, not {getattr(one, name)}"
-    return None
-
-
 @contextlib.contextmanager
 def open_sweep(directory: Path, manifest: Manifest) -> Iterator[tuple[list[Run], IO[bytes]]]:
     """The runs that a directory already has, and its file to append to; nobody else writes to it meanwhile.
@@ -146,10 +138,11 @@ def _resumed(directory: Path, manifest: Manifest) -> list[Run]:
     if not (directory / MANIFEST).exists():
         if (directory / RUNS).stat().st_size:
             raise RecordingError(f"{directory} is not a sweep", f"it has {RUNS} and no {MANIFEST}", _AGAIN)
-        write_whole(directory / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
-        give_to_invoking_user(directory / RUNS)
-        return []
+        return _begun(directory, manifest)
     earlier = read_manifest(directory)
+    if not has_runs(directory):
+        # Its first run failed or was interrupted: the command that mends what was wrong with it is another plan.
+        return _begun(directory, manifest)
     for field in earlier.plan.__struct_fields__:
         old, new = getattr(earlier.plan, field), getattr(manifest.plan, field)
         if old != new:
@@ -163,8 +156,21 @@ def _resumed(directory: Path, manifest: Manifest) -> list[Run]:
     return runs
 
 
+def _begun(directory: Path, manifest: Manifest) -> list[Run]:
+    os.truncate(directory / RUNS, 0)
+    write_whole(directory / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+    give_to_invoking_user(directory / RUNS)
+    return []
+
+
+def has_runs(directory: Path) -> bool:
+    """Whether any run of the sweep in a directory came to its end."""
+    runs = directory / RUNS
+    return runs.exists() and b"\n" in _read(runs)
+
+
 def _plain(value: object) -> str:
-    return ",".join(str(one) for one in value) if isinstance(value, list) else str(value)
+    return ",".join(str(one) for one in value) if isinstance(value, list) else "none" if value is None else str(value)
 
 
 def _other(directory: Path, why: str) -> UsageError:

@@ -11,7 +11,8 @@ from tracer.model import Count, Experiment, Host, Link, ObserverChoice, Recordin
 
 SWEEP_SCHEMA: Literal["nettrace.sweep/1"] = "nettrace.sweep/1"
 
-# Work of one run: some 0.2 s to 1 s on a slow core, so that the default sweep (240 runs) stays well under 10 minutes.
+# Work of one run: 0.1 s to 1 s on a slow core, of which a profile has a hundred samples at least; so that the default
+# sweep (720 runs) stays well under 10 minutes.
 DEFAULT_BYTES_BUDGET = 256 << 20
 # The same on an emulated CPU, some 50 times slower.
 LAB_BYTES_BUDGET = 4 << 20
@@ -125,6 +126,11 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
         return not jobs_left(self.manifest.plan, self.runs)
 
 
+def default_budget(lab: str | None) -> int:
+    """Payload of one run where the user names none, bytes."""
+    return DEFAULT_BYTES_BUDGET if lab is None else LAB_BYTES_BUDGET
+
+
 def jobs_of(plan: Plan) -> list[Job]:
     """All runs in the order in which to do them.
 
@@ -153,8 +159,7 @@ def experiment_of(plan: Plan, job: Job) -> Experiment:
     In the lab nothing is that measures cost: an emulated CPU has other costs than a real one.
     """
     cell = job.cell
-    budget = min(plan.bytes_budget, LAB_BYTES_BUDGET) if plan.lab else plan.bytes_budget
-    messages = max(_MIN_MESSAGES, min(_MAX_MESSAGES, budget // cell.size) // cell.threads)
+    messages = max(_MIN_MESSAGES, min(_MAX_MESSAGES, plan.bytes_budget // cell.size) // cell.threads)
     return Experiment(
         mode=plan.labels()[cell.label],
         size=cell.size,

@@ -9,7 +9,7 @@ from tracer.study.claim_rules.bytes import second_copy
 from tracer.study.claim_rules.findings import Case, Evidence, Finding
 from tracer.study.claim_rules.modes import compared, tiny_sizes
 from tracer.study.claim_rules.times import COST, Where, by_link, finding, looped_remark, shown
-from tracer.study.intervals import side_of_one
+from tracer.study.intervals import share_interval, side_of_one
 from tracer.study.measurements import MISSES, THROUGHPUT, Samples
 from tracer.study.sweep_plan import Cell
 
@@ -19,9 +19,14 @@ DOMINANT = 0.5
 COPIES = (Work.COPY_IN, Work.LINEARIZE, Work.BOUNCE, Work.DEFERRED_COPY)
 # Samples of functions that the table does not know: they could belong to any stage.
 UNATTRIBUTED = (UNMAPPED,)
+# Of a hundred samples, a share of a half is known to within a sixth (99.9 %); of ten it is not known at all.
+MIN_SAMPLES = 100
+# A profile that does not know where a fifth of the time went does not know the machine that it was made on.
+MOST_UNATTRIBUTED = 0.2
 # "Pinning, DMA set-up and accounting": completions are the accounting's other half.
 ZERO_COPY_OVERHEAD = (Work.PIN, Work.COMPLETION, Work.MEMORY, Work.DEVICE)
 _TOLD_CAUSE = "pinning, memory, device and completions"
+_WHY_NOT_KNOWN = "; why is not known: "
 NO_PROFILE = "a CPU profile by stage: nettrace sweep or run with the sampler, on a real CPU"
 
 
@@ -31,11 +36,23 @@ def share_of(profile: CpuProfile, stages: tuple[str, ...]) -> float:
 
 
 def dominates(profile: CpuProfile, stages: tuple[str, ...]) -> bool | None:
-    """Whether these stages took over half of the CPU time; None where the unattributed rest could decide."""
-    share = share_of(profile, stages)
-    if share > DOMINANT:
-        return True
-    return None if share + share_of(profile, UNATTRIBUTED) > DOMINANT else False
+    """Whether these stages took over half of the CPU time; None where chance or the unattributed rest could decide."""
+    if why_no_judge(profile):
+        return None
+    sampled = sum(cost.samples for cost in profile.stages if cost.stage in stages)
+    rest = sum(cost.samples for cost in profile.stages if cost.stage in UNATTRIBUTED)
+    least, _ = share_interval(min(sampled, profile.samples), profile.samples)
+    _, most = share_interval(min(sampled + rest, profile.samples), profile.samples)
+    return True if least > DOMINANT else None if most > DOMINANT else False
+
+
+def why_no_judge(profile: CpuProfile) -> str:
+    """What a profile lacks to be judged from; empty if nothing."""
+    if profile.samples < MIN_SAMPLES:
+        return f"more samples: {MIN_SAMPLES} at least, by sending more (nettrace sweep --bytes-budget)"
+    if share_of(profile, UNATTRIBUTED) > MOST_UNATTRIBUTED:
+        return f"a CPU profile that leaves at most {MOST_UNATTRIBUTED:.0%} of it unattributed"
+    return ""
 
 
 def _told(profile: CpuProfile, stages: tuple[str, ...]) -> str:
@@ -54,18 +71,19 @@ def _where(recording: Recording) -> Where:
 
 def copies_dominate(evidence: Evidence) -> Finding:
     """S3: both copies must exist, and take more CPU time than all the rest."""
-    cases = []
+    cases, lacks = [], ""
     second = [case.holds for case in second_copy(evidence).cases]
     for recording, profile in evidence.profiled:
-        if recording.experiment.mode != "twocopy" or not profile.samples:
+        if recording.experiment.mode != "twocopy":
             continue
+        lacks = lacks or why_no_judge(profile)
         holds = dominates(profile, COPIES)
         if holds:
             # A dominant share decides only if the second copy was looked for over a NIC.
             holds = False if False in second else True if True in second else None
         text = f"copies on the way out took {_told(profile, COPIES)}"
         cases.append(Case(where=_where(recording), holds=holds, text=text))
-    wanted = "a run over a NIC, to see whether there is a second copy, or a profile with less unattributed"
+    wanted = lacks or "a run over a NIC, to see whether there is a second copy, or a profile with less unattributed"
     undecided = wanted if any(case.holds is None for case in cases) else ""
     absent = "a NIC with scatter-gather makes no second copy at all (S2)" if False in second else ""
     return Finding(cases=cases, missing=undecided if cases else NO_PROFILE, remark=absent)
@@ -87,14 +105,15 @@ def slow_when_small(evidence: Evidence) -> Finding:
         cases += [_with_cause(evidence, case, link) for case in slower]
     if not cases:
         return finding(evidence, cases, "runs of all three modes at 1024 bytes or less")
-    unclear = [case.text for case in cases if case.holds is None]
     remark = "; ".join(filter(None, [_why_not(cases), looped_remark(evidence)]))
-    why = ""
-    if any(text.endswith("not known") for text in unclear):
-        why = f"it is slower, but why is not known: {NO_PROFILE}"
-    elif any("unattributed" in text for text in unclear):
-        why = "it is slower, but why is not known: a CPU profile that leaves less of it unattributed"
-    return Finding(cases=cases, missing=evidence.why_no_times() or why, remark=remark)
+    return Finding(cases=cases, missing=evidence.why_no_times() or _why_unknown(cases), remark=remark)
+
+
+def _why_unknown(cases: list[Case]) -> str:
+    """What would tell why zero-copy is slower, where it is and nobody knows; empty where that is known."""
+    unclear = [case.text for case in cases if case.holds is None]
+    lacks = next((text.partition(_WHY_NOT_KNOWN)[2] for text in unclear if _WHY_NOT_KNOWN in text), "")
+    return f"it is slower, but why is not known: {lacks}" if lacks else ""
 
 
 def _why_not(cases: list[Case]) -> str:
@@ -113,15 +132,16 @@ def _with_cause(evidence: Evidence, slower: Case, link: Link) -> Case:
         (
             profile
             for recording, profile in evidence.profiled
-            if recording.experiment.mode == "zerocopy" and _where(recording) == slower.where and profile.samples
+            if recording.experiment.mode == "zerocopy" and _where(recording) == slower.where
         ),
         None,
     )
     if profile is None:
-        return Case(where=slower.where, holds=None, text=f"{slower.text}; why is not known")
-    told = _told(profile, ZERO_COPY_OVERHEAD)
-    text = f"{slower.text}; {_TOLD_CAUSE} took {told} over {link}"
-    return Case(where=slower.where, holds=dominates(profile, ZERO_COPY_OVERHEAD), text=text)
+        return Case(where=slower.where, holds=None, text=f"{slower.text}{_WHY_NOT_KNOWN}{NO_PROFILE}")
+    text = f"{slower.text}; {_TOLD_CAUSE} took {_told(profile, ZERO_COPY_OVERHEAD)} over {link}"
+    holds = dominates(profile, ZERO_COPY_OVERHEAD)
+    lacks = why_no_judge(profile) or "a CPU profile with more samples and less unattributed"
+    return Case(where=slower.where, holds=holds, text=text if holds is not None else f"{text}{_WHY_NOT_KNOWN}{lacks}")
 
 
 def fewer_misses(evidence: Evidence) -> Finding:

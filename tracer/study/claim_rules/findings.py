@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Callable
 from enum import StrEnum
@@ -11,7 +12,8 @@ import msgspec
 from tracer.books.analysis import document_of
 from tracer.books.perf_attempt import PerfAttempt
 from tracer.model import CpuProfile, Document, Recording
-from tracer.study.intervals import MIN_REPETITIONS
+from tracer.study.intervals import MIN_REPETITIONS, repetitions_for
+from tracer.study.measurements import Family
 from tracer.study.sweep_plan import Run
 
 
@@ -55,16 +57,38 @@ class Evidence:
         ]
         self.perf_attempts = perf_attempts
         self.missing = missing or {}
+        self.family = Family()
+
+    @property
+    def repetitions(self) -> int:
+        """Of the sweeps, as far as they got."""
+        return max((run.repetition for run in self.runs), default=-1) + 1
 
     def why_no_times(self) -> str:
         """What a claim on time or CPU lacks; empty if only noise stands in the way."""
         if not self.runs:
             emulated = "times of an emulated CPU decide nothing; " if self.emulated else ""
             return f"{emulated}a sweep on a real CPU: nettrace sweep"
-        repetitions = max(run.repetition for run in self.runs) + 1
-        if repetitions < MIN_REPETITIONS:
-            return f"{MIN_REPETITIONS} repetitions at least (there are {repetitions}): nettrace sweep --repetitions 5"
+        wanted = repetitions_for(self.family.comparisons)
+        if self.repetitions < wanted:
+            made = f"for {self.family.comparisons} comparisons" if self.family.comparisons > 1 else "at least"
+            return f"{wanted} repetitions {made} (there are {self.repetitions}): nettrace sweep --repetitions {wanted}"
         return ""
+
+    def within(self, family: Family) -> Evidence:
+        """The same evidence, for a rule that makes so many comparisons."""
+        other = copy.copy(self)
+        other.family = family
+        return other
+
+    def halves(self) -> list[Evidence]:
+        """The earlier and the later repetitions of the sweeps, each with all the rest."""
+        parts = []
+        for first, last in ((0, self.repetitions // 2), (self.repetitions // 2, self.repetitions)):
+            part = self.within(Family())
+            part.runs = [run for run in self.runs if first <= run.repetition < last]
+            parts.append(part)
+        return parts
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,6 +140,7 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         depends_on: Names of what the cases differ in; empty unless the outcome is DEPENDS.
         missing: What was missing, where the outcome is UNDECIDED.
+        repeats: The outcome by each sweep, where there were several; the outcome stands if all are the same.
     """
 
     id: str
@@ -126,6 +151,7 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str
     missing: str
     cases: list[Case]
+    repeats: list[Outcome] = []
 
 
 def conclude(cases: list[Case]) -> Outcome:
@@ -159,24 +185,54 @@ def _tells(names: tuple[str, ...], decided: list[Case]) -> bool:
 
 
 def ruling_of(rule: Rule, evidence: Evidence) -> Ruling:
-    """Apply a rule."""
-    finding = rule.find(evidence)
+    """Apply a rule: first to count the comparisons that it makes, then with intervals that allow for so many."""
+    counted = Family()
+    rule.find(evidence.within(counted))
+    finding = rule.find(evidence.within(Family(counted.made)))
     outcome = conclude(finding.cases)
     depends_on = dependence(finding.cases) if outcome is Outcome.DEPENDS else []
-    missing = _missing(finding) if outcome is Outcome.UNDECIDED else ""
-    if outcome is Outcome.UNDECIDED:
-        sentence = f"Not decided; what is missing: {missing}."
-    else:
-        sentence = rule.because[outcome].format(on=_listed(depends_on))
-    if finding.remark:
-        sentence = f"{sentence.rstrip('.')}; {finding.remark}."
+    doubt = _doubt(rule, evidence, finding.cases) if outcome is Outcome.DEPENDS and counted.made else ""
+    if doubt:
+        outcome, depends_on = Outcome.UNDECIDED, []
+    missing = doubt or (_missing(finding) if outcome is Outcome.UNDECIDED else "")
     return Ruling(
-        id=rule.id, claim=rule.claim, outcome=outcome, depends_on=depends_on, rule=rule.rule, sentence=sentence,
-        missing=missing, cases=finding.cases,
+        id=rule.id, claim=rule.claim, outcome=outcome, depends_on=depends_on, rule=rule.rule,
+        sentence=_sentence(rule, outcome, depends_on, missing, finding.remark), missing=missing, cases=finding.cases,
     )  # fmt: skip
 
 
-def _listed(names: list[str]) -> str:
+def _doubt(rule: Rule, evidence: Evidence, cases: list[Case]) -> str:
+    """Why cases of which some hold and some do not name no dependence; empty if they do.
+
+    Noise that is scattered over the cases would scatter otherwise in another sweep: both halves of the repetitions,
+    which are one each, must tell the same story. Their intervals are single ones: they say again what was found.
+    """
+    if evidence.repetitions < 2 * MIN_REPETITIONS:
+        return f"{2 * MIN_REPETITIONS} repetitions, to see in each half of them what it depends on"
+    halves = [rule.find(half).cases for half in evidence.halves()]
+    if all(_tells_the_same(half, cases) for half in halves):
+        return ""
+    on = listed(dependence(cases))
+    return f"less noise or more repetitions: that it depends on {on} does not show in both halves of the repetitions"
+
+
+def _tells_the_same(half: list[Case], whole: list[Case]) -> bool:
+    """Whether it depends on the same, and no case comes out the other way round."""
+    known = [(case.where, case.holds) for case in half if case.holds is not None]
+    contrary = any((case.where, not case.holds) in known for case in whole if case.holds is not None)
+    return not contrary and conclude(half) is Outcome.DEPENDS and dependence(half) == dependence(whole)
+
+
+def _sentence(rule: Rule, outcome: Outcome, depends_on: list[str], missing: str, remark: str) -> str:
+    if outcome is Outcome.UNDECIDED:
+        sentence = f"Not decided; what is missing: {missing}."
+    else:
+        sentence = rule.because[outcome].format(on=listed(depends_on))
+    return f"{sentence.rstrip('.')}; {remark}." if remark else sentence
+
+
+def listed(names: list[str]) -> str:
+    """Names in a sentence: "a, b and c"."""
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1] if names else ""]))
 
 

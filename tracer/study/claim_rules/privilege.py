@@ -15,7 +15,7 @@ def perf_needs_sysctl(evidence: Evidence) -> Finding:
 
     A perf stat that ends well and leaves the kernel's share out is no refusal, so it can depend on what is counted.
     """
-    attempts = evidence.perf_attempts or []
+    attempts = [one for one in evidence.perf_attempts or [] if not one.absent]
     high = [one for one in attempts if one.level > KERNEL_ALLOWED_UP_TO]
     low = [one for one in attempts if one.level <= KERNEL_ALLOWED_UP_TO]
     cases = [_case(one, next((other for other in low if other.counts == one.counts), None)) for one in high]
@@ -41,6 +41,8 @@ def _told(attempt: PerfAttempt) -> str:
 def _missing(evidence: Evidence, high: list[PerfAttempt], low: list[PerfAttempt], cases: list[Case]) -> str:
     if not evidence.perf_attempts:
         return evidence.missing.get("perf", NO_TRY)
+    if not (high or low):
+        return f"a perf that can try: {evidence.perf_attempts[0].message or 'this one counts nothing'}"
     if not high:
         return f"a machine whose perf_event_paranoid is above {KERNEL_ALLOWED_UP_TO}; here it is {low[0].level}"
     if any(case.holds is None for case in cases):

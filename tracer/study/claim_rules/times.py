@@ -32,7 +32,7 @@ def by_link(evidence: Evidence, *quantities: Quantity) -> list[tuple[Link, Sampl
     found = []
     for link in links:
         runs = [run for run in evidence.runs if run.recording.experiment.link is link]
-        there = [samples for quantity in quantities if (samples := Samples(runs, quantity)).cells()]
+        there = [samples for quantity in quantities if (samples := Samples(runs, quantity, evidence.family)).cells()]
         found += [(link, there[0])] if there else []
     return found
 
