@@ -11,7 +11,7 @@ import signal
 import subprocess
 from typing import IO
 
-from workloads.worker import Control, serve
+from workloads.child.worker import Control, serve
 
 _MANY = 1 << 16
 

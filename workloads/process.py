@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from tracer.books.results import Reply, Role
 from tracer.errors import MachineError, WorkloadError
-from workloads.results import Reply, Role
 
 END_DEADLINE_S = 0.5
 _PACKAGE_ROOT = Path(__file__).parent.parent
@@ -44,7 +44,7 @@ def start_python(control: int) -> Started:
     """A worker in a fresh interpreter, with the control socket of this number."""
     return subprocess.Popen(
         # -P: nothing is imported from the directory that the user happens to be in; the worker may be root.
-        [sys.executable, "-P", "-s", "-m", "workloads.worker", str(control)],
+        [sys.executable, "-P", "-s", "-m", "workloads.child.worker", str(control)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -10,11 +10,11 @@ from types import TracebackType
 from typing import Any
 
 import workloads
+from tracer.books import results
+from tracer.books.results import Reply, Role
 from tracer.errors import WorkloadError
 from tracer.model import Experiment, Workload
-from workloads import results
 from workloads.process import WorkerProcess
-from workloads.results import Reply, Role
 
 # Generous, because an emulated CPU is 30 times slower than the one that starts a worker in 60 ms.
 START_DEADLINE_S = 60.0

@@ -1,4 +1,4 @@
-"""The process that sends or receives: `python -m workloads.worker FD`, where FD is a SOCK_SEQPACKET socket.
+"""The process that sends or receives: `python -m workloads.child.worker FD`, where FD is a SOCK_SEQPACKET socket.
 
 One JSON message each way at a time. The first one says who to be; then, for every pass:
 
@@ -27,7 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from workloads.crew import Receiver, Refused, Sender
+from workloads.child.crew import Receiver, Refused, Sender
 from workloads.engine._engine import ffi, lib
 
 # A peer that reads takes the rest of a message in this time; one that does not is not waited for.

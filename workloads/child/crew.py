@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from workloads.child.latency import merged_latency
 from workloads.engine._engine import ffi, lib
-from workloads.latency import merged_latency
 
 CONNECT_DEADLINE_S = 10.0
 ACCEPT_DEADLINE_S = 15.0

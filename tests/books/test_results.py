@@ -7,10 +7,10 @@ from typing import Any
 
 from workloads.engine._engine import lib
 
+from tracer.books import results
 from tracer.errors import MachineError, PrivilegeError, WorkloadError
 from tracer.model import Experiment
-from workloads import results
-from workloads.crew import RECEIVER_COUNTS, SENDER_COUNTS
+from workloads.child.crew import RECEIVER_COUNTS, SENDER_COUNTS
 
 EXPERIMENT = Experiment(mode="zerocopy", size=1000, threads=2, messages=7, verify=True)
 SPAN = {"result": 0, "start_ns": 10, "end_ns": 90, "user_ns": 1, "system_ns": 2}
