@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple
 
 from tracer.books.ledger import ledger_of
-from tracer.model import CpuTime, Recording, Stage
+from tracer.model import Recording, Stage
 from tracer.study.intervals import Interval, Series, interval_of, ratio_of
 from tracer.study.sweep_plan import Cell, Run
 
@@ -53,17 +53,15 @@ def _latency(recording: Recording) -> Measured | None:
     return _of_workload(recording, latency.p50 / 1e3 if latency else None, "bare pass, sender")
 
 
-def _cpu_ns(time: CpuTime) -> int:
-    return time.user + time.system
-
-
 def _demand(recording: Recording) -> Measured | None:
     """Of sender and receiver threads together; None where the receiver is on another machine."""
     bare = recording.workload
     if bare is None or bare.receiver_cpu_ns is None or not bare.payload_bytes:
         return None
-    spent = _cpu_ns(bare.sender_cpu_ns) + _cpu_ns(bare.receiver_cpu_ns)
-    return _of_workload(recording, spent / 1e3 / (bare.payload_bytes / 1024), "CPU time of both sides")
+    sender, receiver = bare.sender_cpu_ns.spent, bare.receiver_cpu_ns.spent
+    if sender is None or receiver is None:
+        return None
+    return _of_workload(recording, (sender + receiver) / 1e3 / (bare.payload_bytes / 1024), "CPU time of both sides")
 
 
 def counted(recording: Recording, event: str) -> Measured | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from tracer.books.recording import give_to_invoking_user
-from tracer.errors import Interrupted, MachineError
+from tracer.errors import Interrupted, MachineError, WorkloadError
 from tracer.machine.links import open_link
 from tracer.model import CpuProfile, Experiment, Host, Recording
 from tracer.runs.runner import read_host, record
@@ -60,6 +60,8 @@ def run_jobs(plan: Plan, jobs: list[Job], recorder: Recorder = record_run) -> It
     """
     for job in jobs:
         recording = recorder(experiment_of(plan, job), job.repetition == 0)
+        if recording.stuck:
+            raise WorkloadError("a run was given up", recording.stuck, "mend that, and start it again: it goes on")
         if not recording.complete:
             raise Interrupted("interrupted in the middle of a run", fix="start it again")
         yield Run(label=job.cell.label, repetition=job.repetition, order=job.order, recording=_light(recording))
