@@ -88,7 +88,7 @@ class Running:
 
     def workers(self) -> list[int]:
         """Its sender and its receiver."""
-        return [pid for pid in children(self.pid) if "workloads.worker" in command_line(pid)]
+        return [pid for pid in children(self.pid) if "workloads.child.worker" in command_line(pid)]
 
     def receiver(self) -> int:
         """The worker that listens."""

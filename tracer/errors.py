@@ -41,6 +41,11 @@ class NettraceError(Exception):
         return "\n".join(lines)
 
 
+def in_one_line(error: NettraceError) -> str:
+    """What, why and fix as one line of a report."""
+    return "; ".join(filter(None, (error.what, error.why, error.fix)))
+
+
 class UsageError(NettraceError):
     """The command line asks for something that does not exist or makes no sense."""
 

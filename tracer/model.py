@@ -171,10 +171,24 @@ class Completions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CpuTime(msgspec.Struct, frozen=True, kw_only=True):
-    """CPU time of the threads that sent or received, ns; interrupts' work may be charged to either."""
+    """CPU time of the threads that sent or received, ns; interrupts' work may be charged to either.
 
-    user: Count
-    system: Count
+    Args:
+        total: Exact, by each thread's CPU clock (CLOCK_THREAD_CPUTIME_ID); None in a file of before it was read.
+        user: The share of user mode. The kernel samples it at the scheduler's ticks: None over too few of them.
+        system: The share of kernel mode, likewise.
+    """
+
+    total: Count | None = None
+    user: Count | None = None
+    system: Count | None = None
+
+    @property
+    def spent(self) -> int | None:
+        """All of it, ns; None where it is not known."""
+        if self.total is not None or self.user is None or self.system is None:
+            return self.total
+        return self.user + self.system
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,6 +206,10 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
         packed_bytes: Bytes copied in user space to pack the fields before sending.
         retransmitted_bytes: Payload that TCP sent again, by its own count (TCP_INFO, tcpi_bytes_retrans); None where
             the kernel did not tell.
+        bytes_sent: Payload that the sender's TCP handed down, sent again included (tcpi_bytes_sent, Linux 4.19).
+        bytes_acked: Payload that the peer's TCP acknowledged (tcpi_bytes_acked, without SYN and FIN).
+        bytes_received: Payload that the receiver's TCP took in (tcpi_bytes_received, without FIN); None, too, where the
+            receiver is not ours.
     """
 
     payload_bytes: Count
@@ -208,6 +226,9 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     verified: bool | None
     packed_bytes: Count
     retransmitted_bytes: Count | None = None
+    bytes_sent: Count | None = None
+    bytes_acked: Count | None = None
+    bytes_received: Count | None = None
     sender_cpu_ns: CpuTime
     receiver_cpu_ns: CpuTime | None
 
@@ -267,7 +288,7 @@ class Counter(msgspec.Struct, frozen=True, kw_only=True):
         scope: The sender's process, the receiver's process, or all CPUs with whatever ran there. The system's
             "task-clock" is the time that its CPUs were not idle.
         value: None where the machine does not count it.
-        source: "perf"; a stand-in's name ("tsc", "rusage", "proc-stat"); "none" where nothing counted.
+        source: "perf"; a stand-in's name ("tsc", "thread-clock", "proc-stat"); "none" where nothing counted.
         note: Why it is absent, multiplexed or a stand-in.
     """
 
@@ -327,7 +348,8 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         workload: The bare pass: nothing was attached. Time and CPU come from here.
         observed: The observed pass over the same fixed work; None if it was interrupted before its end.
-        complete: False where the run was interrupted.
+        complete: False where the run was interrupted, or given up.
+        stuck: Why it was given up: nothing moved any more, and where; empty where it was not.
         notes: What the reader must know to read the figures right.
     """
 
@@ -342,6 +364,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     counters: list[Counter] = []
     profile: CpuProfile | None = None
     notes: list[str] = []
+    stuck: str = ""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ import signal
 import subprocess
 from typing import IO
 
-from workloads.worker import Control, serve
+from workloads.child.worker import Control, serve
 
 _MANY = 1 << 16
 
@@ -26,13 +26,8 @@ class ForkedWorker:
         self._process.start()
         self.pid = self._process.pid or 0
 
-    @property
-    def returncode(self) -> int | None:
-        """None while it runs, -N after signal N."""
-        return self._process.exitcode
-
     def wait(self, timeout: float | None = None) -> int:
-        """Exit status.
+        """Exit status, -N after signal N.
 
         Raises:
             subprocess.TimeoutExpired: it did not end in so many seconds.
@@ -41,10 +36,6 @@ class ForkedWorker:
         if self._process.exitcode is None:
             raise subprocess.TimeoutExpired("worker", timeout or 0)
         return self._process.exitcode
-
-    def terminate(self) -> None:
-        """Send SIGTERM."""
-        self._process.terminate()
 
     def kill(self) -> None:
         """Send SIGKILL."""

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from tracer.books.results import Reply, Role
 from tracer.errors import MachineError, WorkloadError
-from workloads.results import Reply, Role
 
-END_DEADLINE_S = 0.5
+_DEATH_DEADLINE_S = 0.5
 _PACKAGE_ROOT = Path(__file__).parent.parent
 
 
@@ -26,25 +26,21 @@ class Started(Protocol):
     pid: int
     stderr: IO[bytes] | None
 
-    @property
-    def returncode(self) -> int | None:
-        """None while it runs, -N after signal N."""
-
     def wait(self, timeout: float | None = None) -> int:
-        """Exit status; subprocess.TimeoutExpired if it does not end in so many seconds."""
-
-    def terminate(self) -> None:
-        """Send SIGTERM."""
+        """Exit status, -N after signal N; subprocess.TimeoutExpired if it does not end in so many seconds."""
 
     def kill(self) -> None:
         """Send SIGKILL."""
+
+
+Start = Callable[[int], Started]
 
 
 def start_python(control: int) -> Started:
     """A worker in a fresh interpreter, with the control socket of this number."""
     return subprocess.Popen(
         # -P: nothing is imported from the directory that the user happens to be in; the worker may be root.
-        [sys.executable, "-P", "-s", "-m", "workloads.worker", str(control)],
+        [sys.executable, "-P", "-s", "-m", "workloads.child.worker", str(control)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -54,23 +50,19 @@ def start_python(control: int) -> Started:
     )
 
 
-_start: Callable[[int], Started] = start_python
-
-
-def start_workers_by(start: Callable[[int], Started]) -> None:
-    """Start this process's workers in another way: where a fresh interpreter takes seconds (see workloads.forked)."""
-    global _start
-    _start = start
-
-
 class WorkerProcess:
-    """One worker and the conversation with it."""
+    """One worker and the conversation with it.
 
-    def __init__(self, role: Role, config: dict[str, Any]) -> None:
+    Args:
+        start: Starts a process that serves the control socket of a number: start_python, or a stand-in where a fresh
+            interpreter takes seconds (see workloads.forked).
+    """
+
+    def __init__(self, role: Role, config: dict[str, Any], start: Start = start_python) -> None:
         self.role = role
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            self._process = _start(theirs.fileno())
+            self._process = start(theirs.fileno())
         except OSError as error:
             self._control.close()
             raise MachineError(f"cannot start the {role}", str(error)) from error
@@ -105,7 +97,7 @@ class WorkerProcess:
 
     def _cause_of_death(self) -> str:
         try:
-            status = self._process.wait(END_DEADLINE_S)
+            status = self._process.wait(_DEATH_DEADLINE_S)
         except subprocess.TimeoutExpired:
             return "it closed its control socket"
         cause = (
@@ -120,18 +112,17 @@ class WorkerProcess:
         lines = (self._process.stderr.read() or b"").decode(errors="replace").strip().splitlines()
         return f": {lines[-1]}" if lines else ""
 
-    def _ends_in_time(self) -> bool:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(END_DEADLINE_S)
-        return self._process.returncode is not None
+    def is_stopped(self) -> bool:
+        """Whether a signal or a debugger has stopped it: it will neither work nor answer."""
+        try:
+            return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] in ("T", "t")
+        except OSError:
+            return False
 
     def end(self) -> None:
-        """End it, whatever it does: by the end of the control socket, SIGTERM, SIGKILL; and reap it."""
+        """End it and reap it. It has nothing to undo, and one that is stopped heeds SIGKILL alone."""
         self._control.close()
-        if not self._ends_in_time():
-            self._process.terminate()
-            if not self._ends_in_time():
-                self._process.kill()
-                self._process.wait()
+        self._process.kill()
+        self._process.wait()
         if self._process.stderr is not None:
             self._process.stderr.close()

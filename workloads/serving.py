@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from workloads.crew import RECEIVE_BUFFER_BYTES
+from workloads.child.crew import RECEIVE_BUFFER_BYTES
 from workloads.engine._engine import ffi, lib
 
 

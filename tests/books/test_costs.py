@@ -26,7 +26,7 @@ from tracer.reports.costs import folded_text
 from tracer.reports.terminal import make_console, print_document
 
 RECORDED = Path(__file__).parents[1] / "data/perf"
-CPU = CpuTime(user=10_000_000, system=40_000_000)
+CPU = CpuTime(total=50_000_000, user=10_000_000, system=40_000_000)
 TSC_HZ = 2.4e9
 
 
@@ -118,7 +118,7 @@ def test_without_perf_cpu_time_still_gives_cycles() -> None:
     """TSC rate x the threads' own CPU time; task-clock is labelled as what it is."""
     found = {one.event: one for one in complete_counters(absent_counters("sender", "no perf"), "sender", CPU, TSC_HZ)}
 
-    assert (found["task-clock"].value, found["task-clock"].source) == (50_000_000, "rusage")
+    assert (found["task-clock"].value, found["task-clock"].source) == (50_000_000, "thread-clock")
     assert found["cycles"].value == pytest.approx(120_000_000)
     assert found["context-switches"].value is None
 
@@ -141,9 +141,27 @@ def test_the_systems_time_is_time_that_was_not_idle() -> None:
 def test_busy_time_leaves_idle_and_stolen_time_out() -> None:
     """Left are user + nice, and system + irq + softirq, in ticks of 10 ms."""
     before = "cpu  100 10 50 1000 5 1 20 7 0 0\ncpu0 1 1 1 1 1 1 1\n"
-    after = "cpu  103 11 55 1900 9 1 24 99 0 0\ncpu0 1 1 1 1 1 1 1\n"
+    after = "cpu  110 11 55 1900 9 1 24 99 0 0\ncpu0 1 1 1 1 1 1 1\n"
 
-    assert busy_time(before, after, 100) == CpuTime(user=40_000_000, system=90_000_000)
+    assert busy_time(before, after, 100) == CpuTime(total=200_000_000, user=110_000_000, system=90_000_000)
+
+
+def test_busy_time_of_fewer_than_20_ticks_is_unknown() -> None:
+    """19 ticks are no 190 ms: n/a, with the reason beside it."""
+    busy = busy_time("cpu  100 10 50 1000 5 1 20\n", "cpu  109 11 55 1900 9 1 24\n", 100)
+    found = completed("no_pmu.json", "system", busy)
+
+    assert busy == CpuTime()
+    assert (found["task-clock"].value, found["cycles"].value) == (None, None)
+    assert "fewer than 20 ticks" in found["task-clock"].note
+
+
+def test_stand_in_cycles_are_told_apart_by_mode_only_where_the_time_is() -> None:
+    """A total without its parts: no 0 % for either."""
+    found = completed("no_pmu.json", cpu=CpuTime(total=50_000_000))
+
+    assert found["cycles"].value == 141_169_350
+    assert (found["cycles:u"].value, found["cycles:k"].value) == (None, None)
 
 
 def test_no_proc_stat_is_unknown() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from workloads.engine._engine import ffi, lib
 
-from workloads.latency import percentile
+from workloads.child.latency import percentile
 
 U32 = 1 << 32
 CAPACITY = 64

@@ -44,6 +44,8 @@ def verdict_of(recording: Recording, ledger: Ledger) -> Verdict:
 
 def _unfit(recording: Recording, ledger: Ledger) -> Verdict | None:
     """The verdicts that forbid any other."""
+    if recording.stuck and recording.observed is None:
+        return Verdict(code=INTERRUPTED, sentence="Given up before anything was observed.", next=[])
     if not recording.complete and recording.observed is None:
         return Verdict(code=INTERRUPTED, sentence="Interrupted before anything was observed.", next=["run it again"])
     if not ledger.trustworthy:

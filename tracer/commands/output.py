@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from tracer.errors import EXIT_EXPECTATION_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_UNTRUSTWORTHY
+from tracer.errors import EXIT_EXPECTATION_FAILED, EXIT_INTERRUPTED, EXIT_MACHINE, EXIT_OK, EXIT_UNTRUSTWORTHY
 from tracer.model import Document, Recording
 
 
@@ -31,7 +31,7 @@ def note(text: str) -> None:
 def exit_code(document: Document, expect_zerocopy: bool) -> int:
     """The exit code that a finished recording earns."""
     if not document.complete:
-        return EXIT_INTERRUPTED
+        return EXIT_MACHINE if document.stuck else EXIT_INTERRUPTED
     if not document.ledger.trustworthy:
         return EXIT_UNTRUSTWORTHY
     if expect_zerocopy and document.verdict.code != "zero-copy":

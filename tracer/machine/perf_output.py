@@ -14,6 +14,7 @@ from typing import Literal
 
 import msgspec
 
+from tracer.books.results import LEAST_TICKS
 from tracer.model import Counter, CpuTime
 
 Scope = Literal["sender", "receiver", "system"]
@@ -154,8 +155,11 @@ def _task_clock_of(cpu: CpuTime | None, scope: Scope) -> Counter:
     if scope == "system":
         source, note = "proc-stat", "time that the CPUs were not idle, to 10 ms a CPU"
     else:
-        source, note = "rusage", "CPU time of the threads that sent or received"
-    return Counter(event=TASK_CLOCK, scope=scope, value=float(cpu.user + cpu.system), source=source, note=note)
+        source, note = "thread-clock", "CPU time of the threads that sent or received"
+    if cpu.spent is None:
+        few = f"fewer than {LEAST_TICKS} ticks of the clock: too few to tell"
+        return Counter(event=TASK_CLOCK, scope=scope, value=None, source="none", note=few)
+    return Counter(event=TASK_CLOCK, scope=scope, value=float(cpu.spent), source=source, note=note)
 
 
 def _cycles_of_tsc(tsc: Counter | None, clock: Counter, tsc_hz: float | None, scope: Scope, why: str) -> Counter:
@@ -173,10 +177,10 @@ def _cycles_of_tsc(tsc: Counter | None, clock: Counter, tsc_hz: float | None, sc
 
 def _cycles_by_mode(cpu: CpuTime | None, cycles: Counter) -> dict[str, Counter]:
     """User and kernel part of stand-in cycles, in the proportion of the CPU time; unknown without both."""
-    if cpu is None or cycles.value is None or not cpu.user + cpu.system:
+    if cpu is None or cpu.user is None or cpu.system is None or cycles.value is None or not cpu.spent:
         return {}
     shares = {USER_CYCLES: cpu.user, KERNEL_CYCLES: cpu.system}
-    whole = cpu.user + cpu.system
+    whole = cpu.spent
     note = f"{cycles.note}; user and kernel told apart by the clock's ticks"
     return {
         event: msgspec.structs.replace(cycles, event=event, value=cycles.value * part / whole, note=note)
@@ -200,6 +204,8 @@ def tsc_rate(cpuinfo: str) -> float | None:
 def busy_time(before: str, after: str, ticks_per_s: int) -> CpuTime | None:
     """CPU time that all CPUs were not idle between two readings of /proc/stat; ns. Stolen time is not ours.
 
+    It is counted in ticks: over too few of them the time is unknown.
+
     proc(5): user, nice, system, idle, iowait, irq, softirq, steal, guest (in user), guest_nice (in nice).
     """
     readings = [re.search(r"^cpu\s+([\d ]+)$", text, re.MULTILINE) for text in (before, after)]
@@ -212,4 +218,8 @@ def busy_time(before: str, after: str, ticks_per_s: int) -> CpuTime | None:
         later - earlier for earlier, later in zip(first[:7], last[:7], strict=True)
     )
     tick_ns = 1_000_000_000 // ticks_per_s
-    return CpuTime(user=max(0, user + nice) * tick_ns, system=max(0, system + irq + softirq) * tick_ns)
+    in_user, in_kernel = max(0, user + nice), max(0, system + irq + softirq)
+    if in_user + in_kernel < LEAST_TICKS:
+        return CpuTime()
+    whole = (in_user + in_kernel) * tick_ns
+    return CpuTime(total=whole, user=in_user * tick_ns, system=in_kernel * tick_ns)

@@ -10,18 +10,23 @@ from types import TracebackType
 from typing import Any
 
 import workloads
+from tracer.books import results
+from tracer.books.results import Reply, Role
+from tracer.books.stuck import stuck
 from tracer.errors import WorkloadError
+from tracer.machine.progress import Progress
 from tracer.model import Experiment, Workload
-from workloads import results
-from workloads.process import WorkerProcess
-from workloads.results import Reply, Role
+from workloads.process import Start, WorkerProcess, start_python
 
 # Generous, because an emulated CPU is 30 times slower than the one that starts a worker in 60 ms.
 START_DEADLINE_S = 60.0
 PREPARE_DEADLINE_S = 60.0
 # A sender whose connection broke: the receiver's end, and with it the reason, is known a moment later.
 REASON_DEADLINE_S = 2.0
+# One that is told to stop does so in 0.5 s, whatever its peer does, unless it hangs itself.
 STOP_DEADLINE_S = 2.0
+# Nothing has moved for so long: longer than TCP waits between the first retransmissions (1, 2, 4 s).
+PATIENCE_S = 10.0
 _NAMESPACES = Path("/run/netns")
 
 
@@ -37,6 +42,12 @@ class Workers:
         sender_netns: Name of a network namespace below /run/netns; None for the caller's.
         uid: User that both drop to after they entered their namespaces; None stays.
         peer: Host and port of a receiver that is not ours; only a sender is started then.
+        patience_s: A pass in which nothing moves for so long is given up.
+        wake: A descriptor that is readable once the user has interrupted; it is looked at, never read.
+        start: How a worker's process is started.
+
+    Attributes:
+        stuck: Why the last pass was given up; None where it was not.
     """
 
     def __init__(
@@ -51,6 +62,9 @@ class Workers:
         gid: int | None = None,
         peer: tuple[str, int] | None = None,
         cgroup: Path | None = None,
+        patience_s: float = PATIENCE_S,
+        wake: int | None = None,
+        start: Start = start_python,
     ) -> None:
         self._experiment = experiment
         self._mode = workloads.mode(experiment.mode)
@@ -63,12 +77,16 @@ class Workers:
         self._replies: dict[Role, Reply] = {}
         self._hellos: dict[Role, Reply] = {}
         self._in_pass = False
+        self._progress = Progress(patience_s)
+        self._wake = wake
+        self._start = start
+        self.stuck: WorkloadError | None = None
 
     def __enter__(self) -> Workers:
         """Spawns and returns; what goes wrong in the processes is raised by whoever needs them first."""
         try:
             for role in self._roles():
-                self._processes[role] = WorkerProcess(role, self._config(role))
+                self._processes[role] = WorkerProcess(role, self._config(role), self._start)
         except BaseException:
             self._end()
             raise
@@ -137,8 +155,9 @@ class Workers:
             "mode": self._mode.engine_mode,
             "messages": messages,
             "duration_s": duration_s,
+            "pulse_s": self._progress.pulse_s,
         }
-        self._replies = {}
+        self._replies, self._progress, self.stuck = {}, Progress(self._progress.patience_s), None
         self._in_pass = True
         self._processes["sender"].tell(order)
         if self._ours:
@@ -152,18 +171,32 @@ class Workers:
         self._processes["sender"].tell({"do": "go"})
 
     def collect(self) -> Workload:
-        """The figures of the pass, when it is done.
+        """The figures of the pass, when it is done; of a part of it where it is given up, and `stuck` says why.
 
         Raises:
-            WorkloadError: if a process died, the connection broke, or the payload arrived damaged.
+            WorkloadError: if a process died, the connection broke, the payload arrived damaged, or nothing moved before
+                anything was sent.
+            KeyboardInterrupt: the wake-up descriptor became readable; stop() has the figures.
         """
-        self._gather(None)
+        self._progress.restart()
+        while waiting := self._waiting():
+            role = self._first_to_speak(waiting, self._progress.until, heeds_wake=True)
+            if role is None:
+                return self._give_up()
+            if self._hear(role) and self._has_failed(role):
+                self._gather(time.monotonic() + REASON_DEADLINE_S, heeds_wake=True)
+                break
         if failure := results.failure_in(self._experiment, self._replies.get("sender"), self._replies.get("receiver")):
             raise failure
-        missing = [role for role in self._roles() if role not in self._replies]
-        if missing:
-            raise WorkloadError(f"the {missing[0]} does not answer")
         return self._workload()
+
+    def _give_up(self) -> Workload:
+        stopped = [role for role in self._waiting() if self._processes[role].is_stopped()]
+        self.stuck = stuck(self._progress.patience_s, self._progress.pulses.get("sender"), stopped, self._waiting())
+        partial = self.stop()
+        if partial is None:
+            raise self.stuck
+        return partial
 
     def stop(self) -> Workload | None:
         """End the pass now; what was sent until then, or None if that was nothing or nobody can tell."""
@@ -171,10 +204,10 @@ class Workers:
             return None
         for role in reversed(self._roles()):
             # The receiver ends by itself after the last byte, unless the sender is dead or hung.
-            if role not in self._replies:
+            if role not in self._replies and not self._processes[role].is_stopped():
                 self._processes[role].tell({"do": "stop"})
                 with contextlib.suppress(WorkloadError):
-                    self._gather(time.monotonic() + STOP_DEADLINE_S)
+                    self._gather(time.monotonic() + STOP_DEADLINE_S, awaited=role)
         if "sender" not in self._replies or not results.total(self._replies["sender"], "bytes"):
             return None
         return self._workload()
@@ -188,32 +221,46 @@ class Workers:
             receiver=self._replies.get("receiver"),
         )
 
-    def _gather(self, deadline: float | None) -> None:
-        """Hear what both report at the end of a pass; a failed sender's peer gets a moment to say why."""
-        while waiting := [role for role in self._roles() if role not in self._replies]:
-            role = self._first_to_speak(waiting, deadline)
+    def _waiting(self) -> list[Role]:
+        return [role for role in self._roles() if role not in self._replies]
+
+    def _has_failed(self, role: Role) -> bool:
+        return any(thread["result"] for thread in self._replies[role]["threads"])
+
+    def _gather(self, deadline: float, awaited: Role | None = None, *, heeds_wake: bool = False) -> None:
+        """Hear what both report at the end of a pass, until the awaited one (None: both) has or the deadline passes."""
+        while (waiting := self._waiting()) and (awaited is None or awaited in waiting):
+            role = self._first_to_speak(waiting, deadline, heeds_wake=heeds_wake)
             if role is None:
                 return
-            reply = self._checked(role)
-            if "threads" not in reply:
-                continue  # an answer that an interrupted prepare() did not wait for
-            if role == "sender":
-                reply["limits"] = self._hellos["sender"]
-            self._replies[role] = reply
-            if any(thread["result"] for thread in reply["threads"]):
-                deadline = min(deadline or float("inf"), time.monotonic() + REASON_DEADLINE_S)
+            self._hear(role)
 
-    def _first_to_speak(self, roles: list[Role], deadline: float | None) -> Role | None:
+    def _hear(self, role: Role) -> bool:
+        """Take the next message of a pass; whether it was the report that ends it."""
+        message = self._checked(role)
+        if "pulse" in message:
+            self._progress.note(role, message["pulse"])
+        if "threads" not in message:
+            return False  # a pulse, or an answer that an interrupted prepare() did not wait for
+        if role == "sender":
+            message["limits"] = self._hellos["sender"]
+        self._replies[role] = message
+        return True
+
+    def _first_to_speak(self, roles: list[Role], deadline: float, *, heeds_wake: bool) -> Role | None:
         poll = select.poll()
         for role in roles:
             poll.register(self._processes[role], select.POLLIN)
-        left_ms = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
-        events = [descriptor for descriptor, _ in poll.poll(left_ms)]
+        if heeds_wake and self._wake is not None:
+            poll.register(self._wake, select.POLLIN)
+        events = [descriptor for descriptor, _ in poll.poll(max(0.0, deadline - time.monotonic()) * 1000)]
+        if heeds_wake and self._wake in events:
+            raise KeyboardInterrupt
         # The receiver's word comes first where both speak: see results.failure_in().
         return next((role for role in roles if self._processes[role].fileno() in events), None)
 
     def _reply_of(self, role: Role, deadline: float) -> Reply:
-        if self._first_to_speak([role], deadline) is None:
+        if self._first_to_speak([role], deadline, heeds_wake=True) is None:
             raise WorkloadError(f"the {role} does not answer", "it is hung or stopped, or this machine is overloaded")
         return self._checked(role)
 

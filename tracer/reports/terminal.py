@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tracer.model import Document, Entry, Law, LawState, Recording, Stage, Workload
+from tracer.model import CpuTime, Document, Entry, Law, LawState, Recording, Stage, Workload
 from tracer.reports.costs import cost_tables
 from tracer.reports.picture import draw_path
 from tracer.reports.stacks import stack_lines
@@ -49,6 +49,8 @@ def _print_parts(document: Document, console: Console) -> None:
     console.print(Text(_title(document), style="dim"))
     console.print()
     console.print(Text(document.verdict.sentence, style="bold"))
+    if document.stuck:
+        console.print(_hanging(f"  stuck: {document.stuck}", "         ", console))
     for suggestion in document.verdict.next:
         console.print(_hanging(f"  next: {suggestion}", "        ", console))
     if document.ledger.entries:
@@ -89,7 +91,9 @@ def _title(document: Recording) -> str:
         f"{experiment.mode}, {format_size(experiment.size)} x {work} x {connections} over {experiment.link}, "
         f"Linux {host.kernel} ({where}){control}"
     )
-    return title if document.complete else f"PARTIAL (interrupted): {title}"
+    if document.complete:
+        return title
+    return f"PARTIAL ({'given up' if document.stuck else 'interrupted'}): {title}"
 
 
 def _ledger_table(document: Document, console: Console) -> Table:
@@ -148,10 +152,9 @@ def _add_bare_figures(table: Table, bare: Workload) -> None:
         percentiles = (("p50", latency.p50), ("p90", latency.p90), ("p99", latency.p99), ("max", latency.max))
         text = ", ".join(f"{name} {format_ns(value)}" for name, value in percentiles)
         table.add_row("time per message, sender", text, "bare pass")
-    table.add_row("CPU time, sender", _cpu(bare.sender_cpu_ns.user, bare.sender_cpu_ns.system, bare), "bare pass")
+    table.add_row("CPU time, sender", _cpu(bare.sender_cpu_ns, bare), "bare pass")
     if bare.receiver_cpu_ns is not None:
-        receiver = bare.receiver_cpu_ns
-        table.add_row("CPU time, receiver", _cpu(receiver.user, receiver.system, bare), "bare pass")
+        table.add_row("CPU time, receiver", _cpu(bare.receiver_cpu_ns, bare), "bare pass")
     if bare.enobufs:
         limit = bare.enobufs_limit or "unknown limit"
         table.add_row("ENOBUFS, reaped and repeated", f"{bare.enobufs:,} ({limit})", "bare pass")
@@ -159,11 +162,14 @@ def _add_bare_figures(table: Table, bare: Workload) -> None:
         table.add_row("payload verified", "every byte", "both passes")
 
 
-def _cpu(user: int, system: int, workload: Workload) -> str:
+def _cpu(cpu: CpuTime, workload: Workload) -> str:
     """CPU time with the service demand: µs of CPU for each KiB of payload."""
-    spent = user + system
+    spent = cpu.spent
+    if spent is None:
+        return "n/a"
     demand = f", {spent / 1e3 / (workload.payload_bytes / 1024):.3f} µs/KiB" if workload.payload_bytes else ""
-    return f"{format_ns(spent)} ({percent(system, spent)} in the kernel){demand}"
+    in_kernel = percent(cpu.system, spent) if cpu.system is not None else "n/a"
+    return f"{format_ns(spent)} ({in_kernel} in the kernel){demand}"
 
 
 def _laws_table(laws: list[Law], console: Console) -> Table:

@@ -20,6 +20,7 @@ from tracer.lab.resident import leave_behind
 from tracer.model import Experiment, ObserverChoice
 from tracer.observers.program import leave_to_the_kernel, wait_for_predecessor
 from tracer.runs.runner import record
+from workloads.process import Start, start_python
 
 PROGRESS = "nettrace: "
 
@@ -31,11 +32,12 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     observed: bool = True
 
 
-def main(*, ends_soon: bool = False) -> int:
+def main(*, ends_soon: bool = False, start: Start = start_python) -> int:
     """Do the experiment; its exit code.
 
     Args:
         ends_soon: This process ends right after, and nobody waits for that.
+        start: How a worker's process is started.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
@@ -43,7 +45,8 @@ def main(*, ends_soon: bool = False) -> int:
         order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
         if ends_soon and not order.experiment.profile:
             leave_to_the_kernel()
-        sys.stdout.buffer.write(encode(record(order.experiment, _tell, observed=order.observed)))
+        recording = record(order.experiment, _tell, observed=order.observed, start=start)
+        sys.stdout.buffer.write(encode(recording))
         sys.stdout.flush()
     except NettraceError as error:
         print(error, file=sys.stderr, flush=True)
@@ -57,11 +60,9 @@ def main(*, ends_soon: bool = False) -> int:
 def succeed(predecessor: int | None) -> int:
     """Do the experiment in a child of the resident, which ends right after."""
     from workloads.forked import ForkedWorker
-    from workloads.process import start_workers_by
 
     wait_for_predecessor(predecessor)
-    start_workers_by(ForkedWorker)
-    return main(ends_soon=True)
+    return main(ends_soon=True, start=ForkedWorker)
 
 
 def prepare(address: str) -> int | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from tracer.books.tallies import total
-from tracer.errors import Interrupted
+from tracer.errors import Interrupted, in_one_line
 from tracer.machine.cgroups import open_cgroup
 from tracer.machine.links import OpenLink, open_link
 from tracer.machine.namespaces import read_congestion_control, read_optmem_max
@@ -23,6 +23,7 @@ from tracer.observers.choice import Observer, require_permission, start_observer
 from tracer.observers.flow import Flow
 from tracer.observers.meters import Meters, notes_of
 from tracer.observers.sampler import Sampler
+from workloads.process import Start, start_python
 
 Progress = Callable[[str], None]
 
@@ -38,10 +39,16 @@ def default_messages(size: int, threads: int) -> int:
     return max(_MIN_MESSAGES, min(_MAX_MESSAGES, _DEFAULT_BYTES // size) // threads)
 
 
-def record(experiment: Experiment, progress: Progress, *, port: int = 0, observed: bool = True) -> Recording:
+def record(
+    experiment: Experiment, progress: Progress, *, port: int = 0, observed: bool = True, start: Start = start_python
+) -> Recording:
     """Run an experiment; the same signature as lab.record.
 
-    A KeyboardInterrupt ends the pass that runs: what was measured until then is returned, complete=False.
+    A KeyboardInterrupt ends the pass that runs, and so does one in which nothing moves any more: what was measured
+    until then is returned, complete=False.
+
+    Args:
+        start: How a worker's process is started.
 
     Raises:
         NettraceError: something is missing, refused, or broke on the way; all is undone.
@@ -57,7 +64,7 @@ def record(experiment: Experiment, progress: Progress, *, port: int = 0, observe
             if not experiment.scatter_gather:
                 stack.enter_context(set_scatter_gather(link.device, False, link.sender_netns))
             cgroup = stack.enter_context(open_cgroup())
-            workers = stack.enter_context(_start_workers(experiment, link, port, cgroup))
+            workers = stack.enter_context(_start_workers(experiment, link, port, cgroup, start))
             meters = Meters(experiment, workers)
             stack.callback(meters.close)
             if observed:
@@ -74,7 +81,7 @@ def record(experiment: Experiment, progress: Progress, *, port: int = 0, observe
         raise Interrupted("interrupted before anything was measured", fix="run it again") from error
 
 
-def _start_workers(experiment: Experiment, link: OpenLink, port: int, cgroup: Path) -> Workers:
+def _start_workers(experiment: Experiment, link: OpenLink, port: int, cgroup: Path, start: Start) -> Workers:
     user, group = invoking_user()
     return Workers(
         experiment,
@@ -86,6 +93,7 @@ def _start_workers(experiment: Experiment, link: OpenLink, port: int, cgroup: Pa
         gid=group,
         cgroup=cgroup,
         peer=(link.address, link.port) if link.port is not None else None,
+        start=start,
     )
 
 
@@ -135,6 +143,7 @@ def _run_passes(
         complete=finished,
         counters=counters,
         profile=profile,
+        stuck=in_one_line(workers.stuck) if workers.stuck is not None else "",
         notes=[link.note, *notes_of(counters, profile)],
     )
 
@@ -150,7 +159,7 @@ def _run_pass(
         workers.prepare(messages, duration_s)
         with window:
             workers.release()
-            return workers.collect(), True
+            return workers.collect(), workers.stuck is None
     except KeyboardInterrupt:
         return workers.stop(), False
 

@@ -57,21 +57,12 @@ def _latency(recording: Recording) -> Measured | None:
 
 def cpu_spent(*sides: CpuTime | None) -> int | None:
     """CPU time of all sides together, ns; None where one was not measured, or by too few ticks of the clock alone."""
-    known = [_total_of(one) for one in sides]
-    spent = sum(time for time, _ in known if time is not None)
-    exact = all(clocked for _, clocked in known)
-    if any(time is None for time, _ in known) or not (exact or spent >= MIN_TICKS * TICK_NS):
+    known = [side.spent for side in sides if side is not None]
+    if len(known) < len(sides) or None in known:
         return None
-    return spent
-
-
-def _total_of(cpu: CpuTime | None) -> tuple[int | None, bool]:
-    """CPU time of one side, ns, and whether a clock measured it; else its user and kernel time by ticks."""
-    total = getattr(cpu, "total", None)
-    if total is not None:
-        return total, True
-    user, system = getattr(cpu, "user", None), getattr(cpu, "system", None)
-    return (None if user is None or system is None else user + system), False
+    spent = sum(time or 0 for time in known)
+    exact = all(side.total is not None for side in sides if side is not None)
+    return spent if exact or spent >= MIN_TICKS * TICK_NS else None
 
 
 def _demand(recording: Recording) -> Measured | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from tracer.books.recording import give_to_invoking_user
-from tracer.errors import Interrupted, MachineError
+from tracer.errors import Interrupted, MachineError, WorkloadError
 from tracer.machine.links import open_link
 from tracer.model import CpuProfile, Experiment, Host, Recording
 from tracer.runs.runner import read_host
@@ -56,6 +56,8 @@ def run_jobs(plan: Plan, jobs: list[Job], host: Host, recorder: Recorder) -> Ite
     """
     for job in jobs:
         recording = recorder(experiment_of(plan, job), job.repetition == 0)
+        if recording.stuck:
+            raise WorkloadError("a run was given up", recording.stuck, "mend that, and start it again: it goes on")
         if difference := difference_of_hosts(host, recording.host):
             raise MachineError(
                 "the machine changed while the runs went on", difference, "put it back and repeat the command"

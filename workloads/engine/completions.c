@@ -164,28 +164,23 @@ int completions_wait(struct engine_sender *sender, int timeout_ms)
 	return socket.revents & POLLHUP ? -EPIPE : 0;
 }
 
-/* Waits for the completion of all sends; missing counts the ones that did not come. */
+/* Waits for the completion of all sends, unless they are given up. */
 int completions_drain(struct engine_sender *sender)
 {
 	int64_t progress_ns = monotonic_ns();
-	int ranges = 0;
 
 	while (sender->tracker.outstanding) {
-		bool hurried = sender->stop == ENGINE_STOP_NOW;
-		int64_t waited = monotonic_ns() - progress_ns;
+		int ranges;
 
-		if (waited > (hurried ? STOPPED_DEADLINE_NS : sender->completion_deadline_ns))
+		if (sender->stop == ENGINE_STOP_NOW && monotonic_ns() - progress_ns > STOPPED_DEADLINE_NS)
 			break;
 		ranges = completions_wait(sender, TICK_MS);
 		if (ranges < 0)
-			break;
+			return ranges;
 		if (ranges)
 			progress_ns = monotonic_ns();
 	}
-	sender->missing = sender->tracker.outstanding;
-	if (ranges < 0)
-		return ranges;
-	return sender->missing && sender->stop != ENGINE_STOP_NOW ? ENGINE_MISSING : 0;
+	return 0;
 }
 
 static void record_refusal(struct engine_sender *sender)

@@ -49,6 +49,7 @@ void span_start(struct engine_span *span, int use_tsc)
 	getrusage(RUSAGE_THREAD, &usage);
 	span->user_ns = time_ns(usage.ru_utime);
 	span->system_ns = time_ns(usage.ru_stime);
+	span->cpu_ns = (uint64_t)clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	span->start_ns = monotonic_ns();
 	span->start_ticks = ticks_now(use_tsc);
 }
@@ -59,6 +60,7 @@ void span_end(struct engine_span *span, int use_tsc)
 
 	span->end_ns = monotonic_ns();
 	span->end_ticks = ticks_now(use_tsc);
+	span->cpu_ns = (uint64_t)clock_ns(CLOCK_THREAD_CPUTIME_ID) - span->cpu_ns;
 	getrusage(RUSAGE_THREAD, &usage);
 	span->user_ns = time_ns(usage.ru_utime) - span->user_ns;
 	span->system_ns = time_ns(usage.ru_stime) - span->system_ns;

@@ -29,7 +29,8 @@ enum engine_stop {
 	ENGINE_GO_ON = 0,
 	ENGINE_FINISH = 1,	/* end after this message, wait for all completions */
 	ENGINE_STOP_NOW = 2,	/* the same if completions come; else give them up in 100 ms. Who waits for a peer that
-				   does not read is set free by shutdown(fd, SHUT_WR) from another thread. */
+				   does not read is set free by shutdown(fd, SHUT_WR) from another thread. Nothing
+				   here gives up by itself: whoever sees both sides decides that nothing moves. */
 };
 
 /* What can go wrong beyond errno, whose values end at 4095 (linux/err.h, MAX_ERRNO). */
@@ -38,17 +39,18 @@ enum engine_error {
 	ENGINE_FOREIGN = -5002,		/* the error queue held something that is no zero-copy completion */
 	ENGINE_DUPLICATE = -5003,	/* an id was notified twice */
 	ENGINE_UNKNOWN_ID = -5004,	/* an id was notified that no send has had */
-	ENGINE_MISSING = -5005,		/* ids that nobody notified in completion_deadline_ns */
-	ENGINE_LIMIT = -5006,		/* ENOBUFS although this socket has nothing outstanding that could be reaped */
-	ENGINE_PATTERN = -5007,		/* a received byte is not the one that was sent */
+	ENGINE_LIMIT = -5005,		/* ENOBUFS although this socket has nothing outstanding that could be reaped */
+	ENGINE_PATTERN = -5006,		/* a received byte is not the one that was sent */
 };
 
-/* When a thread ran and what CPU time it took (getrusage(RUSAGE_THREAD)). */
+/* When a thread ran and what CPU time it took. cpu_ns is exact (CLOCK_THREAD_CPUTIME_ID). What of it was spent in which
+ * mode is a sample, taken at the scheduler's ticks (getrusage(RUSAGE_THREAD)): over few ticks it says nothing. */
 struct engine_span {
 	int64_t start_ns;
 	int64_t end_ns;
 	uint64_t start_ticks;
 	uint64_t end_ticks;
+	uint64_t cpu_ns;
 	uint64_t user_ns;
 	uint64_t system_ns;
 };
@@ -85,7 +87,6 @@ struct engine_sender {
 	uint32_t pool_messages;		/* messages in the pool; a copying mode needs but one */
 	uint64_t message_bytes;
 	uint64_t messages_wanted;	/* 0: until stop is set */
-	int64_t completion_deadline_ns;	/* without any notification, after which the outstanding ones are missing */
 	volatile int stop;		/* enum engine_stop */
 
 	/* Results. */
@@ -101,7 +102,6 @@ struct engine_sender {
 	uint64_t completions;		/* sends notified */
 	uint64_t copied;		/* of these, the ones with SO_EE_CODE_ZEROCOPY_COPIED */
 	uint64_t ranges;		/* messages on the error queue that notified them */
-	uint64_t missing;		/* sends never notified */
 	uint64_t slowest_ticks;
 	uint64_t latency[ENGINE_BUCKETS];	/* messages by ticks from their start to the next one's start */
 

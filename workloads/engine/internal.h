@@ -16,12 +16,17 @@
 /* A wait for completions looks at the stop flag this often. */
 enum { TICK_MS = 100 };
 
-static inline int64_t monotonic_ns(void)
+static inline int64_t clock_ns(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static inline int64_t monotonic_ns(void)
+{
+	return clock_ns(CLOCK_MONOTONIC);
 }
 
 /* clock_gettime() takes 30 ns where the bare counter takes 12 (a 2-core cloud guest, clocksource tsc, the means of

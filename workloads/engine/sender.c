@@ -96,19 +96,16 @@ static void account(struct engine_sender *sender, uint32_t buffer, size_t accept
 static int make_room(struct engine_sender *sender, uint32_t buffer, bool free)
 {
 	const struct engine_tracker *tracker = &sender->tracker;
-	int64_t progress_ns = 0;
+	bool waited = false;
 
 	while ((free && tracker->pending[buffer]) || tracker->next - tracker->oldest == tracker->capacity) {
 		int ranges = completions_wait(sender, TICK_MS);
 
 		if (ranges < 0)
 			return ranges;
-		if (ranges || !progress_ns)
-			progress_ns = monotonic_ns();
-		else if (hurried(sender))
+		if (!ranges && waited && hurried(sender))
 			return GIVEN_UP;
-		else if (monotonic_ns() - progress_ns > sender->completion_deadline_ns)
-			return ENGINE_MISSING;
+		waited = true;
 	}
 	return 0;
 }

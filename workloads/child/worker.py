@@ -1,9 +1,10 @@
-"""The process that sends or receives: `python -m workloads.worker FD`, where FD is a SOCK_SEQPACKET socket.
+"""The process that sends or receives: `python -m workloads.child.worker FD`, where FD is a SOCK_SEQPACKET socket.
 
 One JSON message each way at a time. The first one says who to be; then, for every pass:
 
     prepare -> {"ready": true}          connections are made, threads are parked
     go                                  (sender only) the gate opens
+                                     <- {"pulse": {...}}    how far it is, every pulse_s
     stop                                end now, at any time
                                      <- {"threads": [...], "latency_ns": {...}}    when all threads have ended
 
@@ -16,22 +17,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import math
 import os
 import select
 import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from workloads.crew import Receiver, Refused, Sender
+from workloads.child.crew import Crew, Receiver, Refused, Sender
 from workloads.engine._engine import ffi, lib
-
-# A peer that reads takes the rest of a message in this time; one that does not is not waited for.
-STOP_GRACE_S = 0.1
 
 
 def enter_namespace(path: str) -> None:
@@ -91,6 +89,11 @@ class Control:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._socket.send(json.dumps(message).encode())
 
+    def tell_if_heard(self, message: dict[str, Any]) -> None:
+        """Nothing to wait for: a parent that is stopped itself hears the next one."""
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError, BlockingIOError):
+            self._socket.send(json.dumps(message).encode(), socket.MSG_DONTWAIT)
+
     def hear(self) -> dict[str, Any]:
         """The next order; the parent's end is ours."""
         data = b""
@@ -102,29 +105,56 @@ class Control:
         return order
 
 
+class Agenda:
+    """What is to be done when, by CLOCK_MONOTONIC."""
+
+    def __init__(self) -> None:
+        self._due: dict[Callable[[], None], float] = {}
+
+    def add(self, what: Callable[[], None], after_s: float) -> None:
+        self._due[what] = time.monotonic() + after_s
+
+    def clear(self) -> None:
+        self._due.clear()
+
+    def left_ms(self) -> float | None:
+        """Until the first of it; None where there is none."""
+        return max(0.0, min(self._due.values()) - time.monotonic()) * 1000 if self._due else None
+
+    def do_what_is_due(self) -> None:
+        now = time.monotonic()
+        for what in [what for what, at in self._due.items() if at <= now]:
+            del self._due[what]
+            what()
+
+
 def do_pass(side: Sender | Receiver, control: Control, order: dict[str, Any]) -> None:
-    crew = side.prepare(order)
+    crew, agenda = side.prepare(order), Agenda()
+
+    def pulse() -> None:
+        control.tell_if_heard({"pulse": side.progress(crew)})
+        agenda.add(pulse, order["pulse_s"])
+
     control.tell({"ready": True})
+    pulse()
     poll = select.poll()
     for source in (control.fileno(), crew.ended):
         poll.register(source, select.POLLIN)
-    at, then = math.inf, crew.cut_off
-    while True:
-        left_ms = None if at == math.inf else max(0.0, at - time.monotonic()) * 1000
-        events = {descriptor for descriptor, _ in poll.poll(left_ms)}
-        if crew.ended in events:
-            break
+    while crew.ended not in (events := {descriptor for descriptor, _ in poll.poll(agenda.left_ms())}):
         if control.fileno() in events:
-            if control.hear()["do"] == "stop":
-                crew.stop(lib.ENGINE_STOP_NOW)
-                at, then = time.monotonic() + STOP_GRACE_S, crew.cut_off
-            elif order["duration_s"]:
-                at, then = time.monotonic() + order["duration_s"], partial(crew.stop, lib.ENGINE_FINISH)
-            side.release()
-        elif time.monotonic() >= at:
-            then()
-            at = math.inf
+            obey(control.hear()["do"], side, crew, agenda, order["duration_s"])
+        agenda.do_what_is_due()
     control.tell(side.finish(crew))
+
+
+def obey(what: str, side: Sender | Receiver, crew: Crew, agenda: Agenda, duration_s: float | None) -> None:
+    if what == "stop":
+        crew.stop(lib.ENGINE_STOP_NOW)
+        agenda.clear()
+        agenda.add(crew.cut_off, side.stop_grace_s)
+    elif duration_s:
+        agenda.add(partial(crew.stop, lib.ENGINE_FINISH), duration_s)
+    side.release()
 
 
 def serve(control: Control) -> None:

@@ -5,25 +5,29 @@ from __future__ import annotations
 import errno
 from typing import Any
 
+import pytest
 from workloads.engine._engine import lib
 
+from tracer.books import results
 from tracer.errors import MachineError, PrivilegeError, WorkloadError
-from tracer.model import Experiment
-from workloads import results
-from workloads.crew import RECEIVER_COUNTS, SENDER_COUNTS
+from tracer.model import CpuTime, Experiment
+from workloads.child.crew import RECEIVER_COUNTS, SENDER_COUNTS
 
 EXPERIMENT = Experiment(mode="zerocopy", size=1000, threads=2, messages=7, verify=True)
-SPAN = {"result": 0, "start_ns": 10, "end_ns": 90, "user_ns": 1, "system_ns": 2}
+SPAN = {"result": 0, "start_ns": 10, "end_ns": 90, "cpu_ns": 3, "user_ns": 0, "system_ns": 0}
+TICK_NS = 4_000_000
 
 
 def sender(*threads: dict[str, int], memlock: int | None = None, optmem_max: int = 131072) -> dict[str, Any]:
     filled = [{**dict.fromkeys(SENDER_COUNTS, 0), **SPAN, **thread} for thread in threads]
     limits = {"memlock": memlock, "optmem_max": optmem_max}
-    return {"threads": filled, "latency_ns": None, "closed_ns": 95, "limits": limits, "retransmitted_bytes": [0]}
+    tcp = {"bytes_sent": 13500, "bytes_retrans": 500, "bytes_acked": 13000}
+    return {"threads": filled, "tick_ns": TICK_NS, "latency_ns": None, "closed_ns": 95, "limits": limits, **tcp}
 
 
 def receiver(*threads: dict[str, int]) -> dict[str, Any]:
-    return {"threads": [{**dict.fromkeys(RECEIVER_COUNTS, 0), **SPAN, **thread} for thread in threads]}
+    filled = [{**dict.fromkeys(RECEIVER_COUNTS, 0), **SPAN, **thread} for thread in threads]
+    return {"threads": filled, "tick_ns": TICK_NS, "bytes_received": 13000}
 
 
 def test_the_error_numbers_are_the_engine_s() -> None:
@@ -31,9 +35,7 @@ def test_the_error_numbers_are_the_engine_s() -> None:
     assert (results.TRUNCATED, results.FOREIGN, results.DUPLICATE, results.UNKNOWN_ID) == (
         lib.ENGINE_TRUNCATED, lib.ENGINE_FOREIGN, lib.ENGINE_DUPLICATE, lib.ENGINE_UNKNOWN_ID,
     )  # fmt: skip
-    assert (results.MISSING, results.LIMIT, results.PATTERN) == (
-        lib.ENGINE_MISSING, lib.ENGINE_LIMIT, lib.ENGINE_PATTERN,
-    )  # fmt: skip
+    assert (results.LIMIT, results.PATTERN) == (lib.ENGINE_LIMIT, lib.ENGINE_PATTERN)
 
 
 def test_a_workload_sums_the_threads_and_spans_their_times() -> None:
@@ -51,8 +53,35 @@ def test_a_workload_sums_the_threads_and_spans_their_times() -> None:
     assert workload.elapsed_s == 60e-9
     assert workload.completions is not None
     assert (workload.completions.total, workload.completions.copied, workload.completions.zerocopy) == (6, 4, 2)
-    assert (workload.sender_cpu_ns.user, workload.sender_cpu_ns.system) == (2, 4)
+    assert (workload.bytes_sent, workload.retransmitted_bytes) == (13500, 500)
+    assert (workload.bytes_acked, workload.bytes_received) == (13000, 13000)
     assert workload.enobufs_limit is None
+
+
+def test_cpu_time_is_told_apart_by_mode_where_every_thread_ran_for_enough_ticks() -> None:
+    """20 ticks of 4 ms each: the ticks' proportion of the exact total."""
+    twice = {"cpu_ns": 80_000_001, "user_ns": 20_000_000, "system_ns": 60_000_000}
+
+    cpu = results.cpu_of(sender(twice, twice))
+
+    assert (cpu.total, cpu.user, cpu.system) == (160_000_002, 40_000_000, 120_000_002)
+
+
+@pytest.mark.parametrize("short", [79_999_999, 1_250_000, 0])
+def test_cpu_time_over_few_ticks_is_a_total_alone(short: int) -> None:
+    """One thread that ran for fewer than 20 ticks: n/a is not 0 % in the kernel."""
+    ran = {"cpu_ns": 900_000_000, "user_ns": 300_000_000, "system_ns": 600_000_000}
+
+    cpu = results.cpu_of(sender(ran, {"cpu_ns": short, "user_ns": short}))
+
+    assert (cpu.total, cpu.user, cpu.system) == (900_000_000 + short, None, None)
+
+
+def test_cpu_time_of_an_older_file_is_the_sum_of_its_parts() -> None:
+    """Before the exact clock was read a file held two parts; with neither it is unknown."""
+    assert CpuTime(user=3, system=4).spent == 7
+    assert CpuTime(total=9, user=3, system=4).spent == 9
+    assert (CpuTime().spent, CpuTime(user=3).spent) == (None, None)
 
 
 def test_without_a_receiver_of_ours_its_side_is_unknown() -> None:
@@ -92,16 +121,6 @@ def test_a_wrong_byte_is_told_before_the_reset_that_it_caused() -> None:
     assert isinstance(failure, WorkloadError)
     assert "byte 3004" in failure.what
     assert "byte 4 of message 3: 0x09 sent, 0x07 came" in failure.why
-
-
-def test_missing_completions_are_counted() -> None:
-    """How many of how many."""
-    failure = results.failure_in(
-        EXPERIMENT, sender({}, {"result": lib.ENGINE_MISSING, "sends": 7, "completions": 5}), receiver({})
-    )
-
-    assert failure is not None
-    assert "2 of 7 zero-copy sends were never notified" in failure.what
 
 
 def test_no_failure_where_every_thread_ended_well() -> None:

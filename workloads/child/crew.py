@@ -7,23 +7,21 @@ import errno
 import os
 import resource
 import socket
-import sys
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
+from workloads.child.latency import merged_latency
+from workloads.child.tcp import Info, sum_known, tcp_info
 from workloads.engine._engine import ffi, lib
-from workloads.latency import merged_latency
 
 CONNECT_DEADLINE_S = 10.0
 ACCEPT_DEADLINE_S = 15.0
-# How long the peers may take to close after the last byte; ours takes a millisecond, unless it hangs.
-CLOSE_DEADLINE_S, CLOSE_DEADLINE_WHEN_STOPPED_S = 2.0, 0.2
-# Offset and end of tcpi_bytes_retrans: user ABI, which never moves.
-BYTES_RETRANS = slice(208, 216)
-# Without any completion for so long, something holds packets back for good, or the peer does not read.
-COMPLETION_DEADLINE_NS = 10_000_000_000
+# How long a peer may take to close once it has acknowledged everything; ours takes a millisecond, unless it hangs.
+CLOSE_DEADLINE_S, CLOSE_TICK_S = 2.0, 0.2
+# A tick of the scheduler, by which the kernel tells user mode from kernel mode: the coarse clock advances with it.
+CLOCK_MONOTONIC_COARSE = 6
 # Of one recv(); measured over loopback with a 512 KiB L2 cache, medians of 5 runs at 64 KiB messages: 14 Gb/s with
 # 32 or 64 KiB, 11 with 128, 9 with 256 KiB and 1 MiB. The segments of loopback are just under 64 KiB.
 RECEIVE_BUFFER_BYTES = 64 << 10
@@ -34,7 +32,7 @@ POOL_BYTES, MIN_POOL, MAX_POOL = 512 << 10, 2, 256
 
 SENDER_COUNTS = (
     "bytes", "packed_bytes", "messages", "sends", "short_sends", "eintr", "enobufs",
-    "refused_optmem_bytes", "completions", "copied", "ranges", "missing",
+    "refused_optmem_bytes", "completions", "copied", "ranges",
 )  # fmt: skip
 RECEIVER_COUNTS = (
     "bytes", "reads", "first_byte_ns", "last_byte_ns", "wrong_offset", "wrong_byte", "expected_byte",
@@ -53,13 +51,12 @@ class Crew:
     """The engine threads of one pass.
 
     Args:
-        run: The engine's function that does a job.
+        run: Does a job over its connection and gives the engine's result.
         direction: What shutdown() has to end, so that no thread waits any longer: SHUT_WR for senders, SHUT_RD.
     """
 
     def __init__(self, run: Any, jobs: list[Any], connections: list[socket.socket], direction: int) -> None:
         self.jobs = jobs
-        self.stopped_early = False
         self.results = [0] * len(jobs)
         self._run, self._connections, self._direction = run, connections, direction
         self._lock = threading.Lock()
@@ -71,7 +68,7 @@ class Crew:
             thread.start()
 
     def _work(self, index: int) -> None:
-        self.results[index] = self._run(self.jobs[index])
+        self.results[index] = self._run(self.jobs[index], self._connections[index])
         if self.results[index]:
             # One that failed must not leave the others, or the peer's thread, waiting.
             self.stop(lib.ENGINE_STOP_NOW)
@@ -83,7 +80,6 @@ class Crew:
 
     def stop(self, how: int) -> None:
         """Tell senders to end; receivers end when the senders have."""
-        self.stopped_early = how == lib.ENGINE_STOP_NOW
         if self._direction == socket.SHUT_WR:
             for job in self.jobs:
                 job.stop = how
@@ -101,7 +97,13 @@ class Crew:
 
 
 class Receiver:
-    """Listens on one port for all passes."""
+    """Listens on one port for all passes.
+
+    Attributes:
+        stop_grace_s: Told to stop, it still reads for so long what the sender has sent until then.
+    """
+
+    stop_grace_s = 0.3
 
     def __init__(self, config: dict[str, Any]) -> None:
         self._address = (config["address"], config["port"])
@@ -126,7 +128,7 @@ class Receiver:
             connection.settimeout(None)
             self._connections.append(connection)
         jobs = [self._job(connection, order) for connection in self._connections]
-        return Crew(lib.engine_receive, jobs, self._connections, socket.SHUT_RD)
+        return Crew(lambda job, _: lib.engine_receive(job), jobs, self._connections, socket.SHUT_RD)
 
     def _job(self, connection: socket.socket, order: dict[str, Any]) -> Any:
         job = ffi.new("struct engine_receiver *")
@@ -140,16 +142,30 @@ class Receiver:
     def release(self) -> None:
         """The receiver's gate is recv()."""
 
+    def progress(self, crew: Crew) -> Info:
+        """What has come until now."""
+        return {"bytes": sum(int(job.bytes) for job in crew.jobs)}
+
     def finish(self, crew: Crew) -> dict[str, Any]:
         crew.join()
+        told = [tcp_info(connection) for connection in self._connections]
         for connection in self._connections:
             connection.close()
         self._connections = []
-        return {"threads": [counts_of(crew, index, RECEIVER_COUNTS) for index in range(len(crew.jobs))]}
+        return {
+            **report_of(crew, RECEIVER_COUNTS),
+            "bytes_received": sum_known([info["bytes_received"] for info in told]),
+        }
 
 
 class Sender:
-    """Makes new connections for every pass."""
+    """Makes new connections for every pass.
+
+    Attributes:
+        stop_grace_s: A peer that reads takes the rest of a message in this time; one that does not is not waited for.
+    """
+
+    stop_grace_s = 0.1
 
     def __init__(self) -> None:
         self._connections: list[socket.socket] = []
@@ -182,7 +198,14 @@ class Sender:
         for job in jobs:
             if result := lib.engine_sender_open(job):
                 raise Refused("prepare", result, "allocating the messages")
-        return Crew(lib.engine_send, jobs, self._connections, socket.SHUT_WR)
+        self._closed_ns: list[int] = []
+        return Crew(self._send, jobs, self._connections, socket.SHUT_WR)
+
+    def _send(self, job: Any, connection: socket.socket) -> int:
+        result = int(lib.engine_send(job))
+        closed_ns = None if result else wait_until_closed(connection, job)
+        self._closed_ns.append(closed_ns or job.span.end_ns)
+        return result
 
     def _job(self, connection: socket.socket, order: dict[str, Any]) -> Any:
         job = ffi.new("struct engine_sender *")
@@ -194,7 +217,6 @@ class Sender:
         job.message_bytes = order["size"]
         job.messages_wanted = order["messages"] or 0
         job.pool_messages = pool_messages(order["size"]) if order["mode"] == lib.ENGINE_ZERO_COPY else 1
-        job.completion_deadline_ns = COMPLETION_DEADLINE_NS
         return job
 
     def release(self) -> None:
@@ -202,49 +224,58 @@ class Sender:
             os.close(self._gate)
             self._gate = None
 
+    def progress(self, crew: Crew) -> Info:
+        """What has been sent, acknowledged and notified until now, and what waits where."""
+        told = [tcp_info(connection) for connection in self._connections]
+        tcp = ("bytes_acked", "unacked", "notsent_bytes")
+        return {
+            **{name: sum(int(getattr(job, name)) for job in crew.jobs) for name in ("bytes", "sends", "completions")},
+            **{name: sum_known([info[name] for info in told]) for name in tcp},
+            "outstanding": sum(int(job.tracker.outstanding) for job in crew.jobs),
+        }
+
     def finish(self, crew: Crew) -> dict[str, Any]:
         crew.join()
-        threads = [counts_of(crew, index, SENDER_COUNTS) for index in range(len(crew.jobs))]
+        report = report_of(crew, SENDER_COUNTS)
         latency = merged_latency(crew.jobs)
-        retransmitted, closed_ns = [], []
-        wait_s = CLOSE_DEADLINE_WHEN_STOPPED_S if crew.stopped_early else CLOSE_DEADLINE_S
-        deadline = time.monotonic() + wait_s
+        told = [tcp_info(connection) for connection in self._connections]
         for job, connection in zip(crew.jobs, self._connections, strict=True):
-            closed_ns.append(wait_until_closed(connection, deadline) or job.span.end_ns)
-            retransmitted.append(retransmitted_bytes(connection))
             lib.engine_sender_close(job)
             connection.close()
         self._connections = []
         if self._gate_reader is not None:
             os.close(self._gate_reader)
+        tcp = ("bytes_sent", "bytes_retrans", "bytes_acked")
         return {
-            "threads": threads,
+            **report,
             "latency_ns": latency,
-            "closed_ns": max(closed_ns),
-            "retransmitted_bytes": retransmitted,
+            "closed_ns": max(self._closed_ns),
+            **{name: sum_known([info[name] for info in told]) for name in tcp},
         }
 
 
-def wait_until_closed(connection: socket.socket, deadline: float) -> int | None:
+def wait_until_closed(connection: socket.socket, job: Any) -> int | None:
     """When the peer closed: it does so after our last byte, so nothing will be sent again from then on.
 
-    CLOCK_MONOTONIC, ns; None where it had not by the deadline, or broke off.
+    CLOCK_MONOTONIC, ns; None where it broke off, or has everything and does not close. While something is not
+    acknowledged this waits, until it is told to stop.
     """
-    connection.settimeout(max(0.001, deadline - time.monotonic()))
-    try:
-        while connection.recv(1 << 16):
-            pass
-    except OSError:
-        return None
-    return time.monotonic_ns()
+    deadline = time.monotonic() + CLOSE_DEADLINE_S
+    connection.settimeout(CLOSE_TICK_S)
+    while True:
+        try:
+            if not connection.recv(1 << 16):
+                return time.monotonic_ns()
+        except TimeoutError:
+            if job.stop == lib.ENGINE_STOP_NOW or (time.monotonic() > deadline and is_all_acknowledged(connection)):
+                return None
+        except OSError:
+            return None
 
 
-def retransmitted_bytes(connection: socket.socket) -> int | None:
-    """Payload that TCP sent again: tcpi_bytes_retrans of struct tcp_info (linux/tcp.h); None where it is not told."""
-    info = b""
-    with contextlib.suppress(OSError):
-        info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
-    return int.from_bytes(info[BYTES_RETRANS], sys.byteorder) if len(info) >= BYTES_RETRANS.stop else None
+def is_all_acknowledged(connection: socket.socket) -> bool:
+    info = tcp_info(connection)
+    return not info["unacked"] and not info["notsent_bytes"]
 
 
 def pool_messages(size: int) -> int:
@@ -261,7 +292,15 @@ def kernel_keeps_time_by_tsc() -> bool:
     return source.strip() == "tsc" and os.uname().machine == "x86_64"
 
 
+def report_of(crew: Crew, names: tuple[str, ...]) -> dict[str, Any]:
+    """What the threads counted, and the tick by which user mode was told from kernel mode; ns."""
+    return {
+        "threads": [counts_of(crew, index, names) for index in range(len(crew.jobs))],
+        "tick_ns": round(time.clock_getres(CLOCK_MONOTONIC_COARSE) * 1e9),
+    }
+
+
 def counts_of(crew: Crew, index: int, names: tuple[str, ...]) -> dict[str, int]:
     job = crew.jobs[index]
-    span = {name: getattr(job.span, name) for name in ("start_ns", "end_ns", "user_ns", "system_ns")}
+    span = {name: getattr(job.span, name) for name in ("start_ns", "end_ns", "cpu_ns", "user_ns", "system_ns")}
     return {"result": crew.results[index], **span, **{name: getattr(job, name) for name in names}}

@@ -1,0 +1,55 @@
+"""Why a pass in which nothing moves any more is stuck, from what both sides last said; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from tracer.books.results import Reply, Role
+from tracer.errors import WorkloadError
+
+_PEER_QUEUE = "ss -tmi shows its queue"
+_OWN_QUEUES = "look for a queue that holds or drops them: tc -s qdisc; nstat -az TcpRetransSegs; ss -tmi"
+
+
+def stuck(
+    patience_s: float, sender: Reply | None, stopped: Collection[Role], silent: Collection[Role]
+) -> WorkloadError:
+    """What does not move.
+
+    Args:
+        patience_s: The deadline that passed without any progress.
+        sender: The sender's last pulse; None where none came.
+        stopped: Processes of ours that a signal or a debugger holds.
+        silent: Processes of ours that had not ended.
+    """
+    who, why, fix = _culprit(sender, stopped, silent)
+    return WorkloadError(f"nothing has moved for {patience_s:g} s: {who}", why, fix)
+
+
+def _culprit(sender: Reply | None, stopped: Collection[Role], silent: Collection[Role]) -> tuple[str, str, str]:
+    for role in sorted(stopped):
+        why = "a signal (SIGSTOP) or a debugger has stopped it" + (f"; {_waiting(sender)}" if sender else "")
+        return f"the {role}'s process is stopped", why, "let it run, and run this again"
+    if sender is None:
+        return "the sender does not answer", "it is hung, or this machine is overloaded", "run it again"
+    if sender["unacked"]:
+        return "packets are not acknowledged", _waiting(sender), _OWN_QUEUES
+    if sender["notsent_bytes"]:
+        why = f"its queue is full: {_waiting(sender)}"
+        return "the peer has stopped reading", why, f"look at the receiving program; {_PEER_QUEUE}"
+    if sender["outstanding"]:
+        who = f"{sender['outstanding']:,} of {sender['sends']:,} zero-copy sends were never notified"
+        why = "every byte is acknowledged, and the kernel still holds the pages: a packet is held in a queue"
+        return who, why, "tc -s qdisc shows the queues"
+    late = " and the ".join(sorted(silent))
+    return f"the {late} does not end", _waiting(sender), _PEER_QUEUE
+
+
+def _waiting(sender: Reply) -> str:
+    """Where the payload is, as TCP tells it."""
+    told = f"the send calls took {sender['bytes']:,} B"
+    if sender["bytes_acked"] is not None:
+        told += f", the peer's TCP acknowledged {sender['bytes_acked']:,} B"
+    if sender["unacked"]:
+        told += f", {sender['unacked']:,} segments are in flight"
+    return told

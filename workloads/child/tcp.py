@@ -1,0 +1,53 @@
+"""What TCP itself says about a connection: struct tcp_info, linux/tcp.h, user ABI whose offsets never move."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import sys
+
+# Offset and end in the struct; its first byte is the state.
+_FIELDS = {
+    "unacked": slice(24, 28),
+    "bytes_acked": slice(120, 128),
+    "bytes_received": slice(128, 136),
+    "notsent_bytes": slice(144, 148),
+    "bytes_sent": slice(200, 208),
+    "bytes_retrans": slice(208, 216),
+}
+# enum in net/tcp_states.h. A sender's FIN has been acknowledged in these; a receiver has got one in CLOSE_WAIT.
+_FIN_WAIT2, _TIME_WAIT, _CLOSE, _CLOSE_WAIT = 5, 6, 7, 8
+
+Info = dict[str, int | None]
+
+
+def tcp_info(connection: socket.socket) -> Info:
+    """Its state and counters, by their names without "tcpi_"; None where this kernel does not tell.
+
+    Bytes are payload: the sequence numbers that SYN and FIN take up are in tcpi_bytes_acked of who connected and in
+    tcpi_bytes_received of who accepted (tcp_snd_una_update() and tcp_rcv_nxt_update()), and are taken out again.
+    """
+    data = b""
+    with contextlib.suppress(OSError):
+        data = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+    found: Info = {name: _number(data, where) for name, where in _FIELDS.items()}
+    found["state"] = state = data[0] if data else None
+    _take_out(found, "bytes_acked", 2 if state in (_FIN_WAIT2, _TIME_WAIT, _CLOSE) else 1)
+    _take_out(found, "bytes_received", 1 if state == _CLOSE_WAIT else 0)
+    return found
+
+
+def _number(data: bytes, where: slice) -> int | None:
+    return int.from_bytes(data[where], sys.byteorder) if len(data) >= where.stop else None
+
+
+def _take_out(found: Info, name: str, sequence_numbers: int) -> None:
+    count = found[name]
+    if count is not None:
+        found[name] = max(0, count - sequence_numbers)
+
+
+def sum_known(counts: list[int | None]) -> int | None:
+    """Their sum; None where one is unknown."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
