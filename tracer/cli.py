@@ -30,6 +30,7 @@ _VERBS = {
 }
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
+_SOON_S = 0.01
 
 
 class LazyGroup(click.Group):
@@ -78,6 +79,7 @@ def main() -> None:
     """Entry point of the `nettrace` command."""
     for number in _ENDING:
         signal.signal(number, _interrupt)
+    sys.unraisablehook = _raise_again
     try:
         code = cli.main(prog_name="nettrace", standalone_mode=False)
         _flush(code if isinstance(code, int) else EXIT_OK)
@@ -107,6 +109,16 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> Any:
     for number in _ENDING:
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
+
+
+def _raise_again(unraisable: Any) -> None:
+    """An interrupt that came inside of a destructor, where Python can only drop it: it comes again a moment later."""
+    if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(unraisable)
+        return
+    # Not at once: that would be inside of this hook, and be dropped as well.
+    signal.signal(signal.SIGALRM, _interrupt)
+    signal.setitimer(signal.ITIMER_REAL, _SOON_S)
 
 
 def _flush(code: int) -> None:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from tests.samples import copied, looped
 from tracer.books.analysis import document_of
-from tracer.books.recording import decode, encode, json_schema, load, save
+from tracer.books.recording import decode, encode, json_schema
 from tracer.errors import MachineError, RecordingError
+from tracer.machine.recordings import load, save
 
 GOOD = encode(looped())
 

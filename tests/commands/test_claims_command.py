@@ -12,10 +12,10 @@ from click.testing import CliRunner
 
 from tests.samples import looped
 from tests.sweep_samples import manifest, plan, runs
-from tracer.books.recording import save
 from tracer.cli import cli
 from tracer.errors import NettraceError
 from tracer.machine.perf_trial import PARANOID, read_attempt, try_perf
+from tracer.machine.recordings import save
 from tracer.reports.claims import encode_claims, write_markdown
 from tracer.study.claim_rules.findings import Evidence
 from tracer.study.claims import judge

@@ -15,8 +15,9 @@ from tests.command import ROOT, nettrace
 from tests.samples import changed, copied, looped, workload
 from tracer import cli
 from tracer.books.analysis import document_of
-from tracer.books.recording import encode, save
+from tracer.books.recording import encode
 from tracer.commands.output import exit_code
+from tracer.machine.recordings import save
 from tracer.model import Recording
 
 
@@ -163,3 +164,24 @@ def test_every_verb_explains_itself(verb: str) -> None:
 def test_the_exit_code_says_how_a_run_ended(sample: Recording, expect: bool, code: int) -> None:
     """0 done, 1 an expectation failed, 5 untrustworthy, 130 partial; the worst one wins."""
     assert exit_code(document_of(sample), expect) == code
+
+
+def test_an_interrupt_that_a_destructor_swallows_comes_again() -> None:
+    """Python drops what is raised in __del__ or a weakref's callback; the run must still end, with its code."""
+    program = (
+        "import os, signal, threading\n"
+        "from tracer import cli\n"
+        "class Last:\n"
+        "    def __del__(self): signal.raise_signal(signal.SIGTERM)\n"
+        "def verb(**_):\n"
+        "    Last()\n"
+        "    signal.pause()\n"
+        "cli.cli.main = verb\n"
+        "threading.Timer(20, os.kill, (os.getpid(), signal.SIGKILL)).start()\n"
+        "try: cli.main()\n"
+        "except SystemExit as end: os._exit(end.code)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False)
+
+    assert done.returncode == 130
+    assert "interrupted" in done.stderr

@@ -108,8 +108,44 @@ def test_two_namespaces_are_two_machines(two_machines: OpenLink) -> None:
 
 
 @pytest.mark.live
+@pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need CAP_SYS_ADMIN")
+def test_once_is_one_run_with_all_its_passes(two_machines: OpenLink) -> None:
+    """For scripts: the bare pass, the observed pass, and it is over."""
+    receiver, sender = (
+        ["nsenter", f"--net=/run/netns/{name}"] for name in (two_machines.receiver_netns, two_machines.sender_netns)
+    )
+    serving = subprocess.Popen(
+        [*receiver, *NETTRACE, "serve", "--port", "0", "--once"], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert serving.stdout is not None
+    port = serving.stdout.readline().rpartition(":")[2].strip()
+    found = document(
+        "onecopy", "--size", SIZE, "--messages", MESSAGES, "--link", "nic",
+        "--peer", f"{RECEIVER_ADDRESS}:{port}", "--observer", "tracepoints", before=sender,
+    )  # fmt: skip
+    out, _ = serving.communicate(timeout=30)
+
+    assert found["observed"]["payload_bytes"] == SIZE * MESSAGES
+    assert out.count(f" sent {SIZE * MESSAGES} bytes\n") == 2
+    assert serving.returncode == 0
+
+
+def test_it_ends_by_a_signal_every_time() -> None:
+    """However early or late that comes: here at once, when it says that it listens."""
+    for _ in range(20):
+        serving = subprocess.Popen(
+            [*NETTRACE, "serve", "--port", "0", "--bind", "127.0.0.1"], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        )
+        assert serving.stdout is not None
+        serving.stdout.readline()
+        serving.send_signal(signal.SIGTERM)
+
+        assert serving.wait(20) == 0
+
+
+@pytest.mark.live
 def test_once_ends_with_the_last_connection() -> None:
-    """For scripts: one run of a sender, and it is over."""
+    """Of whatever sends."""
     serving = subprocess.Popen(
         [sys.executable, "-m", "tracer", "serve", "--port", "0", "--bind", "127.0.0.1", "--once"],
         stdout=subprocess.PIPE, text=True, cwd=ROOT,

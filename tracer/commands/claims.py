@@ -11,9 +11,9 @@ import click
 from tracer.commands.claim_sweeps import sweeps_of
 from tracer.commands.output import note
 from tracer.commands.recorder import lab_option
-from tracer.commands.run import check_writable
 from tracer.commands.sweep import DEFAULT_DIRECTORY, DEFAULT_MODES
 from tracer.errors import UsageError
+from tracer.machine.files import require_writable
 
 if TYPE_CHECKING:
     from tracer.books.perf_attempt import PerfAttempt
@@ -68,7 +68,7 @@ def command(
 
     _check_options(no_run, lab, lower_paranoid)
     if markdown is not None:
-        check_writable(markdown)
+        require_writable(markdown)
     given = _load_all(files)
     sweeps = sweeps_of(directory, repeat, no_run)
     recordings = given + _load_all(sorted((directory / RECORDINGS).glob("*.json")))
@@ -94,7 +94,7 @@ def _check_options(no_run: bool, lab: str | None, lower_paranoid: bool) -> None:
 
 
 def _load_all(files: tuple[Path, ...] | list[Path]) -> list[Recording]:
-    from tracer.books.recording import load
+    from tracer.machine.recordings import load
 
     return [load(path) for path in files]
 
@@ -132,8 +132,8 @@ def _lab_experiments(kernel: str) -> list[Experiment]:
 
 def _record_in_lab(directory: Path, kernel: str, recordings: list[Recording]) -> list[Recording]:
     """The lab's recordings that are not there yet; saved, so that the next call has them."""
-    from tracer.books.recording import save
     from tracer.commands.recorder import record
+    from tracer.machine.recordings import save
 
     (directory / RECORDINGS).mkdir(parents=True, exist_ok=True)
     there = {_lab_key(recording.experiment) for recording in recordings}
@@ -167,8 +167,8 @@ def _notes(sweeps: list[Sweep], evidence: Evidence) -> list[str]:
 
 
 def _write_report(sweep: Sweep | None, path: Path, rulings: list[Ruling], notes: list[str]) -> None:
+    from tracer.machine.files import write_file
     from tracer.reports.claims import write_markdown
-    from tracer.study.sweep_file import write_whole
 
     pictures: list[Path] = []
     if sweep is not None:
@@ -176,5 +176,5 @@ def _write_report(sweep: Sweep | None, path: Path, rulings: list[Ruling], notes:
 
         pictures, skipped = draw_all(sweep, path.parent / f"{path.stem}-plots")
         notes = [*notes, *(f"not drawn: {text}" for text in skipped)]
-    write_whole(path, write_markdown(rulings, notes, pictures, path).encode())
+    write_file(path, write_markdown(rulings, notes, pictures, path).encode())
     note(f"wrote {path}")

@@ -9,7 +9,7 @@ import click
 
 from tracer.commands.output import emit, exit_code, note
 from tracer.commands.recorder import lab_option
-from tracer.errors import MachineError, UsageError
+from tracer.errors import UsageError
 from tracer.model import Experiment, Link, ObserverChoice
 from tracer.units import format_size, parse_size
 
@@ -146,10 +146,12 @@ def command(
         peer=peer,
         lab=lab,
     )
+    from tracer.machine.files import require_writable
+
     check_link(experiment)
     for path in (save, folded, copy_stacks):
         if path is not None:
-            check_writable(path)
+            require_writable(path)
     ctx.exit(_run(experiment, port, as_json, save, folded, copy_stacks, expect_zerocopy))
 
 
@@ -163,8 +165,8 @@ def _run(
     expect_zerocopy: bool,
 ) -> int:
     from tracer.books.analysis import document_of
-    from tracer.books.recording import save as save_recording
     from tracer.commands.recorder import record
+    from tracer.machine.recordings import save as save_recording
 
     recording = record(experiment, note, port=port)
     try:
@@ -186,13 +188,9 @@ def _run(
 
 
 def _write_folded(text: str, path: Path) -> None:
-    from tracer.books.recording import give_to_invoking_user
+    from tracer.machine.files import write_file
 
-    try:
-        path.write_text(text)
-        give_to_invoking_user(path)
-    except OSError as error:
-        raise MachineError(f"cannot write {path}", error.strerror or str(error), "choose another file") from error
+    write_file(path, text.encode())
     note(f"wrote {path}, for a flame graph")
 
 
@@ -212,9 +210,3 @@ def check_link(experiment: Experiment) -> None:
         )
     if experiment.bounce and experiment.lab is None and "swiotlb=force" not in Path("/proc/cmdline").read_text():
         raise UsageError("--bounce needs a machine booted with swiotlb=force", "this one was not", "--bounce --lab")
-
-
-def check_writable(path: Path) -> None:
-    """Say before the run, not after it, that its result cannot be saved."""
-    if not path.parent.is_dir():
-        raise MachineError(f"cannot save {path}", f"there is no directory {path.parent}", f"mkdir -p {path.parent}")

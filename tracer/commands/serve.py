@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import threading
 from typing import TYPE_CHECKING
 
 import click
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=7700, show_default=True, help="0 takes any free one.")
 @click.option("--bind", "address", default="0.0.0.0", show_default=True, help="Address to listen on.")
-@click.option("--once", is_flag=True, help="End when the first connections have ended and none is open.")
+@click.option("--once", is_flag=True, help="End after one run, all its passes.")
 def command(port: int, address: str, once: bool) -> None:
     """Receive what `nettrace run --link nic --peer HOST:PORT` sends; a line for each connection.
 
@@ -25,20 +25,22 @@ def command(port: int, address: str, once: bool) -> None:
     """
     from workloads.serving import Server
 
-    done = threading.Event()
+    # Not an Event: its set(), called from a signal handler that interrupts its wait(), waits for itself.
+    ended, end = os.pipe()
 
     def tell(connection: Connection) -> None:
         problem = f" (broken: {connection.result})" if connection.result else ""
-        click.echo(f"{connection.peer} sent {connection.bytes} bytes{problem}")
+        if connection.bytes or problem:  # a run holds one idle connection until all its passes are over
+            click.echo(f"{connection.peer} sent {connection.bytes} bytes{problem}")
         if once and all(other.ended.is_set() or other is connection for other in server.connections):
-            done.set()
+            os.write(end, b"x")
 
     try:
         server = Server(address, port, tell)
     except OSError as error:
         raise MachineError(f"cannot listen on {address}:{port}", error.strerror or str(error), "--port 0") from error
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: done.set())
+        signal.signal(number, lambda *_: os.write(end, b"x"))
     with server:
         click.echo(f"listening on {server.address}:{server.port}")
-        done.wait()
+        os.read(ended, 1)

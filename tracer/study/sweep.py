@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from tracer.books.recording import give_to_invoking_user
 from tracer.errors import Interrupted, MachineError, WorkloadError
+from tracer.machine.files import write_file
 from tracer.machine.links import open_link
 from tracer.model import CpuProfile, Experiment, Host, Recording
 from tracer.runs.runner import read_host
@@ -136,11 +136,6 @@ def write_tables(finished: Sweep, directory: Path) -> None:
     from tracer.study.sweep_tables import summary_of, table_of
 
     table = table_of(finished)
-    try:
-        table.to_parquet(directory / "runs.parquet", index=False)
-        table.to_csv(directory / "runs.csv", index=False)
-        summary_of(finished.runs).to_csv(directory / "summary.csv", index=False)
-        for name in ("runs.parquet", "runs.csv", "summary.csv"):
-            give_to_invoking_user(directory / name)
-    except OSError as error:
-        raise MachineError(f"cannot write to {directory}", error.strerror or str(error), "free some space") from error
+    write_file(directory / "runs.parquet", table.to_parquet(index=False))
+    write_file(directory / "runs.csv", table.to_csv(index=False).encode())
+    write_file(directory / "summary.csv", summary_of(finished.runs).to_csv(index=False).encode())

@@ -15,8 +15,9 @@ from typing import IO
 
 import msgspec
 
-from tracer.books.recording import MAX_FILE_BYTES, give_to_invoking_user
+from tracer.books.recording import MAX_FILE_BYTES
 from tracer.errors import MachineError, RecordingError, UsageError
+from tracer.machine.files import give_to_invoking_user, write_file
 from tracer.study.hosts import difference_of_hosts
 from tracer.study.sweep_plan import SWEEP_SCHEMA, Manifest, Run, Sweep, jobs_left
 
@@ -158,7 +159,7 @@ def _resumed(directory: Path, manifest: Manifest) -> list[Run]:
 
 def _begun(directory: Path, manifest: Manifest) -> list[Run]:
     os.truncate(directory / RUNS, 0)
-    write_whole(directory / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+    write_file(directory / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
     give_to_invoking_user(directory / RUNS)
     return []
 
@@ -195,21 +196,3 @@ def append_run(file: IO[bytes], run: Run) -> None:
         os.fsync(file.fileno())
     except OSError as error:
         raise MachineError("cannot save the run", error.strerror or str(error), "free some space and go on") from error
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        MachineError: the disk is full or the directory cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        temporary.write_bytes(data)
-        give_to_invoking_user(temporary)
-        temporary.replace(path)
-    except OSError as error:
-        raise MachineError(f"cannot write {path}", error.strerror or str(error), "free some space") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
