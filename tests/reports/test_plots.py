@@ -191,6 +191,20 @@ def test_a_point_is_drawn_where_it_was_measured(odd):
     assert list(line.get_xdata()) == pytest.approx([1.0, 4.0], rel=0.1)
 
 
+def test_a_dozen_samples_are_no_bar():
+    """A share of twelve samples is chance."""
+    of = plan(sizes=[1024], threads=[1], repetitions=1)
+    seldom = msgspec.structs.replace(profile(copy_in=0.5, locks=0.5), samples=12)
+    found = [
+        msgspec.structs.replace(one, recording=msgspec.structs.replace(one.recording, profile=seldom))
+        for one in runs(of=of)
+    ]
+    why = {name: text for name, _, text in figures_of(sweep(found, of))}
+    plt.close("all")
+
+    assert why["cpu-by-stage"] == "no run was sampled 100 times"
+
+
 def test_an_unfinished_sweep_is_drawn():
     """Three runs of all."""
     found = figures(SMALL, kept=3)

@@ -120,6 +120,19 @@ def test_cpu_by_stage_stands_beside_the_bytes_where_it_was_sampled():
     assert "CPU: copy in, ns/B" in text_of(compared(found=found))
 
 
+def test_a_dozen_samples_are_no_cpu_time_by_stage():
+    """They are left out, and counted in a note."""
+    seldom = msgspec.structs.replace(profile(copy_in=0.25), samples=12)
+    found = [
+        msgspec.structs.replace(one, recording=msgspec.structs.replace(one.recording, profile=seldom))
+        for one in runs(of=ONE)
+    ]
+    text = text_of(compared(found=found))
+
+    assert "CPU: copy in" not in text
+    assert "CPU time by stage takes 100 samples; there are: twocopy 12, onecopy 12, zerocopy 12" in text
+
+
 def test_books_that_do_not_balance_are_told_and_make_it_untrustworthy():
     """Exit code 5; the doubtful bytes are left out."""
     broken = copied("twocopy", observed=workload("twocopy", received_bytes=1))

@@ -15,7 +15,6 @@ from tracer.reports.sweep import encode_sweep
 from tracer.study import sweep as sweeping
 from tracer.study.crossovers import crossovers
 from tracer.study.hosts import difference_of_hosts
-from tracer.study.intervals import MIN_REPETITIONS
 from tracer.study.measurements import CYCLES, MISSES, Samples
 from tracer.study.repeats import repeats
 from tracer.study.sweep_file import MANIFEST, RUNS, load_sweep
@@ -386,7 +385,6 @@ def test_one_repetition_has_medians_and_no_intervals(tmp_path):
     medians = json.loads(encode_sweep(finished))["medians"]
     assert all(one["interval"]["low"] is None for one in medians)
     assert all(not one["found"] for one in json.loads(encode_sweep(finished))["crossovers"])
-    assert MIN_REPETITIONS == 5
 
 
 def test_figures_of_different_sources_are_never_compared():

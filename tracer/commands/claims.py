@@ -157,6 +157,8 @@ def _lab_name(experiment: Experiment) -> str:
 
 def _notes(sweeps: list[Sweep], evidence: Evidence) -> list[str]:
     notes = list(dict.fromkeys(text for sweep in sweeps for text in sweep.notes))
+    if len(sweeps) > 1:
+        notes.append(f"cases and pictures are of the first of {len(sweeps)} sweeps")
     if not sweeps:
         notes.append("no sweep: claims on time and CPU are not decided")
     if evidence.untrustworthy:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tracer.study.measurements import stage_copies
+from tracer.study.measurements import profile_of, stage_copies
 from tracer.study.sweep_plan import Run, Sweep
 from tracer.units import format_size
 
@@ -29,10 +29,13 @@ def copy_bars(sweep: Sweep) -> list[Bar]:
 
 
 def cpu_bars(sweep: Sweep) -> list[Bar]:
-    """Shares, because costs of small and of large messages are 30 to 1; the bar's name has the sum."""
+    """Shares, because costs of small and of large messages are 30 to 1; the bar's name has the sum.
+
+    Runs that were sampled too seldom are left out.
+    """
     bars = []
-    for run in _one_per_mode_and_size(sweep, [run for run in sweep.runs if run.recording.profile]):
-        profile = run.recording.profile
+    for run in _one_per_mode_and_size(sweep, [run for run in sweep.runs if profile_of(run.recording)]):
+        profile = profile_of(run.recording)
         costs = {cost.stage: cost.ns_per_byte for cost in profile.stages if cost.ns_per_byte} if profile else {}
         total = sum(costs.values())
         if total:

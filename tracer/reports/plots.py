@@ -24,6 +24,7 @@ from tracer.study.measurements import (
     CYCLES,
     DEMAND,
     LATENCY,
+    MIN_SAMPLES,
     MISSES,
     SWITCHES,
     THROUGHPUT,
@@ -130,7 +131,7 @@ def figures_of(sweep: Sweep) -> Iterator[tuple[str, Figure | None, str]]:
         why,
     )
     costs = cpu_bars(sweep)
-    why = "no run was sampled"
+    why = f"no run was sampled {MIN_SAMPLES} times"
     yield (
         "cpu-by-stage",
         _draw_bars(

@@ -5,17 +5,19 @@ from __future__ import annotations
 import msgspec
 
 from tracer.books.ledger import ledger_of
-from tracer.model import CpuProfile, Stage
+from tracer.model import CpuProfile, Recording, Stage
 from tracer.study.intervals import Interval, repetitions_for, side_of_one
 from tracer.study.measurements import (
     CYCLES,
     DEMAND,
     LATENCY,
+    MIN_SAMPLES,
     QUANTITIES,
     THROUGHPUT,
     Family,
     Quantity,
     Samples,
+    profile_of,
     stage_copies,
 )
 from tracer.study.sweep_plan import Cell, Sweep
@@ -80,7 +82,7 @@ def comparison_of(sweep: Sweep) -> Comparison:
             name: {mode: one.interval(mode, size, threads) for mode in plan.modes} for name, one in samples.items()
         },
         sources={name: one.source for name, one in samples.items()},
-        cpu={mode: _cpu_by_stage(recording.profile) for mode, recording in observed.items()},
+        cpu={mode: _cpu_by_stage(profile_of(recording)) for mode, recording in observed.items()},
         contests=[]
         if host.emulated
         else [
@@ -88,8 +90,17 @@ def comparison_of(sweep: Sweep) -> Comparison:
             for quantity, highest in ((THROUGHPUT, True), (LATENCY, False), (_cost(samples), False))
         ],
         trustworthy=not doubts,
-        notes=[*doubts, *emulated],
+        notes=[*doubts, *emulated, *_seldom_sampled(observed)],
     )
+
+
+def _seldom_sampled(observed: dict[str, Recording]) -> list[str]:
+    seldom = [
+        f"{mode} {recording.profile.samples}"
+        for mode, recording in observed.items()
+        if recording.profile is not None and profile_of(recording) is None
+    ]
+    return [f"CPU time by stage takes {MIN_SAMPLES} samples; there are: {', '.join(seldom)}"] if seldom else []
 
 
 def _cost(samples: dict[str, Samples]) -> Quantity:

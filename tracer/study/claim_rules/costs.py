@@ -10,7 +10,7 @@ from tracer.study.claim_rules.findings import Case, Evidence, Finding
 from tracer.study.claim_rules.modes import compared, tiny_sizes
 from tracer.study.claim_rules.times import COST, Where, by_link, finding, looped_remark, shown
 from tracer.study.intervals import share_interval, side_of_one
-from tracer.study.measurements import MISSES, THROUGHPUT, Samples
+from tracer.study.measurements import MIN_SAMPLES, MISSES, THROUGHPUT, Samples
 from tracer.study.sweep_plan import Cell
 
 # "Dominates": more than all the rest together.
@@ -19,8 +19,6 @@ DOMINANT = 0.5
 COPIES = (Work.COPY_IN, Work.LINEARIZE, Work.BOUNCE, Work.DEFERRED_COPY)
 # Samples of functions that the table does not know: they could belong to any stage.
 UNATTRIBUTED = (UNMAPPED,)
-# Of a hundred samples, a share of a half is known to within a sixth (99.9 %); of ten it is not known at all.
-MIN_SAMPLES = 100
 # A profile that does not know where a fifth of the time went does not know the machine that it was made on.
 MOST_UNATTRIBUTED = 0.2
 # "Pinning, DMA set-up and accounting": completions are the accounting's other half.
