@@ -17,7 +17,7 @@ from tracer.books.recording import decode, encode, json_schema
 from tracer.errors import MachineError, RecordingError
 from tracer.machine.recordings import load, save
 
-GOOD = encode(looped())
+GOOD = encode(document_of(looped()))
 
 
 @pytest.mark.parametrize("sample", [looped(), copied("twocopy"), looped(retransmitted=5)])
@@ -31,7 +31,7 @@ def test_a_saved_recording_is_read_again_unchanged(tmp_path, sample):
 @pytest.mark.parametrize("sample", [looped(), copied("twocopy")])
 def test_documents_satisfy_the_published_schema(sample):
     """`nettrace schema` describes what --json prints; an independent validator agrees."""
-    jsonschema.Draft202012Validator(json_schema()).validate(json.loads(encode(sample)))
+    jsonschema.Draft202012Validator(json_schema()).validate(json.loads(encode(document_of(sample))))
 
 
 def test_the_promised_fields_are_there():
@@ -128,7 +128,7 @@ def test_any_value_in_any_field_gives_an_error_or_a_valid_document(path, value):
     except RecordingError:
         return
 
-    encode(sample)
+    encode(document_of(sample))
 
 
 def test_a_missing_file_is_a_clear_error(tmp_path):
@@ -144,9 +144,9 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
     """ENOSPC at write: an error that says so, the old file untouched, no temporary file left."""
     target = tmp_path / "run.json"
     target.write_text("old")
-    monkeypatch.setattr("tracer.books.recording.os.fdopen", lambda descriptor, mode: _full(descriptor, mode))
+    monkeypatch.setattr("tracer.machine.files.os.fdopen", lambda descriptor, mode: _full(descriptor, mode))
 
-    with pytest.raises(MachineError, match="cannot save"):
+    with pytest.raises(MachineError, match="cannot write"):
         save(looped(), target)
 
     assert target.read_text() == "old"

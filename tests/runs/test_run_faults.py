@@ -270,7 +270,7 @@ def test_a_full_disk_costs_the_file_but_not_the_report(full_disk: Path) -> None:
 
     assert done.returncode == 4
     assert "copied once into the kernel" in done.stdout
-    assert_error_of_three_lines(done.stderr, "cannot save", "No space left on device")
+    assert_error_of_three_lines(done.stderr, "cannot write", "No space left on device")
     assert [path.name for path in full_disk.iterdir()] == ["filling"]
 
 

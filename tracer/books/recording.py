@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from tracer.books.analysis import document_of
 from tracer.errors import RecordingError
 from tracer.model import SCHEMA, Document, Recording
 
@@ -22,8 +21,8 @@ _GIVE_A_RECORDING = "give a file that nettrace run --save wrote"
 
 
 def encode(recording: Recording) -> bytes:
-    """The document as indented JSON, with a newline at its end."""
-    return msgspec.json.format(msgspec.json.encode(document_of(recording)), indent=2) + b"\n"
+    """A recording, or a whole document, as indented JSON with a newline at its end."""
+    return msgspec.json.format(msgspec.json.encode(recording), indent=2) + b"\n"
 
 
 def decode(data: bytes, name: str = "recording") -> Recording:

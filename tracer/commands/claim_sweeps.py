@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from tracer.commands.options import progress_bar
 from tracer.commands.output import note
-from tracer.commands.recorder import record_run
 from tracer.commands.sweep import (
     DEFAULT_DIRECTORY,
     DEFAULT_MODES,
@@ -17,6 +16,7 @@ from tracer.commands.sweep import (
     DEFAULT_THREADS,
 )
 from tracer.errors import RecordingError, UsageError
+from tracer.runs.dispatch import record_run
 
 if TYPE_CHECKING:
     from tracer.study.sweep_plan import Plan, Sweep

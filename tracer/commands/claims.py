@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from tracer.commands.claim_sweeps import sweeps_of
+from tracer.commands.options import lab_option
 from tracer.commands.output import note
-from tracer.commands.recorder import lab_option
 from tracer.commands.sweep import DEFAULT_DIRECTORY, DEFAULT_MODES
 from tracer.errors import UsageError
 from tracer.machine.files import require_writable
@@ -132,15 +132,15 @@ def _lab_experiments(kernel: str) -> list[Experiment]:
 
 def _record_in_lab(directory: Path, kernel: str, recordings: list[Recording]) -> list[Recording]:
     """The lab's recordings that are not there yet; saved, so that the next call has them."""
-    from tracer.commands.recorder import record
     from tracer.machine.recordings import save
+    from tracer.runs.dispatch import record
 
     (directory / RECORDINGS).mkdir(parents=True, exist_ok=True)
     there = {_lab_key(recording.experiment) for recording in recordings}
     found = []
     for experiment in _lab_experiments(kernel):
         if _lab_key(experiment) not in there:
-            recording = record(experiment)
+            recording = record(experiment, note)
             save(recording, directory / RECORDINGS / f"{_lab_name(experiment)}.json")
             found.append(recording)
     return found

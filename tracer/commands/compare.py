@@ -6,9 +6,17 @@ import sys
 
 import click
 
-from tracer.commands.options import MODES, progress_bar
-from tracer.commands.recorder import lab_option, record_run
-from tracer.commands.run import MAX_THREADS, Size
+from tracer.commands.options import (
+    json_option,
+    lab_option,
+    link_option,
+    modes_option,
+    peer_option,
+    progress_bar,
+    repetitions_option,
+    size_option,
+    threads_option,
+)
 from tracer.commands.sweep import DEFAULT_MODES, DEFAULT_SEED, check_plan
 from tracer.errors import EXIT_OK, EXIT_UNTRUSTWORTHY
 from tracer.model import Link
@@ -18,14 +26,14 @@ DEFAULT_REPETITIONS = 7
 
 
 @click.command()
-@click.option("--size", type=Size(), default="16384", show_default=True, help="Bytes of a message: 16384, 16K, 1MiB.")
-@click.option("--modes", type=MODES, default=DEFAULT_MODES, show_default=True)
-@click.option("--threads", type=click.IntRange(1, MAX_THREADS), default=1, show_default=True, help="Connections.")
-@click.option("--link", type=click.Choice([link.value for link in Link]), default="lo", show_default=True)
-@click.option("--peer", help="HOST:PORT of `nettrace serve`, for --link nic.")
-@click.option("--repetitions", type=click.IntRange(1, 1000), default=DEFAULT_REPETITIONS, show_default=True)
+@size_option
+@modes_option(DEFAULT_MODES)
+@threads_option
+@link_option
+@peer_option
+@repetitions_option(DEFAULT_REPETITIONS)
 @lab_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the table.")
+@json_option
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -41,6 +49,7 @@ def command(
     """Run all modes at one size, in turn and several times, and say which one wins, if any does."""
     from tracer.reports.compare import encode_comparison, print_comparison
     from tracer.reports.terminal import make_console
+    from tracer.runs.dispatch import record_run
     from tracer.study.comparison import comparison_of
     from tracer.study.sweep import measure
     from tracer.study.sweep_plan import Plan, default_budget

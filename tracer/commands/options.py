@@ -1,19 +1,71 @@
-"""Types of command-line options that several verbs share, and how they tell their progress."""
+"""Command-line options that several verbs share, each declared once; and how the verbs tell their progress."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
 
-from tracer.commands.run import MAX_THREADS, Size
 from tracer.errors import UsageError
-from tracer.units import parse_size
+from tracer.model import Link, ObserverChoice
+from tracer.units import format_size, parse_size
 
 Progress = Callable[[int, int], None]
+
+MAX_SIZE, MAX_THREADS, MAX_MESSAGES, MAX_DURATION_S = 16 << 20, 64, 1 << 40, 3600
+MAX_REPETITIONS = 1000
+
+
+class Size(click.ParamType):  # type: ignore[type-arg]
+    """1 B to 16 MiB, as 16384, 16K or 64KiB."""
+
+    name = "size"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Bytes; a bad or out-of-range size is a usage error that quotes the user."""
+        try:
+            size = parse_size(str(value))
+        except UsageError as error:
+            self.fail(f"{error.what}: {error.why} ({error.fix}).", param, ctx)
+        if not 1 <= size <= MAX_SIZE:
+            self.fail(
+                f"'{value}' is {size} bytes; a message has 1 to {MAX_SIZE} ({format_size(MAX_SIZE)}).", param, ctx
+            )
+        return size
+
+
+class Seconds(click.FloatRange):
+    """More than 0, at most an hour; "nan", which compares with nothing, is refused too."""
+
+    def __init__(self) -> None:
+        super().__init__(0, MAX_DURATION_S, min_open=True)
+
+    def convert(self, value: float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds."""
+        seconds = float(super().convert(value, param, ctx))
+        if math.isnan(seconds):
+            self.fail(f"'{value}' is not a time in seconds.", param, ctx)
+        return seconds
+
+
+class LabKernel(click.ParamType):  # type: ignore[type-arg]
+    """Name of a lab kernel; the option may stand alone."""
+
+    name = "kernel"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The series; `--lab zerocopy` is a usage error that says what happened."""
+        from tracer.errors import UsageError
+        from tracer.lab.kernels import match
+
+        try:
+            return match(str(value))
+        except UsageError as error:
+            return self.fail(f"{error.what}: {error.why}. Without a kernel, write --lab last.", param, ctx)
 
 
 class Listed(click.ParamType):  # type: ignore[type-arg]
@@ -67,6 +119,37 @@ class ModeName(click.ParamType):  # type: ignore[type-arg]
 MODES = Listed(ModeName())
 SIZES = Listed(Size())
 THREADS = Listed(click.IntRange(1, MAX_THREADS))
+
+
+size_option = click.option(
+    "--size", type=Size(), default="16384", show_default=True, help="Bytes of a message: 16384, 16K, 1MiB."
+)
+threads_option = click.option(
+    "--threads", type=click.IntRange(1, MAX_THREADS), default=1, show_default=True, help="Connections, a thread each."
+)
+link_option = click.option("--link", type=click.Choice([link.value for link in Link]), default="lo", show_default=True)
+peer_option = click.option("--peer", metavar="HOST:PORT", help="A `nettrace serve` on another machine, for --link nic.")
+lab_option = click.option(
+    "--lab", type=LabKernel(), is_flag=False, flag_value="6.12", metavar="[KERNEL]",
+    help="Run it in a virtual machine with Debian's kernel 6.1, 6.12 (default) or 7.2.",
+)  # fmt: skip
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the report.")
+
+
+def observer_option(watches: str) -> Callable[[Any], Any]:
+    """--observer, with what it watches in this verb."""
+    choices = [choice.value for choice in ObserverChoice]
+    return click.option("--observer", type=click.Choice(choices), default="auto", show_default=True, help=watches)
+
+
+def modes_option(default: str) -> Callable[[Any], Any]:
+    """--modes, for verbs that set several side by side."""
+    return click.option("--modes", type=MODES, default=default, show_default=True)
+
+
+def repetitions_option(default: int) -> Callable[[Any], Any]:
+    """--repetitions, for verbs that repeat."""
+    return click.option("--repetitions", type=click.IntRange(1, MAX_REPETITIONS), default=default, show_default=True)
 
 
 @contextlib.contextmanager

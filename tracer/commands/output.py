@@ -7,20 +7,19 @@ import sys
 import click
 
 from tracer.errors import EXIT_EXPECTATION_FAILED, EXIT_INTERRUPTED, EXIT_MACHINE, EXIT_OK, EXIT_UNTRUSTWORTHY
-from tracer.model import Document, Recording
+from tracer.model import Document
 
 
-def emit(recording: Recording, as_json: bool) -> None:
-    """Print a recording on stdout, as JSON or for people."""
-    from tracer.books.analysis import document_of
+def emit(document: Document, as_json: bool) -> None:
+    """Print a document on stdout, as JSON or for people."""
     from tracer.books.recording import encode
 
     if as_json:
-        sys.stdout.write(encode(recording).decode())
+        sys.stdout.write(encode(document).decode())
         return
     from tracer.reports.terminal import make_console, print_document
 
-    print_document(document_of(recording), make_console(sys.stdout))
+    print_document(document, make_console(sys.stdout))
 
 
 def note(text: str) -> None:

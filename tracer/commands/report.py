@@ -14,6 +14,7 @@ from tracer.commands.output import emit
 @click.option("--json", "as_json", is_flag=True, help="Print the document as JSON, derived anew.")
 def command(file: Path, as_json: bool) -> None:
     """Show the recording FILE, made with --save."""
+    from tracer.books.analysis import document_of
     from tracer.machine.recordings import load
 
-    emit(load(file), as_json)
+    emit(document_of(load(file)), as_json)

@@ -2,196 +2,178 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
+from tracer.commands.options import (
+    MAX_MESSAGES,
+    Seconds,
+    json_option,
+    lab_option,
+    link_option,
+    observer_option,
+    peer_option,
+    size_option,
+    threads_option,
+)
 from tracer.commands.output import emit, exit_code, note
-from tracer.commands.recorder import lab_option
 from tracer.errors import UsageError
-from tracer.model import Experiment, Link, ObserverChoice
-from tracer.units import format_size, parse_size
-
-MAX_SIZE, MAX_THREADS, MAX_MESSAGES, MAX_DURATION_S = 16 << 20, 64, 1 << 40, 3600
+from tracer.model import Document, Experiment, Link, ObserverChoice
 
 
-class Size(click.ParamType):  # type: ignore[type-arg]
-    """1 B to 16 MiB, as 16384, 16K or 64KiB."""
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asks for.
 
-    name = "size"
+    Args:
+        port: Port of the receiver; 0 takes any free one.
+        save: Where the recording goes.
+        folded: Where the CPU profile's stacks go.
+        copy_stacks: Where the stacks of the copies go.
+    """
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Bytes; a bad or out-of-range size is a usage error that quotes the user."""
-        try:
-            size = parse_size(str(value))
-        except UsageError as error:
-            self.fail(f"{error.what}: {error.why} ({error.fix}).", param, ctx)
-        if not 1 <= size <= MAX_SIZE:
-            self.fail(
-                f"'{value}' is {size} bytes; a message has 1 to {MAX_SIZE} ({format_size(MAX_SIZE)}).", param, ctx
-            )
-        return size
+    experiment: Experiment
+    port: int
+    as_json: bool
+    save: Path | None
+    folded: Path | None
+    copy_stacks: Path | None
+    expect_zerocopy: bool
+
+    @classmethod
+    def parsed(cls, mode: str, given: dict[str, Any]) -> Asked:
+        """From the options as click gives them, by their names.
+
+        Raises:
+            UsageError: options that exclude each other, or that only another link or machine could honour.
+        """
+        from tracer.machine.files import require_writable
+
+        outputs = {name: given.pop(name) for name in ("save", "folded", "copy_stacks")}
+        others = {name: given.pop(name) for name in ("port", "as_json", "expect_zerocopy")}
+        asked = cls(experiment=_experiment(mode, given, outputs), **outputs, **others)
+        _check(asked)
+        for path in filter(None, outputs.values()):
+            require_writable(path)
+        return asked
 
 
-class Seconds(click.FloatRange):
-    """More than 0, at most an hour; "nan", which compares with nothing, is refused too."""
+def _experiment(mode: str, given: dict[str, Any], outputs: dict[str, Path | None]) -> Experiment:
+    from workloads import mode as find_mode
 
-    def __init__(self) -> None:
-        super().__init__(0, MAX_DURATION_S, min_open=True)
+    return Experiment(
+        mode=find_mode(mode).name,
+        duration_s=given.pop("duration"),
+        link=Link(given.pop("link")),
+        observer=ObserverChoice(given.pop("observer")),
+        scatter_gather=not given.pop("no_sg"),
+        stacks=given.pop("stacks") or outputs["copy_stacks"] is not None,
+        profile=given.pop("profile") or outputs["folded"] is not None,
+        **given,
+    )
 
-    def convert(self, value: float, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Seconds."""
-        seconds = float(super().convert(value, param, ctx))
-        if math.isnan(seconds):
-            self.fail(f"'{value}' is not a time in seconds.", param, ctx)
-        return seconds
+
+_file = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
 @click.argument("mode")
-@click.option("--size", type=Size(), default="16384", show_default=True, help="Bytes of a message: 16384, 16K, 1MiB.")
-@click.option(
-    "--threads", type=click.IntRange(1, MAX_THREADS), default=1, show_default=True, help="Connections, a thread each."
-)
+@size_option
+@threads_option
 @click.option(
     "--messages",
     type=click.IntRange(1, MAX_MESSAGES),
-    help="Messages of each connection. [default: about 128 MiB in all]",
+    help="Messages of each connection. [default: about 128 MiB in all, in the lab 4 MiB]",
 )
-@click.option(
-    "--duration",
-    type=Seconds(),
-    help="Seconds that the bare pass sends, instead of --messages.",
-)
-@click.option("--link", type=click.Choice([link.value for link in Link]), default="lo", show_default=True)
-@click.option(
-    "--observer",
-    type=click.Choice([choice.value for choice in ObserverChoice]),
-    default="auto",
-    show_default=True,
-    help="What watches the kernel.",
-)
+@click.option("--duration", type=Seconds(), help="Seconds that the bare pass sends, instead of --messages.")
+@link_option
+@observer_option("What watches the kernel.")
 @lab_option
-@click.option("--peer", metavar="HOST:PORT", help="A `nettrace serve` on another machine, for --link nic.")
+@peer_option
 @click.option("--no-sg", is_flag=True, help="Switch the NIC's scatter-gather off for the run.")
 @click.option("--bounce", is_flag=True, help="Boot the lab with swiotlb=force: every DMA through a bounce buffer.")
 @click.option("--stacks", is_flag=True, help="Collect the kernel stacks that led to each copy.")
 @click.option("--counters", is_flag=True, help="Count cycles, switches, misses of the bare pass with perf stat.")
 @click.option("--profile", is_flag=True, help="Sample the CPUs in a third pass: CPU time by stage.")
-@click.option(
-    "--folded",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the profile's stacks for a flame graph; implies --profile.",
-)
+@click.option("--folded", type=_file, help="Write the profile's stacks for a flame graph; implies --profile.")
 @click.option(
     "--copy-stacks",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=_file,
     help="Write the stacks of --stacks folded, with their bytes, for a flame graph; implies it.",
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the receiver. [default: any free one]")
 @click.option("--verify", is_flag=True, help="The receiver checks every byte; slower.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the report.")
-@click.option(
-    "--save", type=click.Path(path_type=Path, dir_okay=False), help="Save the recording, for nettrace report."
-)
+@json_option
+@click.option("--save", type=_file, help="Save the recording, for nettrace report.")
 @click.option("--expect-zerocopy", is_flag=True, help="Exit with 1 unless zero-copy was real.")
 @click.pass_context
-def command(
-    ctx: click.Context,
-    mode: str,
-    size: int,
-    threads: int,
-    messages: int | None,
-    duration: float | None,
-    link: str,
-    observer: str,
-    lab: str | None,
-    peer: str | None,
-    no_sg: bool,
-    bounce: bool,
-    stacks: bool,
-    copy_stacks: Path | None,
-    counters: bool,
-    profile: bool,
-    folded: Path | None,
-    port: int,
-    verify: bool,
-    as_json: bool,
-    save: Path | None,
-    expect_zerocopy: bool,
-) -> None:
+def command(ctx: click.Context, /, mode: str, **given: Any) -> None:
     """Send a payload in MODE (twocopy, onecopy, zerocopy) and show where every byte was copied.
 
     The same work is done twice: a bare pass for time and CPU, an observed pass for bytes.
     """
-    from workloads import mode as find_mode
-
-    if messages is not None and duration is not None:
-        raise UsageError("--messages and --duration exclude each other", "both say how much to send", "give one")
-    experiment = Experiment(
-        mode=find_mode(mode).name,
-        size=size,
-        threads=threads,
-        messages=messages,
-        duration_s=duration,
-        link=Link(link),
-        observer=ObserverChoice(observer),
-        verify=verify,
-        scatter_gather=not no_sg,
-        bounce=bounce,
-        stacks=stacks or copy_stacks is not None,
-        counters=counters,
-        profile=profile or folded is not None,
-        peer=peer,
-        lab=lab,
-    )
-    from tracer.machine.files import require_writable
-
-    check_link(experiment)
-    for path in (save, folded, copy_stacks):
-        if path is not None:
-            require_writable(path)
-    ctx.exit(_run(experiment, port, as_json, save, folded, copy_stacks, expect_zerocopy))
+    ctx.exit(_run(Asked.parsed(mode, given)))
 
 
-def _run(
-    experiment: Experiment,
-    port: int,
-    as_json: bool,
-    save: Path | None,
-    folded: Path | None,
-    copy_stacks: Path | None,
-    expect_zerocopy: bool,
-) -> int:
+def _run(asked: Asked) -> int:
     from tracer.books.analysis import document_of
-    from tracer.commands.recorder import record
-    from tracer.machine.recordings import save as save_recording
+    from tracer.runs.dispatch import record
 
-    recording = record(experiment, note, port=port)
+    document = document_of(record(asked.experiment, note, port=asked.port))
     try:
-        emit(recording, as_json)
+        emit(document, asked.as_json)
     finally:
         # Also after `nettrace run --save FILE | head -1`; and not before, because a full disk costs the file alone.
-        if save is not None:
-            save_recording(recording, save)
-            note(f"saved {save}")
-        if folded is not None and recording.profile is not None:
-            from tracer.reports.costs import folded_text
-
-            _write_folded(folded_text(recording.profile), folded)
-        if copy_stacks is not None:
-            from tracer.reports.stacks import folded_copies
-
-            _write_folded(folded_copies(document_of(recording)), copy_stacks)
-    return exit_code(document_of(recording), expect_zerocopy)
+        _write_files(document, asked)
+    return exit_code(document, asked.expect_zerocopy)
 
 
-def _write_folded(text: str, path: Path) -> None:
+def _write_files(document: Document, asked: Asked) -> None:
     from tracer.machine.files import write_file
+    from tracer.machine.recordings import save
 
-    write_file(path, text.encode())
-    note(f"wrote {path}, for a flame graph")
+    if asked.save is not None:
+        save(document, asked.save)
+        note(f"saved {asked.save}")
+    folded = {}
+    if asked.folded is not None and document.profile is not None:
+        from tracer.reports.costs import folded_text
+
+        folded[asked.folded] = folded_text(document.profile)
+    if asked.copy_stacks is not None:
+        from tracer.reports.stacks import folded_copies
+
+        folded[asked.copy_stacks] = folded_copies(document)
+    for path, text in folded.items():
+        write_file(path, text.encode())
+        note(f"wrote {path}, for a flame graph")
+
+
+def _check(asked: Asked) -> None:
+    """Refuse what would be ignored: each option is honoured, or its refusal says why."""
+    experiment = asked.experiment
+    check_link(experiment)
+    far = experiment.link is Link.NIC and experiment.peer is not None
+    refusals = (
+        (experiment.messages is not None and experiment.duration_s is not None,
+            "--messages and --duration exclude each other", "both say how much to send", "give one"),
+        (experiment.verify and far, "--verify needs a receiver of this run's own",
+            "`nettrace serve` reads and counts, and does not know what was sent", "leave it out"),
+        (experiment.verify and experiment.link is Link.NIC, "--verify needs a receiver of this run's own",
+            "on link nic it is a plain one, at the other end", "--link lo --verify, or veth"),
+        (bool(asked.port) and far, "--port and --peer exclude each other", "the peer's own port is in --peer",
+            "leave out --port"),
+        (bool(asked.port) and experiment.lab is not None and experiment.link is not Link.NIC,
+            "--port has no use in the lab's own namespaces", "nobody else listens there", "leave out --port"),
+        (experiment.stacks and experiment.observer is ObserverChoice.TRACEPOINTS,
+            "--stacks needs function probes", "tracepoints have no stack of the copy", "--observer auto, or --lab"),
+    )  # fmt: skip
+    for refused, what, why, fix in refusals:
+        if refused:
+            raise UsageError(what, why, fix)
 
 
 def check_link(experiment: Experiment) -> None:

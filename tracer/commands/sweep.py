@@ -8,10 +8,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tracer.commands.options import MODES, SIZES, THREADS, Bytes, progress_bar
+from tracer.commands.options import (
+    SIZES,
+    THREADS,
+    Bytes,
+    Seconds,
+    json_option,
+    lab_option,
+    link_option,
+    modes_option,
+    observer_option,
+    peer_option,
+    progress_bar,
+    repetitions_option,
+)
 from tracer.commands.output import note
-from tracer.commands.recorder import lab_option, record_run
-from tracer.commands.run import Seconds, check_link
+from tracer.commands.run import check_link
 from tracer.errors import UsageError
 from tracer.model import Link, ObserverChoice
 
@@ -28,25 +40,19 @@ DEFAULT_REPETITIONS = 15
 
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False), default=DEFAULT_DIRECTORY)
-@click.option("--modes", type=MODES, default=DEFAULT_MODES, show_default=True)
+@modes_option(DEFAULT_MODES)
 @click.option("--sizes", type=SIZES, default=DEFAULT_SIZES, show_default=True, help="Bytes of a message.")
 @click.option("--threads", type=THREADS, default=DEFAULT_THREADS, show_default=True, help="Connections.")
-@click.option("--repetitions", type=click.IntRange(1, 1000), default=DEFAULT_REPETITIONS, show_default=True)
+@repetitions_option(DEFAULT_REPETITIONS)
 @click.option("--seed", type=int, default=DEFAULT_SEED, show_default=True, help="Of the order of the runs.")
-@click.option("--link", type=click.Choice([link.value for link in Link]), default="lo", show_default=True)
-@click.option("--peer", help="HOST:PORT of `nettrace serve`, for --link nic.")
-@click.option(
-    "--observer",
-    type=click.Choice([choice.value for choice in ObserverChoice]),
-    default="auto",
-    show_default=True,
-    help="What watches the first run of each combination.",
-)
+@link_option
+@peer_option
+@observer_option("What watches the first run of each combination.")
 @click.option("--bytes-budget", type=Bytes(), help="Payload of one run, at most. [default: 256M; in the lab 4M]")
 @click.option("--time-budget", type=Seconds(), help="Seconds that one run sends, instead of its bytes.")
 @click.option("--aa", is_flag=True, help="Check the noise: each mode runs twice, under two labels.")
 @lab_option
-@click.option("--json", "as_json", is_flag=True, help="Print the medians and crossovers as one JSON document.")
+@json_option
 def command(
     directory: Path,
     modes: list[str],
@@ -67,6 +73,7 @@ def command(
 
     Interrupt it as you like: the same command goes on where it was. The default takes some five minutes.
     """
+    from tracer.runs.dispatch import record_run
     from tracer.study.sweep import sweep
     from tracer.study.sweep_plan import Plan, default_budget
 

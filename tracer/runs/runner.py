@@ -54,6 +54,8 @@ def record(
         NettraceError: something is missing, refused, or broke on the way; all is undone.
         Interrupted: the interrupt came before anything was measured.
     """
+    if experiment.lab is not None:
+        raise ValueError(f"an experiment for lab kernel {experiment.lab} came to this machine's own")
     if experiment.messages is None and experiment.duration_s is None:
         messages = default_messages(experiment.size, experiment.threads)
         experiment = msgspec.structs.replace(experiment, messages=messages)
