@@ -192,7 +192,7 @@ class Workers:
 
     def _give_up(self) -> Workload:
         stopped = [role for role in self._waiting() if self._processes[role].is_stopped()]
-        self.stuck = stuck(self._progress.patience_s, self._progress.pulses.get("sender"), stopped, self._waiting())
+        self.stuck = stuck(self._progress.patience_s, self._progress.pulses, stopped, self._waiting())
         partial = self.stop()
         if partial is None:
             raise self.stuck

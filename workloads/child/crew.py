@@ -13,15 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from workloads.child.latency import merged_latency
-from workloads.child.tcp import Info, sum_known, tcp_info
+from workloads.child.tcp import Info, is_window_closed, sum_known, tcp_info
 from workloads.engine._engine import ffi, lib
 
 CONNECT_DEADLINE_S = 10.0
 ACCEPT_DEADLINE_S = 15.0
 # How long a peer may take to close once it has acknowledged everything; ours takes a millisecond, unless it hangs.
 CLOSE_DEADLINE_S, CLOSE_TICK_S = 2.0, 0.2
-# A tick of the scheduler, by which the kernel tells user mode from kernel mode: the coarse clock advances with it.
-CLOCK_MONOTONIC_COARSE = 6
 # Of one recv(); measured over loopback with a 512 KiB L2 cache, medians of 5 runs at 64 KiB messages: 14 Gb/s with
 # 32 or 64 KiB, 11 with 128, 9 with 256 KiB and 1 MiB. The segments of loopback are just under 64 KiB.
 RECEIVE_BUFFER_BYTES = 64 << 10
@@ -153,7 +151,7 @@ class Receiver:
             connection.close()
         self._connections = []
         return {
-            **report_of(crew, RECEIVER_COUNTS),
+            "threads": counts_of(crew, RECEIVER_COUNTS),
             "bytes_received": sum_known([info["bytes_received"] for info in told]),
         }
 
@@ -231,12 +229,13 @@ class Sender:
         return {
             **{name: sum(int(getattr(job, name)) for job in crew.jobs) for name in ("bytes", "sends", "completions")},
             **{name: sum_known([info[name] for info in told]) for name in tcp},
+            "closed_windows": sum(map(is_window_closed, told)),
             "outstanding": sum(int(job.tracker.outstanding) for job in crew.jobs),
         }
 
     def finish(self, crew: Crew) -> dict[str, Any]:
         crew.join()
-        report = report_of(crew, SENDER_COUNTS)
+        threads = counts_of(crew, SENDER_COUNTS)
         latency = merged_latency(crew.jobs)
         told = [tcp_info(connection) for connection in self._connections]
         for job, connection in zip(crew.jobs, self._connections, strict=True):
@@ -247,7 +246,7 @@ class Sender:
             os.close(self._gate_reader)
         tcp = ("bytes_sent", "bytes_retrans", "bytes_acked")
         return {
-            **report,
+            "threads": threads,
             "latency_ns": latency,
             "closed_ns": max(self._closed_ns),
             **{name: sum_known([info[name] for info in told]) for name in tcp},
@@ -292,15 +291,14 @@ def kernel_keeps_time_by_tsc() -> bool:
     return source.strip() == "tsc" and os.uname().machine == "x86_64"
 
 
-def report_of(crew: Crew, names: tuple[str, ...]) -> dict[str, Any]:
-    """What the threads counted, and the tick by which user mode was told from kernel mode; ns."""
-    return {
-        "threads": [counts_of(crew, index, names) for index in range(len(crew.jobs))],
-        "tick_ns": round(time.clock_getres(CLOCK_MONOTONIC_COARSE) * 1e9),
-    }
-
-
-def counts_of(crew: Crew, index: int, names: tuple[str, ...]) -> dict[str, int]:
-    job = crew.jobs[index]
-    span = {name: getattr(job.span, name) for name in ("start_ns", "end_ns", "cpu_ns", "user_ns", "system_ns")}
-    return {"result": crew.results[index], **span, **{name: getattr(job, name) for name in names}}
+def counts_of(crew: Crew, names: tuple[str, ...]) -> list[dict[str, int]]:
+    """What each thread counted."""
+    times = ("start_ns", "end_ns", "cpu_ns", "user_ns", "system_ns")
+    return [
+        {
+            "result": result,
+            **{name: getattr(job.span, name) for name in times},
+            **{name: getattr(job, name) for name in names},
+        }
+        for job, result in zip(crew.jobs, crew.results, strict=True)
+    ]
