@@ -117,7 +117,7 @@ def failure_in(experiment: Experiment, sender: Reply | None, receiver: Reply | N
     """The first failed thread's, the receiver's before the sender's: a sender often fails only in consequence."""
     for thread in receiver["threads"] if receiver else ():
         if thread["result"]:
-            return _receiver_failure(experiment, thread)
+            return receiver_failure(experiment.size, thread)
     for thread in sender["threads"] if sender else ():
         # A thread that was stopped because another failed has no failure of its own.
         if thread["result"] and sender is not None:
@@ -125,9 +125,14 @@ def failure_in(experiment: Experiment, sender: Reply | None, receiver: Reply | N
     return None
 
 
-def _receiver_failure(experiment: Experiment, thread: Reply) -> NettraceError:
+def receiver_failure(size: int, thread: Reply) -> NettraceError:
+    """What a receiving thread met: a byte that was not sent, or an error of the socket.
+
+    Args:
+        size: Bytes of one message.
+    """
     if thread["result"] == PATTERN:
-        message, position = divmod(thread["wrong_offset"], experiment.size)
+        message, position = divmod(thread["wrong_offset"], size)
         sent, came = thread["expected_byte"], thread["wrong_byte"]
         return WorkloadError(
             f"byte {thread['wrong_offset']} of a connection is not the one that was sent",
