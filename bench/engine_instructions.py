@@ -23,7 +23,7 @@ from tracer.lab import kernels
 from tracer.lab.guest import Guest, guest_for
 from tracer.model import Experiment
 from tracer.runs.in_lab import record
-from workloads.child.crew import RECEIVE_BUFFER_BYTES
+from workloads.child.receiver import RECEIVE_BUFFER_BYTES
 
 SHORT, LONG = 503, 4003
 BUDGET = 300

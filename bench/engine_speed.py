@@ -29,7 +29,7 @@ from scipy.stats import bootstrap
 
 from tracer.machine.processes import Workers
 from tracer.model import Experiment
-from workloads.child.crew import RECEIVE_BUFFER_BYTES
+from workloads.child.receiver import RECEIVE_BUFFER_BYTES
 
 SIZES = (1024, 4096, 16384, 65536)
 BUDGET = 1.03

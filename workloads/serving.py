@@ -14,7 +14,7 @@ from typing import Any
 
 from tracer.books.results import receiver_failure
 from tracer.errors import NettraceError
-from workloads.child.crew import RECEIVE_BUFFER_BYTES
+from workloads.child.receiver import RECEIVE_BUFFER_BYTES
 from workloads.engine._engine import ffi, lib
 
 

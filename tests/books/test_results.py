@@ -11,7 +11,8 @@ from workloads.engine._engine import lib
 from tracer.books import results
 from tracer.errors import MachineError, PrivilegeError, WorkloadError
 from tracer.model import CpuTime, Experiment
-from workloads.child.crew import RECEIVER_COUNTS, SENDER_COUNTS
+from workloads.child.receiver import RECEIVER_COUNTS
+from workloads.child.sender import SENDER_COUNTS
 
 EXPERIMENT = Experiment(mode="zerocopy", size=1000, threads=2, messages=7, verify=True)
 SPAN = {"result": 0, "start_ns": 10, "end_ns": 90, "cpu_ns": 3, "user_ns": 0, "system_ns": 0}
