@@ -10,6 +10,8 @@ from tracer.runs.runner import _observe_pass
 class Workers:
     """Does each pass at once."""
 
+    stuck = None
+
     def prepare(self, *_):
         pass
 
