@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 
 PARTS = {
-    "engine": ("engine_speed.py", "the engine against a plain C loop and iperf3"),
+    "engine": ("engine_speed.py", "the engine's CPU time against a plain C loop's"),
+    "engine-instructions": ("engine_instructions.py", "in the lab: what the engine adds to a plain C loop"),
     "overhead": ("overhead.py", "the observed pass against the bare one, and a bpftrace script"),
     "instructions": ("instructions.py", "in the lab: instructions a message, with and without the function observer"),
     "startup": ("startup.py", "time to the result, time to --help, memory"),

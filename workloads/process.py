@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -126,3 +128,23 @@ class WorkerProcess:
         self._process.wait()
         if self._process.stderr is not None:
             self._process.stderr.close()
+
+
+def first_to_speak(
+    workers: Mapping[Role, WorkerProcess], roles: Sequence[Role], deadline: float, wake: int | None = None
+) -> Role | None:
+    """Which of them has said something; the first of several. None where none has by the deadline (time.monotonic()).
+
+    Args:
+        wake: A descriptor that is readable once the user has interrupted; it is not read.
+
+    Raises:
+        KeyboardInterrupt: the user has.
+    """
+    poll = select.poll()
+    for descriptor in (*(workers[role].fileno() for role in roles), *(() if wake is None else (wake,))):
+        poll.register(descriptor, select.POLLIN)
+    events = {descriptor for descriptor, _ in poll.poll(max(0.0, deadline - time.monotonic()) * 1000)}
+    if wake in events:
+        raise KeyboardInterrupt
+    return next((role for role in roles if workers[role].fileno() in events), None)

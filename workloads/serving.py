@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from workloads.child.crew import RECEIVE_BUFFER_BYTES
+from tracer.books.results import receiver_failure
+from tracer.errors import NettraceError
+from workloads.child.receiver import RECEIVE_BUFFER_BYTES
 from workloads.engine._engine import ffi, lib
 
 
@@ -23,12 +25,14 @@ class Connection:
     Args:
         bytes: Read from it so far; final once `ended` is set.
         result: 0, or the engine's error.
+        verified_size: Bytes of a message whose pattern every byte is compared with; None where none is.
     """
 
     peer: str
     socket: socket.socket
     job: Any
     ended: threading.Event
+    verified_size: int | None = None
     result: int = 0
 
     @property
@@ -36,22 +40,39 @@ class Connection:
         """Bytes read until now."""
         return int(self.job.bytes)
 
+    @property
+    def failure(self) -> NettraceError | None:
+        """What went wrong with it, once it has ended: it broke, or a byte came that was not sent."""
+        if not self.result:
+            return None
+        wrong = {name: int(getattr(self.job, name)) for name in ("wrong_offset", "wrong_byte", "expected_byte")}
+        return receiver_failure(self.verified_size or 1, {"result": self.result, **wrong})
+
 
 class Server:
     """Listens for the time of a block, a thread for each connection.
 
     Args:
         on_end: Called with each connection that has ended, by its thread.
+        verified_size: Compare every byte with the pattern that a verifying sender writes into messages of so many
+            bytes; None only counts. A sender that does not verify writes another one.
 
     Raises:
         OSError: the address cannot be listened on.
     """
 
-    def __init__(self, address: str, port: int, on_end: Callable[[Connection], None] | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        port: int,
+        on_end: Callable[[Connection], None] | None = None,
+        verified_size: int | None = None,
+    ) -> None:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self._listener = socket.create_server((address, port), family=family, backlog=128)
         self.address, self.port = self._listener.getsockname()[:2]
         self._on_end = on_end
+        self._verified_size = verified_size
         self.connections: list[Connection] = []
         self._closing, self._close = os.pipe()
         self._one_ended = threading.Condition()
@@ -87,7 +108,8 @@ class Server:
         job = ffi.new("struct engine_receiver *")
         job.fd = accepted.fileno()
         job.buffer_bytes = RECEIVE_BUFFER_BYTES
-        connection = Connection(f"{peer[0]}:{peer[1]}", accepted, job, threading.Event())
+        job.verify, job.message_bytes = self._verified_size is not None, self._verified_size or 1
+        connection = Connection(f"{peer[0]}:{peer[1]}", accepted, job, threading.Event(), self._verified_size)
         self.connections.append(connection)
         threading.Thread(target=self._read, args=(connection,), daemon=True).start()
 

@@ -11,23 +11,23 @@ from workloads.engine._engine import lib
 from tracer.books import results
 from tracer.errors import MachineError, PrivilegeError, WorkloadError
 from tracer.model import CpuTime, Experiment
-from workloads.child.crew import RECEIVER_COUNTS, SENDER_COUNTS
+from workloads.child.receiver import RECEIVER_COUNTS
+from workloads.child.sender import SENDER_COUNTS
 
 EXPERIMENT = Experiment(mode="zerocopy", size=1000, threads=2, messages=7, verify=True)
 SPAN = {"result": 0, "start_ns": 10, "end_ns": 90, "cpu_ns": 3, "user_ns": 0, "system_ns": 0}
-TICK_NS = 4_000_000
 
 
 def sender(*threads: dict[str, int], memlock: int | None = None, optmem_max: int = 131072) -> dict[str, Any]:
     filled = [{**dict.fromkeys(SENDER_COUNTS, 0), **SPAN, **thread} for thread in threads]
     limits = {"memlock": memlock, "optmem_max": optmem_max}
     tcp = {"bytes_sent": 13500, "bytes_retrans": 500, "bytes_acked": 13000}
-    return {"threads": filled, "tick_ns": TICK_NS, "latency_ns": None, "closed_ns": 95, "limits": limits, **tcp}
+    return {"threads": filled, "latency_ns": None, "closed_ns": 95, "limits": limits, **tcp}
 
 
 def receiver(*threads: dict[str, int]) -> dict[str, Any]:
     filled = [{**dict.fromkeys(RECEIVER_COUNTS, 0), **SPAN, **thread} for thread in threads]
-    return {"threads": filled, "tick_ns": TICK_NS, "bytes_received": 13000}
+    return {"threads": filled, "bytes_received": 13000}
 
 
 def test_the_error_numbers_are_the_engine_s() -> None:
@@ -58,8 +58,11 @@ def test_a_workload_sums_the_threads_and_spans_their_times() -> None:
     assert workload.enobufs_limit is None
 
 
-def test_cpu_time_is_told_apart_by_mode_where_every_thread_ran_for_enough_ticks() -> None:
-    """20 ticks of 4 ms each: the ticks' proportion of the exact total."""
+def test_cpu_time_is_told_apart_by_mode_where_all_threads_ran_for_enough_ticks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """20 ticks each: the ticks' proportion of the exact total."""
+    monkeypatch.setattr(results, "TICK_NS", 4_000_000)
     twice = {"cpu_ns": 80_000_001, "user_ns": 20_000_000, "system_ns": 60_000_000}
 
     cpu = results.cpu_of(sender(twice, twice))
@@ -68,8 +71,9 @@ def test_cpu_time_is_told_apart_by_mode_where_every_thread_ran_for_enough_ticks(
 
 
 @pytest.mark.parametrize("short", [79_999_999, 1_250_000, 0])
-def test_cpu_time_over_few_ticks_is_a_total_alone(short: int) -> None:
+def test_cpu_time_over_few_ticks_is_a_total_alone(short: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """One thread that ran for fewer than 20 ticks: n/a is not 0 % in the kernel."""
+    monkeypatch.setattr(results, "TICK_NS", 4_000_000)
     ran = {"cpu_ns": 900_000_000, "user_ns": 300_000_000, "system_ns": 600_000_000}
 
     cpu = results.cpu_of(sender(ran, {"cpu_ns": short, "user_ns": short}))

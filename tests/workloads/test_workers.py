@@ -10,19 +10,22 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 import workloads
 from tracer.errors import MachineError, UsageError, WorkloadError
+from tracer.machine import processes
 from tracer.machine.processes import Workers
 from tracer.model import Experiment, Workload
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and other users need root")
 
 NOBODY = 65534
+# A deadline that is reached, and one that no test lives to see.
+SHORT_S, NEVER_S = 2.0, 3600.0
 SIZES = [(23, 10007), (23, 1), (23, 7), (23, 8), (3, 16 << 20), (1009, 1021)]
 
 
@@ -48,7 +51,7 @@ def mode(request: pytest.FixtureRequest) -> str:
 @pytest.mark.parametrize(("messages", "size"), SIZES)
 @pytest.mark.parametrize("threads", [1, 3])
 def test_every_byte_arrives_as_it_was_sent(mode: str, messages: int, size: int, threads: int) -> None:
-    """Prime numbers of odd sizes, on both passes, on one port: exact bytes, messages, sends and completions."""
+    """Prime numbers of odd sizes, on both passes, on one port: exact bytes, by the engine and by TCP."""
     with Workers(experiment(mode, size, threads), address="127.0.0.1") as workers:
         port = workers.port
         for _ in range(2):
@@ -58,6 +61,11 @@ def test_every_byte_arrives_as_it_was_sent(mode: str, messages: int, size: int, 
             assert result.messages == threads * messages
             assert result.sends == threads * messages + result.short_sends
             assert result.verified is True
+            assert result.bytes_acked == result.bytes_received == result.payload_bytes
+            assert result.bytes_sent == result.payload_bytes + (result.retransmitted_bytes or 0)
+            assert result.sender_cpu_ns.total
+            assert result.receiver_cpu_ns is not None
+            assert result.receiver_cpu_ns.total
             assert result.packed_bytes == (result.payload_bytes if mode == "twocopy" else 0)
             if mode == "zerocopy":
                 assert result.completions is not None
@@ -85,8 +93,7 @@ def test_a_duration_ends_with_whole_messages(mode: str) -> None:
     with Workers(experiment(mode, 10007), address="127.0.0.1") as workers:
         result = run_pass(workers, None, 0.2)
 
-    assert 0.19 < result.elapsed_s < 1.0
-    assert result.payload_bytes == result.received_bytes == result.messages * 10007
+    assert result.payload_bytes == result.received_bytes == result.messages * 10007 > 0
     assert result.completions is None or result.completions.total == result.sends
 
 
@@ -96,29 +103,46 @@ def test_stop_returns_what_was_sent_until_then(mode: str) -> None:
         workers.prepare(None, 600.0)
         workers.release()
         _wait_until_sending(workers.port)
-        began = time.monotonic()
         result = workers.stop()
 
-    assert time.monotonic() - began < 2
     assert result is not None
     assert result.received_bytes == result.payload_bytes > 0
     assert result.verified is True
 
 
-def test_an_interrupt_passes_through_collect_and_the_partial_result_is_still_to_be_had(mode: str) -> None:
-    """SIGINT while collect() waits: KeyboardInterrupt in the caller, the children go on, stop() has the figures."""
-    with Workers(experiment(mode, 10007, 3), address="127.0.0.1") as workers:
+@pytest.fixture
+def wake() -> Iterator[tuple[int, int]]:
+    """A pipe: what is written into it interrupts."""
+    reader, writer = os.pipe()
+    yield reader, writer
+    os.close(reader)
+    os.close(writer)
+
+
+def test_an_interrupt_ends_collect_and_the_partial_result_is_still_to_be_had(mode: str, wake: tuple[int, int]) -> None:
+    """A readable wake-up descriptor: KeyboardInterrupt in the caller, the children go on, stop() has the figures."""
+    with Workers(experiment(mode, 10007, 3), address="127.0.0.1", wake=wake[0]) as workers:
         workers.prepare(None, 600.0)
         workers.release()
         _wait_until_sending(workers.port)
-        timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
-        timer.start()
+        os.write(wake[1], b"!")
         with pytest.raises(KeyboardInterrupt):
             workers.collect()
         result = workers.stop()
 
     assert result is not None
     assert result.received_bytes == result.payload_bytes > 0
+    assert os.read(wake[0], 2) == b"!"
+
+
+def test_an_interrupt_ends_prepare(wake: tuple[int, int]) -> None:
+    """It is looked at wherever a reply is waited for, and nothing was measured."""
+    with Workers(experiment("onecopy", 10007), address="127.0.0.1", wake=wake[0]) as workers:
+        os.write(wake[1], b"!")
+        with pytest.raises(KeyboardInterrupt):
+            workers.prepare(23, None)
+
+        assert workers.stop() is None
 
 
 def test_stop_before_the_gate_opens_says_that_nothing_was_measured(mode: str) -> None:
@@ -129,9 +153,13 @@ def test_stop_before_the_gate_opens_says_that_nothing_was_measured(mode: str) ->
         assert workers.stop() is None
 
 
-@pytest.mark.parametrize(("mode", "size"), [("twocopy", 10007), ("onecopy", 16 << 20), ("zerocopy", 100_003)])
-def test_stop_is_prompt_when_the_peer_does_not_read(mode: str, size: int) -> None:
-    """The receiver is stopped like a hung one: the sender still reports its exact partial count, in a few seconds."""
+UNREAD = [("twocopy", 10007), ("onecopy", 16 << 20), ("zerocopy", 100_003)]
+
+
+@pytest.mark.parametrize(("mode", "size"), UNREAD)
+def test_stop_waits_for_no_process_that_is_stopped(mode: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGSTOP for the receiver: the sender reports its exact partial count, although no deadline passes."""
+    monkeypatch.setattr(processes, "STOP_DEADLINE_S", NEVER_S)
     with Workers(experiment(mode, size, 5, verify=False), address="127.0.0.1") as workers:
         workers.prepare(None, 600.0)
         receiver = workers.receiver_pid
@@ -139,10 +167,8 @@ def test_stop_is_prompt_when_the_peer_does_not_read(mode: str, size: int) -> Non
         os.kill(receiver, signal.SIGSTOP)
         workers.release()
         _wait_until_blocked(workers.port)
-        began = time.monotonic()
         result = workers.stop()
 
-        assert time.monotonic() - began < 6
         assert result is not None
         assert result.received_bytes is None
         assert 0 < result.payload_bytes < (result.messages + 5) * size
@@ -150,24 +176,84 @@ def test_stop_is_prompt_when_the_peer_does_not_read(mode: str, size: int) -> Non
     assert all(is_gone(pid) for pid in pids)
 
 
-def test_a_killed_receiver_is_named_at_once(mode: str) -> None:
-    """Kill -9 of the receiver in mid-run: an error that names the signal within 5 s, and no process is left."""
-    with Workers(experiment(mode, 10007, 3), address="127.0.0.1") as workers:
+def stuck_pass(workers: Workers, stop: Callable[[], object]) -> tuple[Workload, WorkloadError]:
+    """An endless pass that `stop` brings to a standstill: what is left of it, and why it was given up."""
+    workers.prepare(None, 600.0)
+    workers.release()
+    _wait_until_sending(workers.port)
+    stop()
+    result = workers.collect()
+    assert workers.stuck is not None
+    return result, workers.stuck
+
+
+def test_a_stopped_receiver_ends_the_pass_with_what_was_sent(mode: str) -> None:
+    """No deadline of a mode's own: nothing moves, so the partial result stands, and the culprit is named."""
+    with Workers(experiment(mode, 10007, 3), address="127.0.0.1", patience_s=SHORT_S) as workers:
+        pids = [workers.sender_pid, workers.receiver_pid]
+        result, stuck = stuck_pass(workers, lambda: os.kill(pids[1] or 0, signal.SIGSTOP))
+
+        assert result.payload_bytes >= (result.bytes_acked or 0) > 0
+        assert (result.received_bytes, result.verified) == (None, None)
+        assert stuck.what == "nothing has moved for 2 s: the receiver's process is stopped"
+        assert f"the peer's TCP acknowledged {result.bytes_acked:,} B" in stuck.why
+    assert all(is_gone(pid) for pid in pids if pid)
+
+
+def test_a_stopped_sender_is_an_error_because_nobody_can_tell_what_it_sent(mode: str) -> None:
+    """Its counts are in its own memory; it is named, and no process is left."""
+    with Workers(experiment(mode, 10007), address="127.0.0.1", patience_s=SHORT_S) as workers:
+        pids = [workers.sender_pid, workers.receiver_pid]
+        with pytest.raises(WorkloadError, match="nothing has moved for 2 s: the sender's process is stopped"):
+            stuck_pass(workers, lambda: os.kill(workers.sender_pid, signal.SIGSTOP))
+    assert all(is_gone(pid) for pid in pids if pid)
+
+
+def test_a_foreign_peer_that_does_not_read_is_named(mode: str) -> None:
+    """TCP says that the peer's window is closed."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        peer = ("127.0.0.1", listener.getsockname()[1])
+        with Workers(experiment(mode, 10007), address="127.0.0.1", peer=peer, patience_s=SHORT_S) as workers:
+            result, stuck = stuck_pass(workers, lambda: None)
+
+    assert "the peer has stopped reading" in stuck.what
+    assert result.payload_bytes > (result.bytes_acked or 0) > 0
+
+
+@needs_root
+def test_packets_that_go_nowhere_are_named(mode: str, own_namespace: str) -> None:
+    """Both processes run, and nothing is acknowledged any more: it is the way between them."""
+    job, namespace = experiment(mode, 10007), own_namespace
+    with Workers(
+        job, address="127.0.0.1", sender_netns=namespace, receiver_netns=namespace, patience_s=SHORT_S
+    ) as workers:
+        workers.prepare(None, 600.0)
+        workers.release()
+        _wait_until_sending(workers.port, workers.sender_pid)
+        subprocess.run(["ip", "-n", namespace, "link", "set", "lo", "down"], check=True)
+        result = workers.collect()
+
+    assert workers.stuck is not None
+    assert "packets do not get through" in workers.stuck.what
+    assert result.payload_bytes > (result.bytes_acked or 0)
+
+
+def test_a_killed_receiver_is_named(mode: str) -> None:
+    """Kill -9 of the receiver in mid-run: an error that names the signal, and no process is left."""
+    with Workers(experiment(mode, 10007, 3), address="127.0.0.1", patience_s=NEVER_S) as workers:
         workers.prepare(None, 600.0)
         workers.release()
         _wait_until_sending(workers.port)
         pids = [workers.sender_pid, workers.receiver_pid]
-        began = time.monotonic()
         os.kill(pids[1] or 0, signal.SIGKILL)
         with pytest.raises(WorkloadError, match="the receiver died") as caught:
             workers.collect()
 
         assert "SIGKILL" in caught.value.why
-    assert time.monotonic() - began < 5
     assert all(is_gone(pid) for pid in pids if pid)
 
 
-def test_a_killed_sender_is_named_at_once(mode: str) -> None:
+def test_a_killed_sender_is_named(mode: str) -> None:
     """The same on the other side; the receiver merely sees an end or a reset."""
     with Workers(experiment(mode, 10007, 3), address="127.0.0.1") as workers:
         workers.prepare(None, 600.0)
@@ -218,7 +304,7 @@ def test_a_foreign_peer_s_bytes_are_not_claimed(mode: str) -> None:
 
     assert (result.payload_bytes, result.messages) == (23 * 10007, 23)
     assert (result.received_bytes, result.receiver_cpu_ns, result.verified) == (None, None, None)
-    assert 0 < result.elapsed_s < 1
+    assert result.elapsed_s > 0
 
 
 def test_a_taken_port_is_a_usage_error() -> None:
@@ -298,8 +384,8 @@ def set_optmem_max(namespace: str, value: int) -> None:
 
 @needs_root
 def test_enobufs_by_optmem_is_counted_and_named(own_namespace: str) -> None:
-    """Room for three notifications: sends are refused and repeated, the limit is named, every byte still arrives."""
-    set_optmem_max(own_namespace, 2000)
+    """Room for one notification: the second send is refused until the first is reaped, and every byte still arrives."""
+    set_optmem_max(own_namespace, 1000)
     job = experiment("zerocopy", 100_003)
     with Workers(job, address="127.0.0.1", sender_netns=own_namespace, receiver_netns=own_namespace) as workers:
         result = run_pass(workers, 997)
@@ -339,10 +425,19 @@ def low_memlock() -> Iterator[int]:
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.usefixtures("low_memlock")
 def test_enobufs_by_memlock_is_counted_and_named(threads: int) -> None:
-    """An ordinary user may pin 64 pages at a time, all sockets together: refused, repeated, named, and exact."""
+    """An ordinary user may pin 64 pages at a time, all sockets together: refused, repeated, named, and exact.
+
+    The receiver sleeps until the pages of what it has not taken in are that many.
+    """
     job = experiment("zerocopy", 50_021, threads)
-    with Workers(job, address="127.0.0.1", uid=NOBODY, gid=NOBODY) as workers:
-        result = run_pass(workers, 499)
+    with Workers(job, address="127.0.0.1", uid=NOBODY, gid=NOBODY, patience_s=NEVER_S) as workers:
+        workers.prepare(499, None)
+        receiver = workers.receiver_pid or 0
+        os.kill(receiver, signal.SIGSTOP)
+        workers.release()
+        _wait_until_blocked(workers.port)
+        os.kill(receiver, signal.SIGCONT)
+        result = workers.collect()
 
     assert result.enobufs > 0
     assert result.enobufs_limit == "memlock"
@@ -397,23 +492,23 @@ def test_every_mode_predicts_for_every_link() -> None:
     assert all(len(mode.predicts) == 3 for mode in modes)
 
 
-def _wait_for(condition: object, deadline_s: float = 5.0) -> None:
+def _wait_for(condition: object, deadline_s: float = 60.0) -> None:
     end = time.monotonic() + deadline_s
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < end
         time.sleep(0.005)
 
 
-def _queues(port: int) -> list[tuple[int, int]]:
-    """Send and receive queues of the established sockets that talk to a port (/proc/net/tcp)."""
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+def _queues(port: int, pid: int | str = "self") -> list[tuple[int, int]]:
+    """Send and receive queues of the established sockets that talk to a port, in the network namespace of a process."""
+    rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
     ours = [row for row in rows if row[3] == "01" and int(row[2].partition(":")[2], 16) == port]
     return [tuple(int(part, 16) for part in row[4].split(":")) for row in ours]  # type: ignore[misc]
 
 
-def _wait_until_sending(port: int) -> None:
+def _wait_until_sending(port: int, pid: int | str = "self") -> None:
     """Bytes are in flight, so the gate is open and the loop runs."""
-    _wait_for(lambda: any(sent for sent, _ in _queues(port)))
+    _wait_for(lambda: any(sent for sent, _ in _queues(port, pid)))
 
 
 def _wait_until_blocked(port: int) -> None:

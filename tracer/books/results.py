@@ -16,8 +16,11 @@ Limit = Literal["optmem", "memlock"]
 
 # workloads/engine/engine.h, enum engine_error
 TRUNCATED, FOREIGN, DUPLICATE, UNKNOWN_ID, LIMIT, PATTERN = range(-5001, -5007, -1)
-# A share that rests on fewer samples than these is noise: with 20, its standard error is 11 % of all.
+# A share that rests on fewer samples than these is noise: with 20, its standard error is 11 % of all. The scheduler's
+# tick is at most the user's (HZ is 100 or more), and it hits a thread that sleeps and wakes less often than its CPU
+# time would have it.
 LEAST_TICKS = 20
+TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGESIZE")
 # What sock_omalloc() charges for one notification: SKB_TRUESIZE(0), 576 on x86-64; a few, because those that the
 # kernel merges while we ask are given back.
@@ -90,7 +93,7 @@ def cpu_of(reply: Reply) -> CpuTime:
     spent = total(reply, "cpu_ns")
     user, system = total(reply, "user_ns"), total(reply, "system_ns")
     least = min(int(thread["cpu_ns"]) for thread in reply["threads"])
-    if least < LEAST_TICKS * reply["tick_ns"] or not user + system:
+    if least < LEAST_TICKS * TICK_NS or not user + system:
         return CpuTime(total=spent)
     in_kernel = round(spent * system / (user + system))
     return CpuTime(total=spent, user=spent - in_kernel, system=in_kernel)
@@ -114,7 +117,7 @@ def failure_in(experiment: Experiment, sender: Reply | None, receiver: Reply | N
     """The first failed thread's, the receiver's before the sender's: a sender often fails only in consequence."""
     for thread in receiver["threads"] if receiver else ():
         if thread["result"]:
-            return _receiver_failure(experiment, thread)
+            return receiver_failure(experiment.size, thread)
     for thread in sender["threads"] if sender else ():
         # A thread that was stopped because another failed has no failure of its own.
         if thread["result"] and sender is not None:
@@ -122,9 +125,14 @@ def failure_in(experiment: Experiment, sender: Reply | None, receiver: Reply | N
     return None
 
 
-def _receiver_failure(experiment: Experiment, thread: Reply) -> NettraceError:
+def receiver_failure(size: int, thread: Reply) -> NettraceError:
+    """What a receiving thread met: a byte that was not sent, or an error of the socket.
+
+    Args:
+        size: Bytes of one message.
+    """
     if thread["result"] == PATTERN:
-        message, position = divmod(thread["wrong_offset"], experiment.size)
+        message, position = divmod(thread["wrong_offset"], size)
         sent, came = thread["expected_byte"], thread["wrong_byte"]
         return WorkloadError(
             f"byte {thread['wrong_offset']} of a connection is not the one that was sent",

@@ -2,47 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from tracer.books.results import Reply, Role
 from tracer.errors import WorkloadError
 
 _PEER_QUEUE = "ss -tmi shows its queue"
-_OWN_QUEUES = "look for a queue that holds or drops them: tc -s qdisc; nstat -az TcpRetransSegs; ss -tmi"
+_OWN_QUEUES = "look for what holds or drops them: tc -s qdisc; ip -s link; nft list ruleset; ss -tmi"
 
 
 def stuck(
-    patience_s: float, sender: Reply | None, stopped: Collection[Role], silent: Collection[Role]
+    patience_s: float, pulses: Mapping[Role, Reply], stopped: Collection[Role], silent: Collection[Role]
 ) -> WorkloadError:
     """What does not move.
 
     Args:
         patience_s: The deadline that passed without any progress.
-        sender: The sender's last pulse; None where none came.
+        pulses: The last one of each side that gave one.
         stopped: Processes of ours that a signal or a debugger holds.
         silent: Processes of ours that had not ended.
     """
-    who, why, fix = _culprit(sender, stopped, silent)
+    who, why, fix = _culprit(pulses, stopped, silent)
     return WorkloadError(f"nothing has moved for {patience_s:g} s: {who}", why, fix)
 
 
-def _culprit(sender: Reply | None, stopped: Collection[Role], silent: Collection[Role]) -> tuple[str, str, str]:
+def _culprit(pulses: Mapping[Role, Reply], stopped: Collection[Role], silent: Collection[Role]) -> tuple[str, str, str]:
+    sender = pulses.get("sender")
     for role in sorted(stopped):
         why = "a signal (SIGSTOP) or a debugger has stopped it" + (f"; {_waiting(sender)}" if sender else "")
         return f"the {role}'s process is stopped", why, "let it run, and run this again"
     if sender is None:
         return "the sender does not answer", "it is hung, or this machine is overloaded", "run it again"
-    if sender["unacked"]:
-        return "packets are not acknowledged", _waiting(sender), _OWN_QUEUES
-    if sender["notsent_bytes"]:
+    if sender["closed_windows"] and not _has_read_all(sender, pulses.get("receiver")):
         why = f"its queue is full: {_waiting(sender)}"
         return "the peer has stopped reading", why, f"look at the receiving program; {_PEER_QUEUE}"
+    if sender["unacked"] or sender["notsent_bytes"]:
+        return "packets do not get through", _waiting(sender), _OWN_QUEUES
     if sender["outstanding"]:
         who = f"{sender['outstanding']:,} of {sender['sends']:,} zero-copy sends were never notified"
         why = "every byte is acknowledged, and the kernel still holds the pages: a packet is held in a queue"
         return who, why, "tc -s qdisc shows the queues"
     late = " and the ".join(sorted(silent))
     return f"the {late} does not end", _waiting(sender), _PEER_QUEUE
+
+
+def _has_read_all(sender: Reply, receiver: Reply | None) -> bool:
+    """Its window is closed only because the news that it is open again got lost: whatever came has been read."""
+    return receiver is not None and sender["bytes_acked"] is not None and receiver["bytes"] >= sender["bytes_acked"]
 
 
 def _waiting(sender: Reply) -> str:

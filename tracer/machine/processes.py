@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import select
 import time
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +15,7 @@ from tracer.books.stuck import stuck
 from tracer.errors import WorkloadError
 from tracer.machine.progress import Progress
 from tracer.model import Experiment, Workload
-from workloads.process import Start, WorkerProcess, start_python
+from workloads.process import Start, WorkerProcess, first_to_speak, start_python
 
 # Generous, because an emulated CPU is 30 times slower than the one that starts a worker in 60 ms.
 START_DEADLINE_S = 60.0
@@ -180,11 +179,11 @@ class Workers:
         """
         self._progress.restart()
         while waiting := self._waiting():
-            role = self._first_to_speak(waiting, self._progress.until, heeds_wake=True)
+            role = first_to_speak(self._processes, waiting, self._progress.until, self._wake)
             if role is None:
                 return self._give_up()
             if self._hear(role) and self._has_failed(role):
-                self._gather(time.monotonic() + REASON_DEADLINE_S, heeds_wake=True)
+                self._gather(time.monotonic() + REASON_DEADLINE_S)
                 break
         if failure := results.failure_in(self._experiment, self._replies.get("sender"), self._replies.get("receiver")):
             raise failure
@@ -192,7 +191,7 @@ class Workers:
 
     def _give_up(self) -> Workload:
         stopped = [role for role in self._waiting() if self._processes[role].is_stopped()]
-        self.stuck = stuck(self._progress.patience_s, self._progress.pulses.get("sender"), stopped, self._waiting())
+        self.stuck = stuck(self._progress.patience_s, self._progress.pulses, stopped, self._waiting())
         partial = self.stop()
         if partial is None:
             raise self.stuck
@@ -227,10 +226,10 @@ class Workers:
     def _has_failed(self, role: Role) -> bool:
         return any(thread["result"] for thread in self._replies[role]["threads"])
 
-    def _gather(self, deadline: float, awaited: Role | None = None, *, heeds_wake: bool = False) -> None:
+    def _gather(self, deadline: float, awaited: Role | None = None) -> None:
         """Hear what both report at the end of a pass, until the awaited one (None: both) has or the deadline passes."""
         while (waiting := self._waiting()) and (awaited is None or awaited in waiting):
-            role = self._first_to_speak(waiting, deadline, heeds_wake=heeds_wake)
+            role = first_to_speak(self._processes, waiting, deadline)
             if role is None:
                 return
             self._hear(role)
@@ -247,20 +246,8 @@ class Workers:
         self._replies[role] = message
         return True
 
-    def _first_to_speak(self, roles: list[Role], deadline: float, *, heeds_wake: bool) -> Role | None:
-        poll = select.poll()
-        for role in roles:
-            poll.register(self._processes[role], select.POLLIN)
-        if heeds_wake and self._wake is not None:
-            poll.register(self._wake, select.POLLIN)
-        events = [descriptor for descriptor, _ in poll.poll(max(0.0, deadline - time.monotonic()) * 1000)]
-        if heeds_wake and self._wake in events:
-            raise KeyboardInterrupt
-        # The receiver's word comes first where both speak: see results.failure_in().
-        return next((role for role in roles if self._processes[role].fileno() in events), None)
-
     def _reply_of(self, role: Role, deadline: float) -> Reply:
-        if self._first_to_speak([role], deadline, heeds_wake=True) is None:
+        if first_to_speak(self._processes, [role], deadline, self._wake) is None:
             raise WorkloadError(f"the {role} does not answer", "it is hung or stopped, or this machine is overloaded")
         return self._checked(role)
 

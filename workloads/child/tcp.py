@@ -8,12 +8,14 @@ import sys
 
 # Offset and end in the struct; its first byte is the state.
 _FIELDS = {
+    "snd_mss": slice(16, 20),
     "unacked": slice(24, 28),
     "bytes_acked": slice(120, 128),
     "bytes_received": slice(128, 136),
     "notsent_bytes": slice(144, 148),
     "bytes_sent": slice(200, 208),
     "bytes_retrans": slice(208, 216),
+    "snd_wnd": slice(228, 232),  # Linux 5.16
 }
 # enum in net/tcp_states.h. A sender's FIN has been acknowledged in these; a receiver has got one in CLOSE_WAIT.
 _FIN_WAIT2, _TIME_WAIT, _CLOSE, _CLOSE_WAIT = 5, 6, 7, 8
@@ -35,6 +37,18 @@ def tcp_info(connection: socket.socket) -> Info:
     _take_out(found, "bytes_acked", 2 if state in (_FIN_WAIT2, _TIME_WAIT, _CLOSE) else 1)
     _take_out(found, "bytes_received", 1 if state == _CLOSE_WAIT else 0)
     return found
+
+
+def is_window_closed(info: Info) -> bool:
+    """Whether it is the peer's window that keeps TCP from sending what it has.
+
+    A window below one segment is as good as none (RFC 9293, 3.8.6.2.1). Where the kernel does not tell it: nothing is
+    in flight although something waits.
+    """
+    window, segment = info["snd_wnd"], info["snd_mss"]
+    if not info["notsent_bytes"]:
+        return False
+    return not info["unacked"] if window is None or segment is None else window < segment
 
 
 def _number(data: bytes, where: slice) -> int | None:

@@ -28,7 +28,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from workloads.child.crew import Crew, Receiver, Refused, Sender
+from workloads.child.crew import Crew, Refused
+from workloads.child.receiver import Receiver
+from workloads.child.sender import Sender
 from workloads.engine._engine import ffi, lib
 
 

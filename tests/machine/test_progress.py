@@ -1,0 +1,50 @@
+"""The one deadline of a pass."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tracer.machine.progress import Progress
+
+FIRST = {"bytes": 10, "bytes_acked": 10, "completions": 0, "unacked": 1}
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, to be set."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    return now
+
+
+@pytest.mark.parametrize("moved", [{"bytes": 11}, {"bytes_acked": 11}, {"completions": 1}])
+def test_whatever_moves_puts_the_deadline_off(moved: dict[str, int], clock: list[float]) -> None:
+    """Bytes, acknowledgements or completions: a slow pass is not a stuck one."""
+    progress = Progress(10.0)
+    progress.note("sender", FIRST)
+    clock[0] = 109.0
+    progress.note("sender", FIRST | moved)
+
+    assert progress.until == 119.0
+
+
+def test_a_pulse_without_progress_puts_nothing_off(clock: list[float]) -> None:
+    """A process that runs and says the same again is stuck; what is merely sent again is no progress."""
+    progress = Progress(10.0)
+    progress.note("receiver", {"bytes": 5})
+    progress.note("sender", FIRST)
+    clock[0] = 109.0
+    progress.note("sender", FIRST | {"unacked": 7})
+    progress.note("receiver", {"bytes": 5})
+
+    assert progress.until == 110.0
+
+
+@pytest.mark.usefixtures("clock")
+def test_several_pulses_come_before_the_deadline() -> None:
+    """One that is late is no reason to give up."""
+    assert Progress(10.0).pulse_s == 1.0
+    assert Progress(2.0).pulse_s == 0.2
+    assert Progress(3600.0).pulse_s == 1.0

@@ -1,0 +1,48 @@
+"""A receiver that is stopped for good: Ctrl-C is obeyed, and without it the run ends with what it has."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+import workloads
+from tests.command import Running, remains_of, wait_until_gone
+
+pytestmark = pytest.mark.live
+
+
+def stopped_run(mode: str) -> tuple[Running, list[int]]:
+    """A run whose receiver has just been stopped, and its workers."""
+    running = Running("run", mode, "--duration", 60)
+    running.wait_for("bare pass")
+    running.wait_until_connected()
+    workers = running.workers()
+    os.kill(running.receiver(), signal.SIGSTOP)
+    return running, workers
+
+
+@pytest.mark.parametrize("mode", workloads.NAMES)
+def test_an_interrupt_does_not_wait_for_a_stopped_receiver(mode: str) -> None:
+    """Exit code 130, nothing left: not even the process that no SIGTERM could end."""
+    running, workers = stopped_run(mode)
+    running.process.send_signal(signal.SIGINT)
+    code, _, _ = running.finish()
+
+    assert code == 130
+    assert remains_of(running.pid) == []
+    wait_until_gone(workers)
+
+
+def test_a_run_in_which_nothing_moves_ends_with_what_was_measured() -> None:
+    """Exit code 4, a partial report, the deadline and who does not move; nothing left."""
+    running, workers = stopped_run("onecopy")
+    code, output, _ = running.finish()
+
+    assert code == 4
+    assert output.startswith("PARTIAL (given up): onecopy")
+    assert "nothing has moved for 10 s: the receiver's process is stopped" in " ".join(output.split())
+    assert "time per message, sender" in output
+    assert remains_of(running.pid) == []
+    wait_until_gone(workers)

@@ -1,0 +1,155 @@
+"""The sending side: it connects, and the engine sends once the gate opens."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+from workloads.child.crew import Crew, Refused, counts_of, kernel_keeps_time_by_tsc
+from workloads.child.latency import merged_latency
+from workloads.child.tcp import Info, is_window_closed, sum_known, tcp_info
+from workloads.engine._engine import ffi, lib
+
+CONNECT_DEADLINE_S = 10.0
+# How long a peer may take to close once it has acknowledged everything; ours takes a millisecond, unless it hangs.
+CLOSE_DEADLINE_S, CLOSE_TICK_S = 2.0, 0.2
+# Zero-copy keeps several messages in flight. Few bytes, because the copy that loopback makes after all reads them from
+# the cache (16 KiB messages: 4.8 Gb/s with 2 of them, 3.2 with 64); many messages where they are small, because each
+# wait for completions costs a switch to the receiver (1 KiB: 0.26 Gb/s with 2, 0.37 with 128 and more).
+POOL_BYTES, MIN_POOL, MAX_POOL = 512 << 10, 2, 256
+
+SENDER_COUNTS = (
+    "bytes", "packed_bytes", "messages", "sends", "short_sends", "eintr", "enobufs",
+    "refused_optmem_bytes", "completions", "copied", "ranges",
+)  # fmt: skip
+
+
+class Sender:
+    """Makes new connections for every pass.
+
+    Attributes:
+        stop_grace_s: A peer that reads takes the rest of a message in this time; one that does not is not waited for.
+    """
+
+    stop_grace_s = 0.1
+
+    def __init__(self) -> None:
+        self._connections: list[socket.socket] = []
+        self._gate: int | None = None
+        self._gate_reader: int | None = None
+
+    def hello(self) -> dict[str, Any]:
+        """The limits that can refuse a zero-copy send with ENOBUFS."""
+        soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+        status = Path("/proc/self/status").read_text()
+        effective = int(status.partition("CapEff:")[2].split()[0], 16)
+        ipc_lock = bool(effective >> 14 & 1)  # CAP_IPC_LOCK, linux/capability.h: mm_account_pinned_pages() asks it
+        try:
+            optmem = int(Path("/proc/sys/net/core/optmem_max").read_text())
+        except OSError:
+            optmem = None
+        memlock = None if soft == resource.RLIM_INFINITY or ipc_lock else soft
+        return {"optmem_max": optmem, "memlock": memlock}
+
+    def prepare(self, order: dict[str, Any]) -> Crew:
+        self._gate_reader, self._gate = os.pipe()
+        for _ in range(order["threads"]):
+            try:
+                connection = socket.create_connection((order["host"], order["port"]), timeout=CONNECT_DEADLINE_S)
+            except OSError as error:
+                raise Refused("connect", error.errno or errno.ETIMEDOUT, str(error)) from error
+            connection.settimeout(None)
+            self._connections.append(connection)
+        jobs = [self._job(connection, order) for connection in self._connections]
+        for job in jobs:
+            if result := lib.engine_sender_open(job):
+                raise Refused("prepare", result, "allocating the messages")
+        self._closed_ns: list[int] = []
+        return Crew(self._send, jobs, self._connections, socket.SHUT_WR)
+
+    def _send(self, job: Any, connection: socket.socket) -> int:
+        result = int(lib.engine_send(job))
+        closed_ns = None if result else wait_until_closed(connection, job)
+        self._closed_ns.append(closed_ns or job.span.end_ns)
+        return result
+
+    def _job(self, connection: socket.socket, order: dict[str, Any]) -> Any:
+        job = ffi.new("struct engine_sender *")
+        job.fd = connection.fileno()
+        job.gate_fd = self._gate_reader
+        job.mode = order["mode"]
+        job.use_tsc = kernel_keeps_time_by_tsc()
+        job.verify = order["verify"]
+        job.message_bytes = order["size"]
+        job.messages_wanted = order["messages"] or 0
+        job.pool_messages = pool_messages(order["size"]) if order["mode"] == lib.ENGINE_ZERO_COPY else 1
+        return job
+
+    def release(self) -> None:
+        if self._gate is not None:
+            os.close(self._gate)
+            self._gate = None
+
+    def progress(self, crew: Crew) -> Info:
+        """What has been sent, acknowledged and notified until now, and what waits where."""
+        told = [tcp_info(connection) for connection in self._connections]
+        tcp = ("bytes_acked", "unacked", "notsent_bytes")
+        return {
+            **{name: sum(int(getattr(job, name)) for job in crew.jobs) for name in ("bytes", "sends", "completions")},
+            **{name: sum_known([info[name] for info in told]) for name in tcp},
+            "closed_windows": sum(map(is_window_closed, told)),
+            "outstanding": sum(int(job.tracker.outstanding) for job in crew.jobs),
+        }
+
+    def finish(self, crew: Crew) -> dict[str, Any]:
+        crew.join()
+        threads = counts_of(crew, SENDER_COUNTS)
+        latency = merged_latency(crew.jobs)
+        told = [tcp_info(connection) for connection in self._connections]
+        for job, connection in zip(crew.jobs, self._connections, strict=True):
+            lib.engine_sender_close(job)
+            connection.close()
+        self._connections = []
+        if self._gate_reader is not None:
+            os.close(self._gate_reader)
+        tcp = ("bytes_sent", "bytes_retrans", "bytes_acked")
+        return {
+            "threads": threads,
+            "latency_ns": latency,
+            "closed_ns": max(self._closed_ns),
+            **{name: sum_known([info[name] for info in told]) for name in tcp},
+        }
+
+
+def wait_until_closed(connection: socket.socket, job: Any) -> int | None:
+    """When the peer closed: it does so after our last byte, so nothing will be sent again from then on.
+
+    CLOCK_MONOTONIC, ns; None where it broke off, or has everything and does not close. While something is not
+    acknowledged this waits, until it is told to stop.
+    """
+    deadline = time.monotonic() + CLOSE_DEADLINE_S
+    connection.settimeout(CLOSE_TICK_S)
+    while True:
+        try:
+            if not connection.recv(1 << 16):
+                return time.monotonic_ns()
+        except TimeoutError:
+            if job.stop == lib.ENGINE_STOP_NOW or (time.monotonic() > deadline and is_all_acknowledged(connection)):
+                return None
+        except OSError:
+            return None
+
+
+def is_all_acknowledged(connection: socket.socket) -> bool:
+    info = tcp_info(connection)
+    return not info["unacked"] and not info["notsent_bytes"]
+
+
+def pool_messages(size: int) -> int:
+    """Messages in a zero-copy sender's pool."""
+    return max(MIN_POOL, min(MAX_POOL, POOL_BYTES // size))
