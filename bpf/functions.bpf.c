@@ -12,19 +12,8 @@
 
 #include "nettrace.h"
 
-/* In the order of ROWS in tracer/books/function_rows.py. */
-enum row {
-	SEND_RETURN, CHECK_SEND, ZEROCOPY_STREAM, SPLICE_FROM_ITER, SENDPAGES, USER_PAGES, ACCOUNTED,
-	TRANSMIT, RETRANSMIT, XMIT_PAYLOAD, XMIT_WIRE, XMIT_ZEROCOPY,
-	COPY_UBUFS, SEGMENT_COPY, LINEARIZE, PULL, COPY_BITS,
-	BOUNCE_WIRE, BOUNCE, DMA_WIRE, DMA,
-	COMPLETION_ZEROCOPY, COMPLETION_COPIED,
-	RECEIVE_RETURN, CHECK_RECEIVE, COPY_TO_ITER, SPLICE_READ, SPLICE_BITS,
-	BREAK_FROM_ITER, BREAK_TO_ITER,
-	CHECK_ANY,
-	LOST,
-	ROWS
-};
+/* NT_ROWS comes from tracer/books/function_rows.py, so that names and numbers stand in one place. */
+enum row { NT_ROWS, LOST, ROWS };
 
 BPF_PERCPU_ARRAY(tallies, struct tally, ROWS);
 
@@ -38,16 +27,23 @@ BPF_HASH(ubufs, u64, u8, 65536);
 /* What one CPU is in the middle of; all its users run with bottom halves disabled. */
 struct in_progress {
 	u64 xmit;		/* skb that the driver is handling, 0 between two */
-	u32 headers;		/* bytes of its link, IP and TCP headers */
+	u32 wire;		/* its bytes, */
+	u32 headers;		/* of these its link, IP and TCP headers, */
+	u32 flagged;		/* and those in fragments that have the zero-copy flag */
 	u32 mappings;		/* DMA mappings made for it, and their bytes */
 	u32 mapped;
 	u32 bounced;		/* bytes of these that swiotlb copied */
 	u32 bounced_headers;
 	u32 deferred;		/* bytes that the running skb_copy_ubufs() will have copied */
-	u32 segmenting;		/* inside skb_segment() for the workload */
+	u64 deferred_by;	/* who called it */
+	u64 segmented;		/* skb of the workload that skb_segment() is cutting, 0 between two */
+	u32 checksumming;	/* inside skb_checksum_help() for the workload */
 	s32 stack;		/* of the deferred copy that is running */
 };
 BPF_PERCPU_ARRAY(in_progress, struct in_progress, 1);
+
+/* Deferred copies by the address that skb_copy_ubufs() returns to: its function is the reason. */
+BPF_HASH(deferred_by, u64, struct tally, 64);
 
 #ifdef NT_STACKS
 struct stack_key {
@@ -251,6 +247,25 @@ int on_retransmit(struct bpf_raw_tracepoint_args *ctx)
 
 /* The deferred copy. At exit: it can fail with -ENOMEM after entry, having copied nothing. */
 
+/* Where the caller stands in a stack that fentry takes: behind our program, its trampoline, and the function itself. */
+#define CALLER_FRAME 3
+
+/* The address that skb_copy_ubufs() returns to. */
+static __always_inline u64 caller_of(void *ctx)
+{
+#ifdef NT_KPROBE_skb_copy_ubufs
+	u64 address = 0;
+
+	READ(address, (void *)((struct pt_regs *)ctx)->sp);
+	return address;
+#else
+	u64 frames[CALLER_FRAME + 1] = {};
+
+	bpf_get_stack(ctx, frames, sizeof(frames), 0);
+	return frames[CALLER_FRAME];
+#endif
+}
+
 static __always_inline int enter_copy_ubufs(void *ctx, u64 from, u64 gfp, u64 a3, u64 a4, u64 a5)
 {
 	struct in_progress *now = on_this_cpu();
@@ -267,8 +282,23 @@ static __always_inline int enter_copy_ubufs(void *ctx, u64 from, u64 gfp, u64 a3
 	if (!now || !ubufs.lookup(&ubuf))
 		return 0;
 	READ(now->deferred, &skb->data_len);
+	now->deferred_by = caller_of(ctx);
 	now->stack = take_stack(ctx);
 	return 0;
+}
+
+static __always_inline void add_deferred(struct in_progress *now)
+{
+	struct tally zero = {}, *tally = deferred_by.lookup_or_try_init(&now->deferred_by, &zero);
+
+	add(COPY_UBUFS, now->deferred, 0);
+	add_stack(COPY_UBUFS, now->stack, now->deferred);
+	if (tally) {
+		lock_xadd(&tally->events, 1);
+		lock_xadd(&tally->bytes, now->deferred);
+	} else {
+		add(LOST, 0, 0);
+	}
 }
 
 static __always_inline int leave_copy_ubufs(void *ctx, s64 result)
@@ -277,10 +307,8 @@ static __always_inline int leave_copy_ubufs(void *ctx, s64 result)
 
 	if (!now || !now->deferred)
 		return 0;
-	if ((s32)result == 0) {
-		add(COPY_UBUFS, now->deferred, 0);
-		add_stack(COPY_UBUFS, now->stack, now->deferred);
-	}
+	if ((s32)result == 0)
+		add_deferred(now);
 	now->deferred = 0;
 	return 0;
 }
@@ -292,7 +320,7 @@ static __always_inline int enter_segment(void *ctx, u64 skb, u64 features, u64 a
 	struct in_progress *now = on_this_cpu();
 
 	if (now && is_senders_skb((void *)skb))
-		now->segmenting = 1;
+		now->segmented = skb;
 	return 0;
 }
 
@@ -301,26 +329,57 @@ static __always_inline int leave_segment(void *ctx, s64 result)
 	struct in_progress *now = on_this_cpu();
 
 	if (now)
-		now->segmenting = 0;
+		now->segmented = 0;
+	return 0;
+}
+
+static __always_inline int enter_checksum_help(void *ctx, u64 skb, u64 a2, u64 a3, u64 a4, u64 a5)
+{
+	struct in_progress *now = on_this_cpu();
+
+	if (now && is_senders_skb((void *)skb))
+		now->checksumming = 1;
+	return 0;
+}
+
+static __always_inline int leave_checksum_help(void *ctx, s64 result)
+{
+	struct in_progress *now = on_this_cpu();
+
+	if (now)
+		now->checksumming = 0;
 	return 0;
 }
 
 /*
- * All of data_len: linearized. Less: a few bytes that a driver wants in the head (e1000e pulls 4), or that skb_condense()
- * moves there.
+ * A packet of the workload on its way to the device. Segments get their socket only when all of them are cut; until
+ * then they are known by the packet that this CPU is cutting.
+ */
+static __always_inline bool is_on_its_way(struct in_progress *now, struct sk_buff *skb)
+{
+	return (now && now->segmented) || is_senders_skb(skb);
+}
+
+/*
+ * All of data_len: linearized; inside of skb_segment() or skb_checksum_help() because a checksum is computed over pages
+ * that somebody may be writing to. Less: a few bytes that a driver wants in the head (e1000e pulls 4), or that
+ * skb_condense() moves there.
  */
 static __always_inline int enter_pull_tail(void *ctx, u64 from, u64 delta, u64 a3, u64 a4, u64 a5)
 {
+	struct in_progress *now = on_this_cpu();
 	struct sk_buff *skb = (void *)from;
 	u32 data_len = 0;
 
-	if (!is_senders_skb(skb))
+	if (!is_on_its_way(now, skb))
 		return 0;
 	READ(data_len, &skb->data_len);
-	if ((u32)delta == data_len)
-		add_here(ctx, LINEARIZE, (u32)delta);
-	else
+	if ((u32)delta != data_len)
 		add(PULL, (u32)delta, 0);
+	else if (now && (now->segmented || now->checksumming))
+		add_here(ctx, CHECKSUM_COPY, (u32)delta);
+	else
+		add_here(ctx, LINEARIZE, (u32)delta);
 	return 0;
 }
 
@@ -328,10 +387,10 @@ static __always_inline int enter_copy_bits(void *ctx, u64 skb, u64 offset, u64 t
 {
 	struct in_progress *now = on_this_cpu();
 
-	if (!is_senders_skb((void *)skb))
+	if (!is_on_its_way(now, (void *)skb))
 		return 0;
 	add(COPY_BITS, (u32)length, 0);
-	if (now && now->segmenting)
+	if (now && now->segmented == skb)
 		add_here(ctx, SEGMENT_COPY, (u32)length);
 	return 0;
 }
@@ -340,29 +399,55 @@ static __always_inline int enter_copy_bits(void *ctx, u64 skb, u64 offset, u64 t
 
 int on_xmit(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct sk_buff *from = (void *)ctx->args[0];
+	struct sk_buff *skb = (void *)ctx->args[0];
 	struct in_progress *now = on_this_cpu();
 	struct skb_shared_info *shinfo;
-	struct sk_buff skb;
-	u8 doff = 0, flags = 0;
-	void *tcp;
+	u32 len = 0, end = 0, payload;
+	void *head = NULL;
+	u8 flags = 0;
 
-	if (!now || !is_senders_skb(from))
+	if (!now || !is_senders_skb(skb))
 		return 0;
-	READ(skb, from);
-	tcp = skb.head + skb.transport_header;
-	READ(doff, tcp + 12);
-	now->xmit = (u64)from;
-	now->headers = tcp - skb.data + (doff >> 4) * 4;
-	now->mappings = now->mapped = now->bounced = now->bounced_headers = 0;
-	add(XMIT_WIRE, skb.len, 0);
-	if (skb.len > now->headers)
-		add(XMIT_PAYLOAD, skb.len - now->headers, 0);
-	shinfo = skb.head + skb.end;
+	READ(len, &skb->len);
+	READ(head, &skb->head);
+	READ(end, &skb->end);
+	payload = payload_of(skb);
+	shinfo = head + end;
 	READ(flags, &shinfo->flags);
+	now->xmit = (u64)skb;
+	now->wire = len;
+	now->headers = len - payload;
+	now->flagged = 0;
 	if (flags & SKBFL_ZEROCOPY_ENABLE)
-		add(XMIT_ZEROCOPY, skb.data_len, 0);
+		READ(now->flagged, &skb->data_len);
+	now->mappings = now->mapped = now->bounced = now->bounced_headers = 0;
 	return 0;
+}
+
+/* enum netdev_tx of linux/netdevice.h: the driver did not take it, and will be given it again. */
+#define NETDEV_TX_BUSY 0x10
+
+/* A part of a packet without the headers in it; less than these is no whole packet, and not to be believed. */
+static __always_inline u32 without_headers(u32 part, u32 headers)
+{
+	if (part >= headers)
+		return part - headers;
+	add(LOST, 0, 0);
+	return 0;
+}
+
+static __always_inline void add_mappings(struct in_progress *now)
+{
+	u32 bounced = without_headers(now->bounced, now->bounced_headers);
+
+	if (now->bounced) {
+		add(BOUNCE_WIRE, now->bounced, 0);
+		add(BOUNCE, bounced, 0);
+	}
+	if (now->mapped) {
+		add(DMA_WIRE, now->mapped, 0);
+		add(DMA, without_headers(without_headers(now->mapped, now->headers), bounced), 0);
+	}
 }
 
 int on_xmit_done(struct bpf_raw_tracepoint_args *ctx)
@@ -372,14 +457,14 @@ int on_xmit_done(struct bpf_raw_tracepoint_args *ctx)
 	if (!now || now->xmit != ctx->args[0])
 		return 0;
 	now->xmit = 0;
-	if (now->mapped) {
-		add(DMA_WIRE, now->mapped, 0);
-		add(DMA, (now->mapped - now->headers) - (now->bounced - now->bounced_headers), 0);
-	}
-	if (now->bounced) {
-		add(BOUNCE_WIRE, now->bounced, 0);
-		add(BOUNCE, now->bounced - now->bounced_headers, 0);
-	}
+	if ((int)ctx->args[1] == NETDEV_TX_BUSY)
+		return 0;
+	add(XMIT_WIRE, now->wire, 0);
+	if (now->wire > now->headers)
+		add(XMIT_PAYLOAD, now->wire - now->headers, 0);
+	if (now->flagged)
+		add(XMIT_ZEROCOPY, now->flagged, 0);
+	add_mappings(now);
 	return 0;
 }
 

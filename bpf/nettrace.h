@@ -30,13 +30,6 @@ struct tally {
 	u64 pages;
 };
 
-/*
- * What an skb's payload is made of. A MIXED skb holds zero-copy and copied payload: the kernel marks an skb "pure" only
- * if it holds no copied fragment (SKBFL_PURE_ZEROCOPY), and nothing in the skb tells how much is which. LINEAR payload
- * is behind the headers, not in fragments.
- */
-enum skb_state { COPIED, ZEROCOPY, MIXED, LINEAR, SKB_STATES };
-
 #define READ(variable, pointer) bpf_probe_read_kernel(&(variable), sizeof(variable), (pointer))
 
 static __always_inline bool in_netns(struct net *net, u32 inode)
@@ -75,4 +68,68 @@ static __always_inline bool is_receiver(struct sock *sk)
 		return false;
 	READ(net, &sk->net);
 	return in_netns(net, the_flow().receiver_netns);
+}
+
+/* Bytes of TCP payload in a packet; its data is at the link's, the IP or the TCP header, or behind them all. */
+static __always_inline u32 payload_of(struct sk_buff *skb)
+{
+	void *head = NULL, *data = NULL, *tcp;
+	u16 transport_header = 0;
+	s64 headers;
+	u32 len = 0;
+	u8 doff = 0;
+
+	READ(head, &skb->head);
+	READ(data, &skb->data);
+	READ(len, &skb->len);
+	READ(transport_header, &skb->transport_header);
+	tcp = head + transport_header;
+	READ(doff, tcp + 12);
+	headers = tcp - data + (doff >> 4) * 4;
+	return headers <= 0 ? len : headers < len ? len - headers : 0;
+}
+
+/*
+ * Packets of the workload that this machine dropped, by the kernel's reason (enum skb_drop_reason) and by whose they
+ * were: the sender's until they reach the other socket, the receiver's from there on.
+ */
+struct drop {
+	u32 reason;
+	u32 received;
+};
+BPF_HASH(drops, struct drop, struct tally, 256);
+
+static __always_inline void add_drop(u32 reason, bool received, u32 bytes)
+{
+	struct drop key = { .reason = reason, .received = received };
+	struct tally zero = {}, *tally = drops.lookup_or_try_init(&key, &zero);
+
+	if (tally) {
+		lock_xadd(&tally->events, 1);
+		lock_xadd(&tally->bytes, bytes);
+	}
+}
+
+/* include/trace/events/skb.h: kfree_skb(skb, location, reason[, rx_sk]); what was consumed does not come here. */
+int on_drop(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct sk_buff *skb = (void *)ctx->args[0];
+	u32 payload = payload_of(skb), reason = ctx->args[2];
+	struct sock *sk = NULL;
+
+	if (!payload)
+		return 0;
+#if NT_PARAMETERS_kfree_skb > 3
+	/* Since 6.11 the socket that was to get it. */
+	if (is_receiver((void *)ctx->args[3])) {
+		add_drop(reason, true, payload);
+		return 0;
+	}
+#endif
+	READ(sk, &skb->sk);
+	if (is_sender(sk))
+		add_drop(reason, false, payload);
+	else if (is_receiver(sk))
+		add_drop(reason, true, payload);
+	return 0;
 }

@@ -12,9 +12,15 @@
  */
 #include "nettrace.h"
 
-enum point { EGRESS, INGRESS, XMIT, COPY_OUT, RETRANSMIT, POINTS };
+/* NT_POINTS and NT_SKB_STATES come from tracer/books/tracepoint_rows.py. One row for each point and state. */
+enum point { NT_POINTS, POINTS };
+/*
+ * What an skb's payload is made of. A MIXED skb holds zero-copy and copied payload: the kernel marks an skb "pure" only
+ * if it holds no copied fragment (SKBFL_PURE_ZEROCOPY), and nothing in the skb tells how much is which. LINEAR payload
+ * is behind the headers, not in fragments.
+ */
+enum skb_state { NT_SKB_STATES, SKB_STATES };
 
-/* One row for each point and state; the order is known to tracer/observers/tracepoints.py. */
 BPF_PERCPU_ARRAY(tallies, struct tally, POINTS * SKB_STATES);
 
 #define MAX_FRAGS (sizeof(((struct skb_shared_info *)0)->frags) / sizeof(struct skb_frag))
@@ -36,21 +42,36 @@ static __always_inline void look_at(struct packet *packet, struct sk_buff *skb)
 	READ(packet->transport_header, &skb->transport_header);
 }
 
+/* Fragments that are looked at in one go: CONFIG_MAX_SKB_FRAGS=45 would not fit on the stack at once. */
+#define CHUNK 16
+
 /*
- * Pages that the fragments refer to; a fragment can span several pages of one compound page. They are read in one go,
+ * Pages that some fragments refer to; a fragment can span several pages of one compound page. They are read in one go,
  * and the sum has no branch: the verifier of 6.1 follows each way through a loop and gives up (E2BIG).
  */
-static __always_inline u32 count_pages(struct skb_shared_info *shinfo, u32 nr_frags)
+static __always_inline u32 count_chunk(struct skb_frag *from, u32 number)
 {
-	struct skb_frag frags[MAX_FRAGS] = {};
+	struct skb_frag frags[CHUNK] = {};
 	u32 pages = 0;
 
-	if (nr_frags > MAX_FRAGS)
-		return 0;
-	bpf_probe_read_kernel(frags, nr_frags * sizeof(frags[0]), shinfo->frags);
+	if (number > CHUNK)
+		number = CHUNK;
+	bpf_probe_read_kernel(frags, number * sizeof(frags[0]), from);
 #pragma unroll
-	for (u32 i = 0; i < MAX_FRAGS; i++)
+	for (u32 i = 0; i < CHUNK; i++)
 		pages += ((frags[i].offset & 4095) + frags[i].len + 4095) >> 12;
+	return pages;
+}
+
+static __always_inline u32 count_pages(struct skb_shared_info *shinfo, u32 nr_frags)
+{
+	struct skb_frag *frags = (void *)shinfo->frags;
+	u32 pages = 0;
+
+#pragma unroll
+	for (u32 first = 0; first < MAX_FRAGS; first += CHUNK)
+		if (first < nr_frags)
+			pages += count_chunk(frags + first, nr_frags - first);
 	return pages;
 }
 

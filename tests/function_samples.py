@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.samples import PAYLOAD, changed, experiment, recording, workload
-from tracer.books.function_rows import ROWS, ROWS_WITH_PAGES
+from tracer.books.function_rows import ROWS_WITH_PAGES, Row
 from tracer.model import Link, Observation, Recording, Tally
 
 HEADERS = 29 * 54
@@ -18,12 +18,12 @@ Counted = dict[str, tuple[int, ...]]
 def functions(counted: Counted, missing: tuple[str, ...] = (), lost: int | None = 0) -> Observation:
     """All rows at zero, but for those given as {row: (events, bytes[, pages])} and those of missing symbols."""
     tallies = {}
-    for name, needs in ROWS.items():
-        if set(needs) & set(missing):
+    for name in Row:
+        if set(name.needs) & set(missing):
             continue
-        events, size, *pages = counted.get(name, (0, 0, 0))
-        tallies[name] = Tally(events=events, bytes=size, pages=pages[0] if name in ROWS_WITH_PAGES else None)
-    attached = {symbol: "fentry" for needs in ROWS.values() for symbol in needs if symbol not in missing}
+        events, size, *pages = counted.get(str(name), (0, 0, 0))
+        tallies[str(name)] = Tally(events=events, bytes=size, pages=pages[0] if name in ROWS_WITH_PAGES else None)
+    attached = {symbol: "fentry" for row in Row for symbol in row.needs if symbol not in missing}
     unattached = dict.fromkeys(missing, "no such function: inlined, or of another kernel")
     return Observation(observer="functions", tallies=tallies, attached=attached, unattached=unattached, lost=lost)
 

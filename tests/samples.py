@@ -50,7 +50,7 @@ def workload(mode: str = "zerocopy", *, copied: int = MESSAGES, elapsed_s: float
         "throughput_bytes_per_s": PAYLOAD / elapsed_s, "latency_ns": Latency(p50=9000, p90=12000, p99=31000, max=90500),
         "completions": completions if mode == "zerocopy" else None, "enobufs": 0, "enobufs_limit": None,
         "received_bytes": PAYLOAD, "verified": None, "packed_bytes": PAYLOAD if mode == "twocopy" else 0,
-        "retransmitted_bytes": 0,
+        "retransmitted_bytes": 0, "bytes_sent": PAYLOAD,
         "sender_cpu_ns": CpuTime(user=100000, system=700000), "receiver_cpu_ns": CpuTime(user=50000, system=450000),
     }  # fmt: skip
     return Workload(**{**fields, **other})

@@ -405,7 +405,12 @@ class LawState(StrEnum):
 
 
 class Law(msgspec.Struct, frozen=True, kw_only=True):
-    """A conservation law with both its sides in bytes (or notifications, where the note says so)."""
+    """A conservation law with both its sides in bytes (or notifications, where the note says so).
+
+    Args:
+        id: "F." and "T." are the function and the tracepoint observer's, the others are the engine's or compare two.
+        explanation: Of a broken law: which side has more, by how much, and what could explain it.
+    """
 
     id: str
     statement: str
@@ -413,6 +418,7 @@ class Law(msgspec.Struct, frozen=True, kw_only=True):
     left: int | None
     right: int | None
     note: str = ""
+    explanation: str = ""
 
 
 class CopiesPerByte(msgspec.Struct, frozen=True, kw_only=True):

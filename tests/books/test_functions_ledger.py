@@ -210,9 +210,9 @@ def test_wire_bytes_hold_the_headers_and_payload_bytes_do_not():
 
 def without(sample: Recording, symbol: str) -> Recording:
     """The recording as it would be on a kernel without the function."""
-    from tracer.books.function_rows import ROWS
+    from tracer.books.function_rows import Row
 
     first, *others = sample.observations
-    tallies = {name: tally for name, tally in first.tallies.items() if symbol not in ROWS.get(name, ())}
+    tallies = {name: tally for name, tally in first.tallies.items() if symbol not in Row(name).needs}
     unattached = {**first.unattached, symbol: "no such function"}
     return changed(sample, observations=[changed_observation(first, tallies=tallies, unattached=unattached), *others])

@@ -18,6 +18,7 @@ from tracer.errors import MachineError, PrivilegeError
 from tracer.machine.cgroups import open_cgroup
 from tracer.observers.cgroup_links import exclusive_holder
 from tracer.observers.program import Program, _refused
+from tracer.observers.tracepoints import DEFINES
 
 EGRESS = 1  # BPF_CGROUP_INET_EGRESS, enum bpf_attach_type of linux/bpf.h
 
@@ -55,7 +56,7 @@ def below(cgroup: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def program() -> Iterator[Program]:
-    program = Program("tracepoints.bpf.c", {})
+    program = Program("tracepoints.bpf.c", DEFINES)
     yield program
     program.close()
 
@@ -76,7 +77,7 @@ def test_a_program_that_holds_the_cgroup_above_alone_is_named(cgroup: Path, belo
     detach = attach_alone(program, cgroup)
     try:
         with pytest.raises(MachineError) as refusal:
-            Program("tracepoints.bpf.c", {}).attach_cgroup(below, "cgroup_egress", "on_egress")
+            Program("tracepoints.bpf.c", DEFINES).attach_cgroup(below, "cgroup_egress", "on_egress")
     finally:
         detach()
 
@@ -89,7 +90,7 @@ def test_a_program_that_holds_the_cgroup_above_alone_is_named(cgroup: Path, belo
 def test_ours_stand_beside_others_and_hold_nothing_alone(cgroup: Path, below: Path, program: Program) -> None:
     """By links: BPF_F_ALLOW_MULTI."""
     program.attach_cgroup(cgroup, "cgroup_egress", "on_egress")
-    second = Program("tracepoints.bpf.c", {})
+    second = Program("tracepoints.bpf.c", DEFINES)
     second.attach_cgroup(below, "cgroup_egress", "on_egress")
     holder = exclusive_holder(below, EGRESS)
     second.close()
@@ -101,8 +102,9 @@ def test_ours_stand_beside_others_and_hold_nothing_alone(cgroup: Path, below: Pa
 def test_programs_go_with_a_process_that_is_killed(cgroup: Path, program: Program) -> None:
     """Nobody else would ever take them off."""
     code = (
-        "import os, signal, sys; from pathlib import Path; from tracer.observers.program import Program\n"
-        f"Program('tracepoints.bpf.c', {{}}).attach_cgroup(Path({str(cgroup)!r}), 'cgroup_egress', 'on_egress')\n"
+        "import os, signal, sys; from pathlib import Path; from tracer.observers.program import Program; "
+        "from tracer.observers.tracepoints import DEFINES\n"
+        f"Program('tracepoints.bpf.c', DEFINES).attach_cgroup(Path({str(cgroup)!r}), 'cgroup_egress', 'on_egress')\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import msgspec
 
+from tracer.books.drops import entries_of_drops
+from tracer.books.function_rows import Row
 from tracer.books.tallies import bytes_at, difference, events_at, pages_at, total
-from tracer.model import Entry, Link, Observation, Stage
+from tracer.model import Cause, Entry, Link, Observation, Stage, Tally
 
-CHECK_ANY = "__check_object_size:any"
-CHECK_SEND, CHECK_RECEIVE = "__check_object_size:send", "__check_object_size:receive"
-BREAK_IN, BREAK_OUT = "_copy_from_iter:breakpoint", "_copy_to_iter:breakpoint"
+CHECK_ANY = Row.CHECK_ANY
+CHECK_SEND, CHECK_RECEIVE = Row.CHECK_SEND, Row.CHECK_RECEIVE
+BREAK_IN, BREAK_OUT = Row.BREAK_FROM_ITER, Row.BREAK_TO_ITER
 
 
 def entries_from_functions(observation: Observation, link: Link) -> list[Entry]:
@@ -23,33 +25,36 @@ def entries_from_functions(observation: Observation, link: Link) -> list[Entry]:
     entries = [
         _copy_in(observation),
         _pin(observation),
-        _deferred_copy(observation),
-        _counted(observation, Stage.LINEARIZE, "skb_segment", "skb_copy_bits:segment"),
+        *_deferred_copies(observation),
+        _counted(observation, Stage.LINEARIZE, "skb_segment", Row.SEGMENT_COPY, Cause.NO_SCATTER_GATHER),
         _linearized_whole(observation),
-        _counted(observation, Stage.BOUNCE, "swiotlb_map", "swiotlb_map:payload"),
+        *_for_checksums(observation),
+        _counted(observation, Stage.BOUNCE, "swiotlb_map", Row.BOUNCE, Cause.BOUNCE_BUFFER),
     ]
     if spliced_bytes(observation):
-        entries.insert(2, _counted(observation, Stage.SPLICE, "skb_splice_from_iter", "skb_splice_from_iter:return"))
+        entries.insert(2, _counted(observation, Stage.SPLICE, "skb_splice_from_iter", Row.SPLICE_FROM_ITER))
     if link is Link.NIC:
-        return [*entries, _counted(observation, Stage.DMA, "dma_map_page_attrs", "dma_map_page_attrs:payload")]
-    return [*entries, _copy_out(observation)]
+        last = _counted(observation, Stage.DMA, "dma_map_page_attrs", Row.DMA)
+    else:
+        last = _copy_out(observation)
+    return [*entries, last, *entries_of_drops(observation)]
 
 
 def spliced_bytes(observation: Observation) -> int | None:
     """Page-cache or pipe pages put into skbs; a kernel has one of the two functions."""
-    ways = ("skb_splice_from_iter:return", "do_tcp_sendpages:return")
+    ways = (Row.SPLICE_FROM_ITER, Row.SENDPAGES)
     known = [bytes_at(observation, way) for way in ways if way in observation.tallies]
     return total(*known) if known else None
 
 
 def retransmitted_bytes(observation: Observation) -> int | None:
     """Payload that TCP sent again."""
-    return bytes_at(observation, "tcp_retransmit_skb:tracepoint")
+    return bytes_at(observation, Row.RETRANSMIT)
 
 
 def pulled_bytes(observation: Observation) -> int | None:
     """The few payload bytes that a driver pulls into the linear part beside the headers."""
-    return bytes_at(observation, "__pskb_pull_tail:pull")
+    return bytes_at(observation, Row.PULL)
 
 
 def checked_bytes(observation: Observation, point: str) -> int | None:
@@ -59,17 +64,17 @@ def checked_bytes(observation: Observation, point: str) -> int | None:
 
 def copied_in_bytes(observation: Observation) -> int | None:
     """Law L1: accepted by the send call, and neither pinned nor spliced."""
-    sent = bytes_at(observation, "tcp_sendmsg_locked:return")
+    sent = bytes_at(observation, Row.SEND_RETURN)
     through_sendmsg = total(
-        bytes_at(observation, "skb_zerocopy_iter_stream:return"),
-        bytes_at(observation, "skb_splice_from_iter:return") if _has_splice(observation) else 0,
+        bytes_at(observation, Row.ZEROCOPY_STREAM),
+        bytes_at(observation, Row.SPLICE_FROM_ITER) if _has_splice(observation) else 0,
     )
     return difference(sent, through_sendmsg)
 
 
 def _has_splice(observation: Observation) -> bool:
     """Whether splice comes through sendmsg here (since 6.5), and was thus to be watched."""
-    return "do_tcp_sendpages:return" not in observation.tallies
+    return Row.SENDPAGES not in observation.tallies
 
 
 def _source(observation: Observation, point: str) -> str:
@@ -77,7 +82,7 @@ def _source(observation: Observation, point: str) -> str:
     return f"{observation.attached.get(symbol, 'function')}:{symbol}"
 
 
-def _counted(observation: Observation, stage: Stage, function: str, point: str) -> Entry:
+def _counted(observation: Observation, stage: Stage, function: str, point: str, cause: Cause | None = None) -> Entry:
     """An entry that is one probe point's count as it stands."""
     return Entry(
         stage=stage,
@@ -86,12 +91,13 @@ def _counted(observation: Observation, stage: Stage, function: str, point: str) 
         bytes=bytes_at(observation, point),
         events=events_at(observation, point),
         stacks=observation.stacks.get(point, []),
+        cause=cause,
         note=_why_unknown(observation, point),
     )
 
 
 def _linearized_whole(observation: Observation) -> Entry:
-    entry = _counted(observation, Stage.LINEARIZE, "__pskb_pull_tail", "__pskb_pull_tail:linearize")
+    entry = _counted(observation, Stage.LINEARIZE, "__pskb_pull_tail", Row.LINEARIZE, Cause.NO_SCATTER_GATHER)
     pulled = pulled_bytes(observation)
     if not pulled:
         return entry
@@ -121,26 +127,80 @@ def _copy_in(observation: Observation) -> Entry:
 
 
 def _pin(observation: Observation) -> Entry:
-    point = "skb_zerocopy_iter_stream:return"
-    accounted = pages_at(observation, "mm_account_pinned_pages:entry")
+    point = Row.ZEROCOPY_STREAM
+    accounted = pages_at(observation, Row.ACCOUNTED)
     return Entry(
         stage=Stage.PIN,
         function="skb_zerocopy_iter_stream",
         source=_source(observation, point),
         bytes=bytes_at(observation, point),
         events=events_at(observation, point),
-        pages=pages_at(observation, "get_user_pages_fast:return"),
+        pages=pages_at(observation, Row.USER_PAGES),
         stacks=observation.stacks.get(point, []),
         note="" if accounted is None else f"{accounted:,} pages charged to the memlock limit",
     )
 
 
-def _deferred_copy(observation: Observation) -> Entry:
-    return _counted(observation, Stage.DEFERRED_COPY, "skb_copy_ubufs", "skb_copy_ubufs:return")
+def _for_checksums(observation: Observation) -> list[Entry]:
+    """Copied so that a checksum is of bytes that nobody can change any more; a row only where that happened."""
+    if not bytes_at(observation, Row.CHECKSUM_COPY):
+        return []
+    return [_counted(observation, Stage.LINEARIZE, "skb_checksum_help", Row.CHECKSUM_COPY, Cause.CHECKSUM)]
+
+
+def _deferred_copies(observation: Observation) -> list[Entry]:
+    """An entry for each cause, which the function that asked for the copy tells; one, if nothing was copied."""
+    whole = _counted(observation, Stage.DEFERRED_COPY, "skb_copy_ubufs", Row.COPY_UBUFS)
+    found: dict[Cause, list[Tally]] = {}
+    for caller, tally in callers_of_deferred_copies(observation).items():
+        found.setdefault(cause_of_caller(caller), []).append(tally)
+    return [
+        msgspec.structs.replace(
+            whole, cause=cause, bytes=sum(one.bytes for one in tallies), events=sum(one.events for one in tallies)
+        )
+        for cause, tallies in found.items()
+    ] or [whole]
+
+
+def callers_of_deferred_copies(observation: Observation) -> dict[str, Tally]:
+    """What was copied by skb_copy_ubufs(), by the function that called it."""
+    start = f"{Row.COPY_UBUFS.symbol}:"
+    return {
+        name.removeprefix(start): tally
+        for name, tally in observation.tallies.items()
+        if name.startswith(start) and name != Row.COPY_UBUFS
+    }
+
+
+def copied_for_outgoing_taps(observation: Observation) -> int:
+    """Deferred copies that packet taps got on the way out, before the driver: dev_queue_xmit_nit(), net/core/dev.c."""
+    callers = callers_of_deferred_copies(observation)
+    return callers[_OUTGOING_TAP].bytes if _OUTGOING_TAP in callers else 0
+
+
+_OUTGOING_TAP = "dev_queue_xmit_nit"
+# Who calls skb_copy_ubufs(), through skb_orphan_frags[_rx](): seen on 6.1, 6.12 and 7.2. Until 7.1 incoming taps and
+# local delivery are one function; local delivery would have copied anyway.
+_CAUSES = {
+    _OUTGOING_TAP: Cause.PACKET_TAP,
+    "deliver_skb": Cause.PACKET_TAP,
+    "__netif_receive_skb_core": Cause.LOCAL_DELIVERY,
+    "ip_local_deliver_finish": Cause.LOCAL_DELIVERY,
+    "ip6_input_finish": Cause.LOCAL_DELIVERY,
+    "ip6_protocol_deliver_rcu": Cause.LOCAL_DELIVERY,
+    "ip_protocol_deliver_rcu": Cause.LOCAL_DELIVERY,
+    "tun_net_xmit": Cause.TUN,
+    "tap_handle_frame": Cause.TUN,
+}
+
+
+def cause_of_caller(symbol: str) -> Cause:
+    """Why a deferred copy was made, by the function that asked for it; compilers add suffixes to names."""
+    return _CAUSES.get(symbol.partition(".")[0], Cause.UNKNOWN)
 
 
 def _copy_out(observation: Observation) -> Entry:
-    point = "simple_copy_to_iter:entry"
+    point = Row.COPY_TO_ITER
     return Entry(
         stage=Stage.COPY_OUT,
         function="_copy_to_iter",

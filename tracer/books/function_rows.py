@@ -1,44 +1,78 @@
-"""Names of what the function observer counts, and which probe points each rests on.
+"""What the function observer counts: one table, of which `enum row` of bpf/functions.bpf.c is made.
 
-A row whose points are not all attached is not in the observation: unknown, not zero.
+A row whose probe points are not all attached is not in the observation: unknown, not zero.
 """
 
 from __future__ import annotations
 
-# In the order of `enum row` of bpf/functions.bpf.c: tally name -> symbols that must be attached for it to be known.
-ROWS: dict[str, tuple[str, ...]] = {
-    "tcp_sendmsg_locked:return": ("tcp_sendmsg_locked",),
-    "__check_object_size:send": ("__check_object_size", "tcp_sendmsg_locked"),
-    "skb_zerocopy_iter_stream:return": ("skb_zerocopy_iter_stream", "tcp_sendmsg_locked"),
-    "skb_splice_from_iter:return": ("skb_splice_from_iter", "tcp_sendmsg_locked"),
-    "do_tcp_sendpages:return": ("do_tcp_sendpages",),
-    "get_user_pages_fast:return": ("get_user_pages_fast", "tcp_sendmsg_locked"),
-    "mm_account_pinned_pages:entry": ("mm_account_pinned_pages", "tcp_sendmsg_locked"),
-    "__tcp_transmit_skb:entry": ("__tcp_transmit_skb",),
-    "tcp_retransmit_skb:tracepoint": ("tcp_retransmit_skb",),
-    "net_dev_start_xmit:payload": ("net_dev_start_xmit",),
-    "net_dev_start_xmit:wire": ("net_dev_start_xmit",),
-    "net_dev_start_xmit:zerocopy": ("net_dev_start_xmit",),
-    "skb_copy_ubufs:return": ("skb_copy_ubufs", "skb_zerocopy_iter_stream"),
-    "skb_copy_bits:segment": ("skb_copy_bits", "skb_segment"),
-    "__pskb_pull_tail:linearize": ("__pskb_pull_tail",),
-    "__pskb_pull_tail:pull": ("__pskb_pull_tail",),
-    "skb_copy_bits:entry": ("skb_copy_bits",),
-    "swiotlb_map:wire": ("swiotlb_map", "dma_map_page_attrs", "net_dev_start_xmit", "net_dev_xmit"),
-    "swiotlb_map:payload": ("swiotlb_map", "dma_map_page_attrs", "net_dev_start_xmit", "net_dev_xmit"),
-    "dma_map_page_attrs:wire": ("dma_map_page_attrs", "net_dev_start_xmit", "net_dev_xmit"),
-    "dma_map_page_attrs:payload": ("swiotlb_map", "dma_map_page_attrs", "net_dev_start_xmit", "net_dev_xmit"),
-    "__msg_zerocopy_callback:zerocopy": ("__msg_zerocopy_callback", "skb_zerocopy_iter_stream"),
-    "__msg_zerocopy_callback:copied": ("__msg_zerocopy_callback", "skb_zerocopy_iter_stream"),
-    "tcp_recvmsg_locked:return": ("tcp_recvmsg_locked",),
-    "__check_object_size:receive": ("__check_object_size", "tcp_recvmsg_locked"),
-    "simple_copy_to_iter:entry": ("simple_copy_to_iter", "tcp_recvmsg_locked"),
-    "tcp_splice_read:return": ("tcp_splice_read",),
-    "skb_splice_bits:entry": ("skb_splice_bits",),
-    "_copy_from_iter:breakpoint": ("_copy_from_iter", "tcp_sendmsg_locked"),
-    "_copy_to_iter:breakpoint": ("_copy_to_iter", "tcp_recvmsg_locked"),
-    "__check_object_size:any": ("__check_object_size",),
+from enum import StrEnum
+
+
+class Row(StrEnum):
+    """The name in C, and the name of the tally: "symbol:aspect"."""
+
+    SEND_RETURN = "tcp_sendmsg_locked:return"
+    CHECK_SEND = "__check_object_size:send"
+    ZEROCOPY_STREAM = "skb_zerocopy_iter_stream:return"
+    SPLICE_FROM_ITER = "skb_splice_from_iter:return"
+    SENDPAGES = "do_tcp_sendpages:return"
+    USER_PAGES = "get_user_pages_fast:return"
+    ACCOUNTED = "mm_account_pinned_pages:entry"
+    TRANSMIT = "__tcp_transmit_skb:entry"
+    RETRANSMIT = "tcp_retransmit_skb:tracepoint"
+    XMIT_PAYLOAD = "net_dev_start_xmit:payload"
+    XMIT_WIRE = "net_dev_start_xmit:wire"
+    XMIT_ZEROCOPY = "net_dev_start_xmit:zerocopy"
+    COPY_UBUFS = "skb_copy_ubufs:return"
+    SEGMENT_COPY = "skb_copy_bits:segment"
+    LINEARIZE = "__pskb_pull_tail:linearize"
+    CHECKSUM_COPY = "__pskb_pull_tail:checksum"
+    PULL = "__pskb_pull_tail:pull"
+    COPY_BITS = "skb_copy_bits:entry"
+    BOUNCE_WIRE = "swiotlb_map:wire"
+    BOUNCE = "swiotlb_map:payload"
+    DMA_WIRE = "dma_map_page_attrs:wire"
+    DMA = "dma_map_page_attrs:payload"
+    COMPLETION_ZEROCOPY = "__msg_zerocopy_callback:zerocopy"
+    COMPLETION_COPIED = "__msg_zerocopy_callback:copied"
+    RECEIVE_RETURN = "tcp_recvmsg_locked:return"
+    CHECK_RECEIVE = "__check_object_size:receive"
+    COPY_TO_ITER = "simple_copy_to_iter:entry"
+    SPLICE_READ = "tcp_splice_read:return"
+    SPLICE_BITS = "skb_splice_bits:entry"
+    BREAK_FROM_ITER = "_copy_from_iter:breakpoint"
+    BREAK_TO_ITER = "_copy_to_iter:breakpoint"
+    CHECK_ANY = "__check_object_size:any"
+
+    @property
+    def symbol(self) -> str:
+        """The kernel function or tracepoint at which it is counted."""
+        return self.partition(":")[0]
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The symbols that must be attached for it to be known."""
+        return (self.symbol, *_NEEDS_BESIDES.get(self, ()))
+
+
+_INSIDE_SEND = (
+    Row.CHECK_SEND, Row.ZEROCOPY_STREAM, Row.SPLICE_FROM_ITER, Row.USER_PAGES, Row.ACCOUNTED, Row.BREAK_FROM_ITER,
+)  # fmt: skip
+_INSIDE_RECEIVE = (Row.CHECK_RECEIVE, Row.COPY_TO_ITER, Row.BREAK_TO_ITER)
+_BY_UBUF = (Row.COPY_UBUFS, Row.COMPLETION_ZEROCOPY, Row.COMPLETION_COPIED)
+_INSIDE_DRIVER = (Row.BOUNCE_WIRE, Row.BOUNCE, Row.DMA_WIRE, Row.DMA)
+_NEEDS_BESIDES: dict[Row, tuple[str, ...]] = {
+    **dict.fromkeys(_INSIDE_SEND, ("tcp_sendmsg_locked",)),
+    **dict.fromkeys(_INSIDE_RECEIVE, ("tcp_recvmsg_locked",)),
+    **dict.fromkeys(_BY_UBUF, ("skb_zerocopy_iter_stream",)),
+    **dict.fromkeys(_INSIDE_DRIVER, ("dma_map_page_attrs", "net_dev_start_xmit", "net_dev_xmit")),
+    # Without it the bounced bytes would be counted as the device's.
+    Row.DMA: ("swiotlb_map", "net_dev_start_xmit", "net_dev_xmit"),
+    Row.SEGMENT_COPY: ("skb_segment",),
+    # Without these its bytes would be taken for those of a device without scatter-gather.
+    **dict.fromkeys((Row.LINEARIZE, Row.CHECKSUM_COPY), ("skb_segment", "skb_checksum_help")),
+    **dict.fromkeys((Row.XMIT_PAYLOAD, Row.XMIT_WIRE, Row.XMIT_ZEROCOPY), ("net_dev_xmit",)),
 }
 
 # Rows whose pages are counted.
-ROWS_WITH_PAGES = frozenset({"get_user_pages_fast:return", "mm_account_pinned_pages:entry"})
+ROWS_WITH_PAGES = frozenset({Row.USER_PAGES, Row.ACCOUNTED})

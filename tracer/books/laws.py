@@ -1,24 +1,22 @@
 """Conservation laws: sums that must be equal if every byte was located. Pure.
 
-L1 to L7 are named after the places on the way; each observer states the ones that it can. A law is UNKNOWN where one of
-its sides was not observed.
+L1 to L8 are named after the places on the way; each observer states the ones that it can, with its letter before
+them. A law is UNKNOWN where one of its sides was not observed.
 """
 
 from __future__ import annotations
 
-from tracer.books import function_entries as functions
-from tracer.books import tracepoint_entries as tracepoints
-from tracer.books.tallies import bytes_at, total
-from tracer.model import Entry, Experiment, Law, LawState, Link, Observation, Recording, Stage, Workload
+import msgspec
 
+from tracer.books import function_entries, tracepoint_entries
+from tracer.books.drops import dropped_bytes
+from tracer.books.function_laws import function_laws
+from tracer.books.law import law
+from tracer.books.tallies import difference, total
+from tracer.books.tracepoint_laws import tracepoint_laws
+from tracer.model import Entry, Law, LawState, Link, Observation, Recording, Stage, Workload
 
-def law(identity: str, statement: str, left: int | None, right: int | None, note: str = "") -> Law:
-    """A law with its state: UNKNOWN if a side is unknown, else whether both are equal."""
-    if left is None or right is None:
-        state = LawState.UNKNOWN
-    else:
-        state = LawState.HOLDS if left == right else LawState.BROKEN
-    return Law(id=identity, statement=statement, state=state, left=left, right=right, note=note)
+_LETTERS = {"functions": "F", "tracepoints": "T"}
 
 
 def laws_of(recording: Recording) -> list[Law]:
@@ -28,11 +26,33 @@ def laws_of(recording: Recording) -> list[Law]:
         return []
     laws = _engine_laws(workload)
     for observation in recording.observations:
-        state = _function_laws if observation.observer == "functions" else _tracepoint_laws
-        laws += state(observation, recording.experiment, workload)
+        state = function_laws if observation.observer == "functions" else tracepoint_laws
+        letter = _LETTERS[observation.observer]
+        laws += [_named(one, letter) for one in state(observation, recording.experiment, workload)]
     if len(recording.observations) > 1:
         laws += _agreement_laws(recording, workload)
-    return laws
+    lost = any(observation.lost for observation in recording.observations)
+    return [_explained(one, recording.host.packet_taps or [], lost) for one in laws]
+
+
+def _named(one: Law, letter: str) -> Law:
+    return msgspec.structs.replace(one, id=f"{letter}.{one.id}")
+
+
+def _explained(one: Law, taps: list[str], lost: bool) -> Law:
+    """Of a broken law, which side has more and what could explain it."""
+    if one.state is not LawState.BROKEN or one.left is None or one.right is None:
+        return one
+    side, other = ("left", "right") if one.left > one.right else ("right", "left")
+    could = [
+        *(["lost events: the counts are too low"] if lost else []),
+        *([f"a packet tap ({', '.join(taps)})"] if taps else []),
+        "packets that were dropped or duplicated where nobody looks (inside a device, on the wire)",
+        "a packet that was still on its way when the pass ended",
+    ]
+    more = f"the {side} side has {abs(one.left - one.right):,} more than the {other}"
+    text = f"{more}; it could be {', or '.join(could)}"
+    return msgspec.structs.replace(one, explanation=text)
 
 
 def _engine_laws(workload: Workload) -> list[Law]:
@@ -46,100 +66,22 @@ def _engine_laws(workload: Workload) -> list[Law]:
     return laws
 
 
-def _tracepoint_laws(observation: Observation, experiment: Experiment, workload: Workload) -> list[Law]:
-    left_ip = tracepoints.all_bytes(observation, tracepoints.EGRESS)
-    sent = total(workload.payload_bytes, workload.retransmitted_bytes)
-    laws = [law("L2", "bytes that left IP = payload + retransmitted", left_ip, sent)]
-    if experiment.link is Link.NIC:
-        at_driver = tracepoints.all_bytes(observation, tracepoints.XMIT)
-        return [*laws, law("L3", "bytes given to the driver = bytes that left IP", at_driver, left_ip)]
-    arrived = tracepoints.all_bytes(observation, tracepoints.INGRESS)
-    read = tracepoints.all_bytes(observation, tracepoints.COPY_OUT)
-    return [
-        *laws,
-        law("L3", "bytes that entered the receiver's TCP = bytes that left IP", arrived, left_ip),
-        law("L6", "bytes copied to the reader = payload", read, workload.payload_bytes),
-    ]
+def sent_again(observation: Observation, workload: Workload) -> int | None:
+    """Payload that left IP more than once.
 
-
-def _function_laws(observation: Observation, experiment: Experiment, workload: Workload) -> list[Law]:
-    laws = _send_laws(observation, workload) + _transmit_laws(observation, experiment, workload)
-    if experiment.link is Link.NIC:
-        return laws + _device_laws(observation, experiment)
-    return laws + _receive_laws(observation, workload)
-
-
-def _send_laws(observation: Observation, workload: Workload) -> list[Law]:
-    """Three counts of copy_from_user, each completed by what was not copied, against the payload."""
-    payload = workload.payload_bytes
-    avoided = total(bytes_at(observation, "skb_zerocopy_iter_stream:return"), functions.spliced_bytes(observation))
-    accepted = total(
-        bytes_at(observation, "tcp_sendmsg_locked:return"),
-        bytes_at(observation, "do_tcp_sendpages:return") if "do_tcp_sendpages:return" in observation.tallies else 0,
-    )
-    checked = functions.checked_bytes(observation, functions.CHECK_SEND)
-    broken_at = bytes_at(observation, functions.BREAK_IN)
-    laws = [
-        law("L1", "returned by tcp_sendmsg_locked = payload that send calls accepted", accepted, payload),
-        law("L1a", "checked before copy_from_user + pinned + spliced = payload", total(checked, avoided), payload),
-        law("L1b", "_copy_from_iter at a breakpoint + pinned + spliced = payload", total(broken_at, avoided), payload),
-    ]
-    if workload.completions is not None:
-        completed = bytes_at(observation, "__msg_zerocopy_callback:zerocopy", "__msg_zerocopy_callback:copied")
-        accounted = bytes_at(observation, "mm_account_pinned_pages:entry")
-        laws.append(law("L7b", "bytes of completed ranges = bytes accounted when they were sent", completed, accounted))
-    return laws
-
-
-def _transmit_laws(observation: Observation, experiment: Experiment, workload: Workload) -> list[Law]:
-    transmitted = bytes_at(observation, "__tcp_transmit_skb:entry")
-    at_driver = bytes_at(observation, "net_dev_start_xmit:payload")
-    sent = total(workload.payload_bytes, functions.retransmitted_bytes(observation))
-    linear = bytes_at(observation, "skb_copy_bits:segment", "__pskb_pull_tail:linearize")
-    copied = bytes_at(observation, "skb_copy_bits:entry")
-    laws = [
-        law("L2", "bytes given to the driver = payload + retransmitted", at_driver, sent),
-        law("L2a", "bytes through __tcp_transmit_skb = payload + retransmitted", transmitted, sent),
-        law("L4", "skb_copy_bits = segmented + linearized + pulled by the driver", copied,
-            total(linear, functions.pulled_bytes(observation))),
-    ]  # fmt: skip
-    if not experiment.scatter_gather:
-        laws.append(
-            law("L4a", "without scatter-gather: segmented + linearized = payload + retransmitted", linear, sent)
-        )
-    return laws
-
-
-def _device_laws(observation: Observation, experiment: Experiment) -> list[Law]:
-    wire = bytes_at(observation, "net_dev_start_xmit:wire")
-    mapped = bytes_at(observation, "dma_map_page_attrs:wire")
-    laws = [law("L5", "bytes mapped for the device's DMA = packets given to the driver, headers too", mapped, wire)]
-    if experiment.bounce:
-        bounced = bytes_at(observation, "swiotlb_map:wire")
-        laws.append(law("L5a", "bytes bounced = packets given to the driver, headers too", bounced, wire))
-    return laws
-
-
-def _receive_laws(observation: Observation, workload: Workload) -> list[Law]:
-    flagged = bytes_at(observation, "net_dev_start_xmit:zerocopy")
-    deferred = bytes_at(observation, "skb_copy_ubufs:return")
-    payload = workload.payload_bytes
-    return [
-        law("L3", "deferred copy = zero-copy bytes given to the driver", deferred, flagged),
-        law("L6", "copied to the reader = payload", bytes_at(observation, "simple_copy_to_iter:entry"), payload),
-        law("L6a", "returned by tcp_recvmsg_locked = payload", bytes_at(observation, "tcp_recvmsg_locked:return"),
-            payload),
-        law("L6b", "checked before copy_to_user = payload",
-            functions.checked_bytes(observation, functions.CHECK_RECEIVE), payload),
-        law("L6c", "_copy_to_iter at a breakpoint = payload", bytes_at(observation, functions.BREAK_OUT), payload),
-    ]  # fmt: skip
+    TCP's count of retransmissions, unless packets were dropped on this machine: of such a drop TCP is told, and sends
+    the packet as if for the first time. Then all that it handed down beyond the payload.
+    """
+    if dropped_bytes(observation, received=False):
+        return difference(workload.bytes_sent, workload.payload_bytes)
+    return workload.retransmitted_bytes
 
 
 def entries_of(observation: Observation, link: Link, workload: Workload) -> list[Entry]:
     """One observer's entries, by its own rules."""
     if observation.observer == "functions":
-        return functions.entries_from_functions(observation, link)
-    return tracepoints.entries_from_tracepoints(observation, link, workload.retransmitted_bytes)
+        return function_entries.entries_from_functions(observation, link)
+    return tracepoint_entries.entries_from_tracepoints(observation, link, sent_again(observation, workload))
 
 
 def _agreement_laws(recording: Recording, workload: Workload) -> list[Law]:

@@ -104,6 +104,10 @@ PROBE_POINTS = (
         "net_dev_xmit", At.TRACEPOINT, "on_xmit_done", None, "", "include/trace/events/net.h",
         "the driver is done with that skb",
     ),
+    ProbePoint(
+        "kfree_skb", At.TRACEPOINT, "on_drop", Stage.DROPPED, "skb->len - headers, by reason",
+        "include/trace/events/skb.h", "what this machine dropped on the way; explains what the laws miss",
+    ),
     _entry("skb_copy_ubufs", "enter_copy_ubufs", None, "skb->data_len", _SKB, "what the deferred copy will copy"),
     _return(
         "skb_copy_ubufs", "leave_copy_ubufs", Stage.DEFERRED_COPY, "skb->data_len at entry, if it returns 0", _SKB,
@@ -111,13 +115,15 @@ PROBE_POINTS = (
     ),
     _entry("skb_segment", "enter_segment", None, "", _SKB, "marks the CPU as segmenting"),
     _return("skb_segment", "leave_segment", None, "", _SKB, "ends the mark"),
+    _entry("skb_checksum_help", "enter_checksum_help", None, "", "net/core/dev.c", "marks the CPU as checksumming"),
+    _return("skb_checksum_help", "leave_checksum_help", None, "", "net/core/dev.c", "ends the mark"),
     _entry(
         "skb_copy_bits", "enter_copy_bits", Stage.LINEARIZE, "len, inside skb_segment", _SKB,
         "segments for a device without scatter-gather",
     ),
     _entry(
         "__pskb_pull_tail", "enter_pull_tail", Stage.LINEARIZE, "delta, if it is all of data_len", _SKB,
-        "linearizes for a device without scatter-gather",
+        "linearizes for a device without scatter-gather, or to compute a checksum",
     ),
     _entry(
         "dma_map_page_attrs", "enter_dma_map", Stage.DMA, "size, to the device, without headers",

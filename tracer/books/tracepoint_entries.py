@@ -15,15 +15,10 @@ they are is TCP's own count (TCP_INFO, tcpi_bytes_retrans).
 
 from __future__ import annotations
 
+from tracer.books.drops import dropped_bytes, entries_of_drops
 from tracer.books.tallies import bytes_at, difference, events_at, pages_at, total
+from tracer.books.tracepoint_rows import Point, SkbState, tally_name
 from tracer.model import Entry, Link, Observation, Stage
-
-EGRESS = "cgroup_egress"
-INGRESS = "cgroup_ingress"
-XMIT = "net_dev_start_xmit"
-COPY_OUT = "skb_copy_datagram_iovec"
-RETRANSMIT = "tcp_retransmit_skb"
-STATES = ("copied", "zerocopy", "mixed", "linear")
 
 
 def entries_from_tracepoints(observation: Observation, link: Link, retransmitted: int | None) -> list[Entry]:
@@ -33,41 +28,66 @@ def entries_from_tracepoints(observation: Observation, link: Link, retransmitted
         return [
             *entries,
             _unseen(Stage.DEFERRED_COPY, "skb_copy_ubufs"),
-            _linearize(observation, XMIT),
+            _linearize(observation, Point.XMIT),
             _unseen(Stage.BOUNCE, "swiotlb_map"),
+            *entries_of_drops(observation),
         ]
-    return [*entries, _deferred_copy(observation), _linearize(observation, INGRESS), _copy_out(observation)]
+    arrived = [_deferred_copy(observation), _linearize(observation, Point.INGRESS), _copy_out(observation)]
+    return [*entries, *arrived, *entries_of_drops(observation)]
 
 
-def all_bytes(observation: Observation, point: str) -> int | None:
+def deferred_bytes(observation: Observation) -> int | None:
+    """Flagged when it left IP, plain when it entered TCP: copied in between, unless it was dropped there.
+
+    None where packets of several kinds left and some of them were dropped: of which kind is not known.
+    """
+    flagged, dropped = flagged_bytes(observation, Point.EGRESS), dropped_bytes(observation, received=False) or 0
+    if dropped and flagged:
+        if flagged != all_bytes(observation, Point.EGRESS):
+            return None
+        flagged -= dropped
+    return difference(flagged, flagged_bytes(observation, Point.INGRESS))
+
+
+def linear_bytes(observation: Observation, point: Point) -> int | None:
+    """Payload that passed a point in the linear part of packets."""
+    return bytes_at(observation, tally_name(point, SkbState.LINEAR))
+
+
+def all_bytes(observation: Observation, point: Point) -> int | None:
     """Payload that passed a point, in whatever state."""
-    return bytes_at(observation, *(f"{point}:{state}" for state in STATES))
+    return bytes_at(observation, *(tally_name(point, state) for state in SkbState))
 
 
-def flagged_bytes(observation: Observation, point: str) -> int | None:
+def flagged_bytes(observation: Observation, point: Point) -> int | None:
     """Payload that passed a point in skbs with the zero-copy flag."""
-    return bytes_at(observation, f"{point}:zerocopy", f"{point}:mixed")
+    return bytes_at(observation, *_flagged(point))
+
+
+def _flagged(point: Point) -> tuple[str, str]:
+    """The tallies of packets with the zero-copy flag."""
+    return tally_name(point, SkbState.ZEROCOPY), tally_name(point, SkbState.MIXED)
 
 
 def mixed_bytes(observation: Observation) -> int | None:
     """Payload in skbs that hold copied and pinned bytes together."""
-    return bytes_at(observation, f"{EGRESS}:mixed")
+    return bytes_at(observation, tally_name(Point.EGRESS, SkbState.MIXED))
 
 
 def _unseen(stage: Stage, function: str) -> Entry:
     return Entry(stage=stage, function=function, source="", bytes=None, note="needs function probes: --lab")
 
 
-def _source(point: str) -> str:
-    return point.replace("cgroup_", "cgroup:") if point in (EGRESS, INGRESS) else f"tracepoint:{point}"
+def _source(point: Point) -> str:
+    return point.replace("cgroup_", "cgroup:") if point in (Point.EGRESS, Point.INGRESS) else f"tracepoint:{point}"
 
 
-def _first_sent(observation: Observation, state: str, retransmitted: int | None) -> int | None:
+def _first_sent(observation: Observation, state: SkbState, retransmitted: int | None) -> int | None:
     """Bytes of one state, sent for the first time; None where skbs hide which bytes are of that state."""
-    if mixed_bytes(observation) or bytes_at(observation, f"{EGRESS}:linear"):
+    if mixed_bytes(observation) or bytes_at(observation, tally_name(Point.EGRESS, SkbState.LINEAR)):
         return None
-    sent = bytes_at(observation, f"{EGRESS}:{state}")
-    if sent != all_bytes(observation, EGRESS) and sent:
+    sent = bytes_at(observation, tally_name(Point.EGRESS, state))
+    if sent != all_bytes(observation, Point.EGRESS) and sent:
         # Both kinds were sent: whose the retransmitted bytes are is not known.
         return None if retransmitted else sent
     return difference(sent, retransmitted) if sent else sent
@@ -76,7 +96,7 @@ def _first_sent(observation: Observation, state: str, retransmitted: int | None)
 def _why_hidden(observation: Observation) -> str:
     if mixed_bytes(observation):
         return "skbs mix copied and pinned bytes, and do not tell how many of each"
-    if bytes_at(observation, f"{EGRESS}:linear"):
+    if bytes_at(observation, tally_name(Point.EGRESS, SkbState.LINEAR)):
         return "linear skbs do not tell where their bytes came from"
     return "inferred from skb state"
 
@@ -85,9 +105,9 @@ def _copy_in(observation: Observation, retransmitted: int | None) -> Entry:
     return Entry(
         stage=Stage.COPY_IN,
         function="_copy_from_iter",
-        source=_source(EGRESS),
-        bytes=_first_sent(observation, "copied", retransmitted),
-        events=events_at(observation, f"{EGRESS}:copied"),
+        source=_source(Point.EGRESS),
+        bytes=_first_sent(observation, SkbState.COPIED, retransmitted),
+        events=events_at(observation, tally_name(Point.EGRESS, SkbState.COPIED)),
         note=_why_hidden(observation),
     )
 
@@ -96,9 +116,9 @@ def _pin(observation: Observation, retransmitted: int | None) -> Entry:
     return Entry(
         stage=Stage.PIN,
         function="skb_zerocopy_iter_stream",
-        source=_source(EGRESS),
-        bytes=_first_sent(observation, "zerocopy", retransmitted),
-        events=events_at(observation, f"{EGRESS}:zerocopy"),
+        source=_source(Point.EGRESS),
+        bytes=_first_sent(observation, SkbState.ZEROCOPY, retransmitted),
+        events=events_at(observation, tally_name(Point.EGRESS, SkbState.ZEROCOPY)),
         pages=_pinned_pages(observation, retransmitted),
         note=_why_hidden(observation),
     )
@@ -108,30 +128,35 @@ def _pinned_pages(observation: Observation, retransmitted: int | None) -> int | 
     """Page references of the skbs when first sent; None where some skbs cannot be told from retransmissions."""
     if mixed_bytes(observation):
         return None
-    seen_again = total(*(bytes_at(observation, f"{RETRANSMIT}:{state}") for state in STATES))
+    seen_again = total(*(bytes_at(observation, tally_name(Point.RETRANSMIT, state)) for state in SkbState))
     if seen_again != retransmitted:
         return None
-    return difference(pages_at(observation, f"{EGRESS}:zerocopy"), pages_at(observation, f"{RETRANSMIT}:zerocopy"))
+    return difference(
+        pages_at(observation, tally_name(Point.EGRESS, SkbState.ZEROCOPY)),
+        pages_at(observation, tally_name(Point.RETRANSMIT, SkbState.ZEROCOPY)),
+    )
 
 
 def _deferred_copy(observation: Observation) -> Entry:
     return Entry(
         stage=Stage.DEFERRED_COPY,
         function="skb_copy_ubufs",
-        source=_source(INGRESS),
-        bytes=difference(flagged_bytes(observation, EGRESS), flagged_bytes(observation, INGRESS)),
-        events=events_at(observation, f"{EGRESS}:zerocopy", f"{EGRESS}:mixed"),
+        source=_source(Point.INGRESS),
+        bytes=deferred_bytes(observation),
+        events=events_at(
+            observation, tally_name(Point.EGRESS, SkbState.ZEROCOPY), tally_name(Point.EGRESS, SkbState.MIXED)
+        ),
         note="zero-copy when it left, ordinary when it arrived: copied in between",
     )
 
 
-def _linearize(observation: Observation, point: str) -> Entry:
+def _linearize(observation: Observation, point: Point) -> Entry:
     return Entry(
         stage=Stage.LINEARIZE,
         function="skb_segment",
         source=_source(point),
-        bytes=bytes_at(observation, f"{point}:linear"),
-        events=events_at(observation, f"{point}:linear"),
+        bytes=bytes_at(observation, tally_name(point, SkbState.LINEAR)),
+        events=events_at(observation, tally_name(point, SkbState.LINEAR)),
         note="payload in the linear part of an skb",
     )
 
@@ -140,7 +165,7 @@ def _copy_out(observation: Observation) -> Entry:
     return Entry(
         stage=Stage.COPY_OUT,
         function="_copy_to_iter",
-        source=_source(COPY_OUT),
-        bytes=all_bytes(observation, COPY_OUT),
-        events=events_at(observation, *(f"{COPY_OUT}:{state}" for state in STATES)),
+        source=_source(Point.COPY_OUT),
+        bytes=all_bytes(observation, Point.COPY_OUT),
+        events=events_at(observation, *(tally_name(Point.COPY_OUT, state) for state in SkbState)),
     )

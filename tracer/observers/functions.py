@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import functools
 
-from tracer.books.function_rows import ROWS, ROWS_WITH_PAGES
+from tracer.books.function_rows import ROWS_WITH_PAGES, Row
 from tracer.books.probes import PROBE_POINTS, At
+from tracer.books.tallies import total
 from tracer.errors import MachineError
 from tracer.model import Observation, Stack, Tally
 from tracer.observers.attachment import Attachment, KernelText
 from tracer.observers.breakpoints import Breakpoints
+from tracer.observers.drops import read_drops
 from tracer.observers.flow import NOTHING, Flow
-from tracer.observers.program import Program, Source, prepare, read_source
+from tracer.observers.program import Program, prepare, read_source, source_of
 
 _PROGRAM = "functions.bpf.c"
 
 # Maps that hold something of a run.
-_COUNTED, _COUNTED_STACKS = ("tallies", "in_progress", "sending", "receiving", "ubufs"), ("stack_tallies", "stacks")
+_COUNTED = ("tallies", "in_progress", "sending", "receiving", "ubufs", "deferred_by", "drops")
+_COUNTED_STACKS = ("stack_tallies", "stacks")
 
 # Registers of the first five arguments, in the names of struct pt_regs (x86-64 calling convention).
 _REGISTERS = ("di", "si", "dx", "cx", "r8")
@@ -54,6 +57,16 @@ def program_text(attachments: list[Attachment]) -> str:
     return "".join(shell(attachment) for attachment in attachments if attachment.way in ("fentry", "kprobe"))
 
 
+def defines(attachments: list[Attachment], stacks: bool) -> dict[str, int | str]:
+    """The -D flags: the rows, how skb_copy_ubufs is entered, and what is left out where nobody asked for it."""
+    by_kprobe = any(one.point.symbol == "skb_copy_ubufs" and one.way == "kprobe" for one in attachments)
+    return {
+        "NT_ROWS": ",".join(Row.__members__),
+        **({"NT_KPROBE_skb_copy_ubufs": 1} if by_kprobe else {}),
+        **({"NT_STACKS": 1} if stacks else {}),
+    }
+
+
 def source_text(attachments: list[Attachment]) -> str:
     """All of the C that would be compiled here."""
     return f"{read_source(_PROGRAM)}\n{program_text(attachments)}"
@@ -67,7 +80,7 @@ def prepare_program() -> None:
     """
     if why_no_send_path(attachments := planned()) is None:
         functions = {entered_function(one): _KINDS[one.way] for one in attachments if one.way}
-        prepare(Source(_PROGRAM, (), program_text(attachments)), functions)
+        prepare(source_of(_PROGRAM, defines(attachments, stacks=False), program_text(attachments)), functions)
 
 
 def entered_function(attachment: Attachment) -> str:
@@ -104,8 +117,7 @@ class FunctionObserver:
             )
         self._stacks = stacks
         self._flow = flow
-        defines: dict[str, int | str] = {"NT_STACKS": 1} if stacks else {}
-        self._program = Program(_PROGRAM, defines, program_text(self._attachments))
+        self._program = Program(_PROGRAM, defines(self._attachments, stacks), program_text(self._attachments))
         self._breakpoints = Breakpoints(self._program)
         self._is_attached = False
 
@@ -134,28 +146,42 @@ class FunctionObserver:
     def detach(self) -> Observation:
         """Stop to count; what was counted. The probes go with close(): fentry takes 0.1 s for each."""
         self._program.write("flows", **NOTHING)
-        sums = self._program.read_tallies("tallies", len(ROWS) + 1)
+        sums = self._program.read_tallies("tallies", len(Row) + 1)
         attached = {one.point.symbol: one.way for one in self._attachments if one.way}
         tallies = {}
-        for (name, needs), (events, size, pages) in zip(ROWS.items(), sums, strict=False):
-            if all(symbol in attached for symbol in needs):
-                tallies[name] = Tally(events=events, bytes=size, pages=pages if name in ROWS_WITH_PAGES else None)
-        skipped, (failed_updates, _, _) = self._program.skipped_runs(), sums[-1]
+        for row, (events, size, pages) in zip(Row, sums, strict=False):
+            if all(symbol in attached for symbol in row.needs):
+                tallies[str(row)] = Tally(events=events, bytes=size, pages=pages if row in ROWS_WITH_PAGES else None)
+        if Row.COPY_UBUFS in tallies:
+            tallies |= {f"{Row.COPY_UBUFS.symbol}:{caller}": tally for caller, tally in self._callers().items()}
+        if "kfree_skb" in attached:
+            tallies |= read_drops(self._program)
+        lost = total(self._program.skipped_runs(), sums[-1][0], self._program.length("sending", "receiving"))
         return Observation(
             observer="functions",
             tallies=tallies,
             unattached={one.point.symbol: one.reason for one in self._attachments if not one.way},
             attached=attached,
-            lost=None if skipped is None else skipped + failed_updates,
+            lost=lost,
             stacks=self._read_stacks() if self._stacks else {},
         )
 
+    def _callers(self) -> dict[str, Tally]:
+        """Deferred copies by the function that asked for them."""
+        found: dict[str, Tally] = {}
+        for address, events, size in self._program.read_by_address("deferred_by"):
+            before = found.get(address, Tally(events=0, bytes=0))
+            found[address] = Tally(events=before.events + events, bytes=before.bytes + size)
+        return found
+
     def _read_stacks(self) -> dict[str, list[Stack]]:
-        names = list(ROWS)
-        found: dict[str, list[Stack]] = {}
+        names = [str(row) for row in Row]
+        found: dict[str, dict[tuple[str, ...], Stack]] = {}
         for row, frames, events, size in self._program.read_stacks("stack_tallies", "stacks"):
-            found.setdefault(names[row], []).append(Stack(frames=frames, events=events, bytes=size))
-        return {name: sorted(stacks, key=lambda stack: -stack.bytes) for name, stacks in found.items()}
+            stacks = found.setdefault(names[row], {})
+            same = stacks.get(tuple(frames), Stack(frames=frames, events=0, bytes=0))
+            stacks[tuple(frames)] = Stack(frames=frames, events=same.events + events, bytes=same.bytes + size)
+        return {name: sorted(stacks.values(), key=lambda stack: -stack.bytes) for name, stacks in found.items()}
 
     def close(self) -> None:
         """Free the program; safe to call twice."""

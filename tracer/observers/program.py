@@ -49,6 +49,11 @@ class Source(NamedTuple):
     generated: str
 
 
+def source_of(file_name: str, defines: Mapping[str, int | str], generated: str = "") -> Source:
+    """What is compiled of a file with these -D flags."""
+    return Source(file_name, tuple(f"-D{name}={value}" for name, value in defines.items()), generated)
+
+
 class Program:
     """A compiled program of bpf/.
 
@@ -65,7 +70,7 @@ class Program:
         require_bcc()
         import bcc
 
-        source = Source(file_name, tuple(f"-D{name}={value}" for name, value in defines.items()), generated)
+        source = source_of(file_name, defines, generated)
         # Not `pop(...) or`: BCC's object is as long as the maps that were looked at, hence false.
         self.bpf: Any = _ready.pop(source) if source in _ready else compile_source(source)
         self._bcc = bcc
@@ -193,7 +198,7 @@ class Program:
         """Counts by (row, stack): row, frames innermost first, events, bytes."""
         found = []
         for key, tally in self.bpf[table].items():
-            frames = [self.bpf.ksym(address).decode() for address in self.bpf[stacks].walk(key.stack)]
+            frames = without_our_own(self._names(list(self.bpf[stacks].walk(key.stack))))
             found.append((key.row, frames, tally.events, tally.bytes))
         return found
 
@@ -205,6 +210,20 @@ class Program:
             cells = array[ctypes.c_int(index)]
             sums.append(tuple(sum(getattr(cell, field) for cell in cells) for field in ("events", "bytes", "pages")))
         return sums
+
+    def read_by_address(self, table: str) -> list[tuple[str, int, int]]:
+        """Counts by an address in the kernel: its function, events, bytes."""
+        items = [(key.value, tally.events, tally.bytes) for key, tally in self.bpf[table].items()]
+        names = self._names([address for address, *_ in items])
+        return [(name, events, size) for name, (_, events, size) in zip(names, items, strict=True)]
+
+    def read_drops(self, table: str) -> list[tuple[int, int, int, int]]:
+        """Counts by struct drop: reason, whether it was received, events, bytes."""
+        return [(key.reason, key.received, tally.events, tally.bytes) for key, tally in self.bpf[table].items()]
+
+    def length(self, *tables: str) -> int:
+        """Entries that are in hashes now, of all of them together."""
+        return sum(len(self.bpf[table].items()) for table in tables)
 
     def detach(self) -> None:
         """Take all functions off their probe points; the maps stay readable."""
@@ -274,6 +293,18 @@ def wait_for_predecessor(predecessor: int | None) -> None:
     """
     global _predecessor
     _predecessor = predecessor
+
+
+def without_our_own(frames: list[str]) -> list[str]:
+    """A stack without the programs that looked at it, whose names split stacks that are equal.
+
+    What returns through a trampoline stands on both sides of it.
+    """
+    seen = [frame for frame in frames if not frame.startswith(_OUR_OWN)]
+    return [frame for frame, before in zip(seen, [None, *seen], strict=False) if frame != before]
+
+
+_OUR_OWN = ("bpf_prog_", "bpf_trampoline_")
 
 
 def _user_frames(addresses: list[int], symbols: UserSymbols | None) -> list[str]:

@@ -6,24 +6,29 @@ own cgroup, and raw tracepoints.
 
 from __future__ import annotations
 
-from tracer.books.tracepoint_entries import COPY_OUT, EGRESS, INGRESS, RETRANSMIT, STATES, XMIT
+from tracer.books import drops
+from tracer.books.tracepoint_rows import Point, SkbState, tally_name
 from tracer.model import Observation, Tally
+from tracer.observers.drops import read_drops
 from tracer.observers.flow import Flow
-from tracer.observers.program import Program, Source, prepare
+from tracer.observers.program import Program, prepare, source_of
 
 _PROGRAM = "tracepoints.bpf.c"
 
-# In the order of `enum point` of bpf/tracepoints.bpf.c; STATES is in the order of `enum skb_state`.
-_POINTS = {
-    EGRESS: "on_egress",
-    INGRESS: "on_ingress",
-    XMIT: "on_xmit",
-    COPY_OUT: "on_copy_out",
-    RETRANSMIT: "on_retransmit",
+_HANDLERS = {
+    Point.EGRESS: "on_egress",
+    Point.INGRESS: "on_ingress",
+    Point.XMIT: "on_xmit",
+    Point.COPY_OUT: "on_copy_out",
+    Point.RETRANSMIT: "on_retransmit",
 }
-_CGROUP_POINTS = frozenset({EGRESS, INGRESS})
-_POINTS_WITH_PAGES = frozenset({EGRESS, RETRANSMIT})
-_STATES_WITH_PAGES = frozenset({"zerocopy", "mixed"})
+DEFINES: dict[str, int | str] = {
+    "NT_POINTS": ",".join(Point.__members__),
+    "NT_SKB_STATES": ",".join(SkbState.__members__),
+}
+_CGROUP_POINTS = frozenset({Point.EGRESS, Point.INGRESS})
+_POINTS_WITH_PAGES = frozenset({Point.EGRESS, Point.RETRANSMIT})
+_STATES_WITH_PAGES = frozenset({SkbState.ZEROCOPY, SkbState.MIXED})
 
 
 def prepare_program() -> None:
@@ -32,8 +37,9 @@ def prepare_program() -> None:
     Raises:
         MachineError: the kernel does not take it.
     """
-    kinds = {name: "CGROUP_SKB" if point in _CGROUP_POINTS else "RAW_TRACEPOINT" for point, name in _POINTS.items()}
-    prepare(Source(_PROGRAM, (), ""), kinds)
+    kinds = {name: "CGROUP_SKB" if point in _CGROUP_POINTS else "RAW_TRACEPOINT" for point, name in _HANDLERS.items()}
+    kinds["on_drop"] = "RAW_TRACEPOINT"
+    prepare(source_of(_PROGRAM, DEFINES), kinds)
 
 
 class TracepointObserver:
@@ -43,10 +49,10 @@ class TracepointObserver:
 
     def __init__(self, flow: Flow) -> None:
         # On a device's way the driver is the last that sees the packet, else the receiver's TCP.
-        last = XMIT if flow.leaves_machine else INGRESS
-        self._attached = [EGRESS, last, RETRANSMIT] + ([] if flow.leaves_machine else [COPY_OUT])
+        last = Point.XMIT if flow.leaves_machine else Point.INGRESS
+        self._attached = [Point.EGRESS, last, Point.RETRANSMIT] + ([] if flow.leaves_machine else [Point.COPY_OUT])
         self._flow = flow
-        self._program = Program(_PROGRAM, {})
+        self._program = Program(_PROGRAM, DEFINES)
 
     def attach(self) -> None:
         """Start to count.
@@ -55,30 +61,35 @@ class TracepointObserver:
             PrivilegeError: the kernel refuses this user.
             MachineError: a tracepoint or the cgroup is missing.
         """
-        self._program.clear("tallies")
+        self._program.clear("tallies", "drops")
         self._program.write("flows", **self._flow.watched())
         for point in self._attached:
             if point in _CGROUP_POINTS:
-                self._program.attach_cgroup(self._flow.cgroup, point, _POINTS[point])
+                self._program.attach_cgroup(self._flow.cgroup, point, _HANDLERS[point])
             else:
-                self._program.attach_raw_tracepoint(point, _POINTS[point])
+                self._program.attach_raw_tracepoint(point, _HANDLERS[point])
+        self._program.attach_raw_tracepoint(drops.POINT, "on_drop")
 
     def detach(self) -> Observation:
         """Stop to count; what was counted."""
         self._program.detach()
-        rows = iter(self._program.read_tallies("tallies", len(_POINTS) * len(STATES)))
+        rows = [(point, state) for point in Point for state in SkbState]
         tallies = {}
-        for point in _POINTS:
-            for state in STATES:
-                events, size, pages = next(rows)
-                has_pages = point in _POINTS_WITH_PAGES and state in _STATES_WITH_PAGES
-                if point in self._attached:
-                    tally = Tally(events=events, bytes=size, pages=pages if has_pages else None)
-                    tallies[f"{point}:{state}"] = tally
+        for (point, state), (events, size, pages) in zip(
+            rows, self._program.read_tallies("tallies", len(rows)), strict=True
+        ):
+            has_pages = point in _POINTS_WITH_PAGES and state in _STATES_WITH_PAGES
+            if point in self._attached:
+                tally = Tally(events=events, bytes=size, pages=pages if has_pages else None)
+                tallies[tally_name(point, state)] = tally
+        tallies |= read_drops(self._program)
         return Observation(
             observer="tracepoints",
             tallies=tallies,
-            attached={point: "cgroup" if point in _CGROUP_POINTS else "tracepoint" for point in self._attached},
+            attached={
+                **{str(point): "cgroup" if point in _CGROUP_POINTS else "tracepoint" for point in self._attached},
+                drops.POINT: "tracepoint",
+            },
             lost=self._program.skipped_runs(),
         )
 

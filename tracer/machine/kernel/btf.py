@@ -145,6 +145,12 @@ class Btf:
             position += 1
         return None
 
+    def enumerators(self, name: str) -> dict[int, str]:
+        """The constants of an enum, by value; none where this kernel has no enum of that name."""
+        type_id = self._id(_ENUM, name)
+        members = self._type(type_id).elements("<Ii") if type_id is not None else ()
+        return {value: self._string(label) for label, value in members}
+
     def _type_around(self, offset: int) -> tuple[_Type, int]:
         """The type whose description spans this offset of the type section, and where among its elements that is."""
         first = self._libbpf.btf__type_by_id(self._handle, 1)
