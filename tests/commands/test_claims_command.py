@@ -68,7 +68,47 @@ def test_an_unfinished_sweep_is_judged_and_said_to_be_so(tmp_path):
     done = run("claims", written(tmp_path / "s", found=runs(of=SMALL)[:4]), "--no-run")
 
     assert done.exit_code == 0
-    assert "unfinished: 62 of 66 runs are missing" in " ".join(done.stdout.split())
+    told = " ".join(done.stdout.split())
+    assert "unfinished: 62 of 66 runs are missing" in told
+    assert "what is missing: the rest of this sweep: the same command without --no-run" in told
+
+
+def test_repeats_are_judged_together(tmp_path):
+    """Each from its own directory; a verdict that another sweep does not come to is none; a missing one is told."""
+    directory = written(tmp_path / "s")
+    written(directory / "repeat-2", found=runs(lambda _mode, size, _threads: 1e6 / size, of=SMALL))
+    document = json.loads(run("claims", directory, "--no-run", "--repeat", 2, "--json").stdout)
+    claims = {one["id"]: one for one in document["claims"]}
+
+    assert (claims["S6"]["outcome"], claims["S6"]["repeats"]) == ("UNDECIDED", ["CONFIRMED", "REFUTED"])
+    assert (claims["S1"]["outcome"], claims["S1"]["repeats"]) == ("CONFIRMED", ["CONFIRMED", "CONFIRMED"])
+    assert "repeat-3" in str(failure("claims", directory, "--no-run", "--repeat", 3))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["claims", "--no-run", "--lab"], "--no-run and --lab exclude each other"),
+        (["claims", "--no-run", "--lower-paranoid"], "--no-run and --lower-paranoid exclude each other"),
+        (
+            ["sweep", "--time-budget", "1", "--bytes-budget", "1M"],
+            "--time-budget and --bytes-budget exclude each other",
+        ),
+        (["sweep", "--peer", "192.0.2.1:7"], "--peer needs a network device"),
+        (["sweep", "--link", "veth", "--peer", "192.0.2.1:7"], "--peer needs a network device"),
+        (["sweep", "--link", "nic"], "link nic needs a receiver"),
+        (["compare", "--peer", "192.0.2.1:7"], "--peer needs a network device"),
+        (["compare", "--link", "nic"], "link nic needs a receiver"),
+    ],
+)
+def test_no_option_is_ignored_in_silence(tmp_path, monkeypatch, arguments, words):
+    """What makes no sense together is refused, before anything is written."""
+    monkeypatch.chdir(tmp_path)
+    error = failure(*arguments)
+
+    assert error.exit_code == 2
+    assert words in str(error)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_markdown_report_links_its_pictures(tmp_path):

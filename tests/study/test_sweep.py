@@ -15,7 +15,7 @@ from tracer.reports.sweep import encode_sweep
 from tracer.study import sweep as sweeping
 from tracer.study.crossovers import crossovers
 from tracer.study.hosts import difference_of_hosts
-from tracer.study.measurements import CYCLES, MISSES, Samples
+from tracer.study.measurements import CYCLES, DEMAND, MISSES, Samples
 from tracer.study.repeats import repeats
 from tracer.study.sweep_file import MANIFEST, RUNS, load_sweep
 from tracer.study.sweep_plan import default_budget, experiment_of, jobs_left, jobs_of
@@ -399,6 +399,30 @@ def test_figures_of_different_sources_are_never_compared():
 
     assert not mixed.comparable
     assert mixed.ratio(*mixed.cells()) is None
+
+
+def test_a_cell_that_few_repetitions_could_measure_has_no_median():
+    """What was too small for the clock's ticks in most of them is not told by the few in which it was large."""
+    seldom = [run("twocopy", 1024, 1, number, cpu_us_per_kib=0.9 if number < 3 else 0.01) for number in range(7)]
+    mostly = [run("onecopy", 1024, 1, number, cpu_us_per_kib=0.01 if number < 1 else 0.9) for number in range(7)]
+    ticks = [
+        msgspec.structs.replace(one, recording=msgspec.structs.replace(one.recording, workload=by_ticks(one)))
+        for one in seldom + mostly
+    ]
+
+    assert [cell.label for cell in Samples(ticks, DEMAND).cells()] == ["onecopy"]
+
+
+def by_ticks(one):
+    """The same CPU time, as the clock's ticks alone tell it."""
+    bare = one.recording.workload
+    sides = {
+        name: msgspec.structs.replace(
+            getattr(bare, name), **{"total": None} if hasattr(getattr(bare, name), "total") else {}
+        )
+        for name in ("sender_cpu_ns", "receiver_cpu_ns")
+    }
+    return msgspec.structs.replace(bare, **sides)
 
 
 def test_a_machine_without_counters_has_no_cycles():

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tracer.books.perf_attempt import PerfAttempt
     from tracer.model import Experiment, Recording
     from tracer.study.claim_rules.findings import Evidence, Ruling
-    from tracer.study.sweep_plan import Run, Sweep
+    from tracer.study.sweep_plan import Sweep
 
 # An emulated CPU sends some 100 MiB a minute.
 _LAB_SIZE, _LAB_MESSAGES = 16384, 401
@@ -75,7 +75,7 @@ def command(
     if lab is not None and not no_run:
         recordings += _record_in_lab(directory, lab, recordings)
     perf = _try_perf(no_run, lower_paranoid)
-    evidence = [_evidence_of(sweep.runs, recordings, perf) for sweep in sweeps] or [_evidence_of([], recordings, perf)]
+    evidence = [_evidence_of(sweep, recordings, perf) for sweep in sweeps] or [_evidence_of(None, recordings, perf)]
     rulings = standing([judge(one) for one in evidence])
     notes = _notes(sweeps, evidence[0])
     if markdown is not None:
@@ -99,11 +99,15 @@ def _load_all(files: tuple[Path, ...] | list[Path]) -> list[Recording]:
     return [load(path) for path in files]
 
 
-def _evidence_of(runs: list[Run], recordings: list[Recording], perf: tuple[list[PerfAttempt] | None, str]) -> Evidence:
+def _evidence_of(
+    sweep: Sweep | None, recordings: list[Recording], perf: tuple[list[PerfAttempt] | None, str]
+) -> Evidence:
     from tracer.study.claim_rules.findings import Evidence
 
     attempts, why = perf
-    return Evidence(runs, recordings, attempts, {"perf": why} if why else {})
+    rest = "" if sweep is None or sweep.complete else "the rest of this sweep: the same command without --no-run"
+    missing = {name: text for name, text in (("perf", why), ("sweep", rest)) if text}
+    return Evidence(sweep.runs if sweep else [], recordings, attempts, missing)
 
 
 def _try_perf(no_run: bool, lower_paranoid: bool) -> tuple[list[PerfAttempt] | None, str]:

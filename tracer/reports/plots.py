@@ -18,8 +18,9 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from tracer.errors import MachineError
 from tracer.model import Stage
+from tracer.reports import captions
 from tracer.reports.bars import Bar, copy_bars, cpu_bars
-from tracer.study.intervals import MIN_REPETITIONS, Interval
+from tracer.study.intervals import Interval
 from tracer.study.measurements import (
     CYCLES,
     DEMAND,
@@ -40,12 +41,6 @@ MARKERS = "os^Dvp*X"
 HATCHES = ("", "////", "....", "xxxx")
 # Marks of several modes at one place are set apart by this much of an octave, so that error bars can be seen.
 _APART = 0.07
-_SOURCES = {
-    "bare pass": "by the engine, in the bare pass",
-    "bare pass, sender": "by the engine, in the bare pass",
-    "perf": "perf stat",
-    "tsc": "stand-in, TSC rate x CPU time, as this CPU's cycle counter cannot be read",
-}
 _DPI = 130
 # Of the caption, 8 points high.
 _LETTERS_PER_INCH = 14.5
@@ -163,7 +158,7 @@ def _draw_lines(sweep: Sweep, samples: Samples, picture: Lines) -> Figure:
     if not picture.logarithmic:
         # Only now: a limit set earlier would end the scaling of the axis that all panels share, and cut later bars off.
         axes[0].set_ylim(bottom=0)
-    source = _SOURCES.get(samples.source, samples.source)
+    source = captions.source(samples.source)
     x_label = "KiB a message" if picture.across == "size" else "threads"
     _finish(
         sweep,
@@ -171,7 +166,7 @@ def _draw_lines(sweep: Sweep, samples: Samples, picture: Lines) -> Figure:
         axes[0],
         picture.quantity.label,
         f"{x_label}\n\n{picture.quantity.label}: {source}",
-        _repetitions(sweep),
+        captions.repetitions(sweep),
     )
     return figure
 
@@ -254,26 +249,10 @@ def _total(bars: list[Bar], name: str) -> float:
 def _finish(sweep: Sweep, figure: Figure, axis: Axes, y_label: str, x_label: str, values: str) -> None:
     """Axis labels, one legend for all panels above them, and below them where and how often all this was measured."""
     letters = round(figure.get_figwidth() * _LETTERS_PER_INCH)
-    parts = f"{x_label}\n{_caption(sweep)}; {values}".split("\n")
+    parts = f"{x_label}\n{captions.place(sweep)}; {values}".split("\n")
     figure.supxlabel("\n".join(textwrap.fill(part, letters) for part in parts), fontsize=8)
     if y_label:
         figure.supylabel(y_label, fontsize=9)
     handles, labels = axis.get_legend_handles_labels()
     widest = max(map(len, labels), default=0) + _HANDLE_LETTERS
     figure.legend(handles, labels, loc="outside upper center", ncols=max(1, min(len(labels), letters // widest)))
-
-
-def _caption(sweep: Sweep) -> str:
-    plan, host = sweep.manifest.plan, sweep.manifest.host
-    device = f" ({host.nic.device})" if host.nic and host.nic.device != plan.link else ""
-    cpu = f"EMULATED CPU {host.cpu}: times say nothing" if host.emulated else host.cpu
-    return f"Linux {host.kernel}, {cpu}, {host.cores} cores, link {plan.link}{device}; seed {plan.seed}"
-
-
-def _repetitions(sweep: Sweep) -> str:
-    """How many values a point stands for, and what its bar is; none where they are too few for one."""
-    done = max(run.repetition for run in sweep.runs) + 1
-    if done >= MIN_REPETITIONS:
-        return f"medians of {done} repetitions with their 95 % intervals"
-    many = "one repetition" if done == 1 else f"medians of {done} repetitions"
-    return f"{many}, too few for intervals (at least {MIN_REPETITIONS})"

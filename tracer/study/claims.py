@@ -85,7 +85,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         id="S7",
         claim="peak throughput is highest with zero-copy, then one-copy, then two-copy",
-        rule=f"{_CLEAR} is above 1 for the peaks of zerocopy over onecopy, and of onecopy over twocopy",
+        rule=f"{_CLEAR} is above 1 for each repetition's peaks of zerocopy over onecopy, and of onecopy over twocopy",
         find=modes.peak_order,
         because={
             _C: "The peaks come in this order.",

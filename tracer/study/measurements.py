@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from tracer.books.ledger import ledger_of
@@ -134,7 +135,7 @@ class Family:
 
 
 class Samples:
-    """All values of one quantity, by cell and repetition.
+    """All values of one quantity, by cell and repetition; of cells where at least four of five repetitions have one.
 
     Args:
         family: What its ratios are part of; None for each one by itself.
@@ -143,16 +144,17 @@ class Samples:
         sources: What counted them; more than one source is never compared: see `comparable`.
     """
 
-    def __init__(self, runs: Iterable[Run], quantity: Quantity, family: Family | None = None) -> None:
+    def __init__(self, runs: Sequence[Run], quantity: Quantity, family: Family | None = None) -> None:
         self.quantity = quantity
         self.family = family or Family()
+        done = Counter(run.cell for run in runs)
+        read = [(run, measured) for run in runs if (measured := quantity.read(run.recording)) is not None]
         self._series: dict[Cell, dict[int, float]] = {}
-        self.sources: set[str] = set()
-        for run in runs:
-            measured = quantity.read(run.recording)
-            if measured is not None:
-                self._series.setdefault(run.cell, {})[run.repetition] = measured.value
-                self.sources.add(measured.source)
+        for run, measured in read:
+            self._series.setdefault(run.cell, {})[run.repetition] = measured.value
+        # What most repetitions could not measure was too small for it, perhaps: the others are no sample of them.
+        self._series = {cell: series for cell, series in self._series.items() if 5 * len(series) >= 4 * done[cell]}
+        self.sources: set[str] = {measured.source for run, measured in read if run.cell in self._series}
 
     @property
     def comparable(self) -> bool:

@@ -33,7 +33,7 @@ class Evidence:
         runs: Of sweeps; they decide claims on time and CPU.
         recordings: Others, for example of the lab; with the sweeps' observed runs they decide claims on bytes.
         perf_attempts: None where nobody tried.
-        missing: Why something is not there, in words, by "nic" or "perf".
+        missing: Why something is not there, or how to get it, in words, by "nic", "perf" or "sweep".
     """
 
     def __init__(
@@ -71,8 +71,11 @@ class Evidence:
             return f"{emulated}a sweep on a real CPU: nettrace sweep"
         wanted = repetitions_for(self.family.comparisons)
         if self.repetitions < wanted:
+            if "sweep" in self.missing:
+                return self.missing["sweep"]
             made = f"for {self.family.comparisons} comparisons" if self.family.comparisons > 1 else "at least"
-            return f"{wanted} repetitions {made} (there are {self.repetitions}): nettrace sweep --repetitions {wanted}"
+            fix = f"nettrace sweep --repetitions {wanted}, into a new directory"
+            return f"{wanted} repetitions {made} (there are {self.repetitions}): {fix}"
         return ""
 
     def within(self, family: Family) -> Evidence:

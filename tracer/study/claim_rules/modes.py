@@ -9,7 +9,7 @@ from tracer.model import Link
 from tracer.study.claim_rules.findings import Case, Evidence, Finding
 from tracer.study.claim_rules.times import Where, by_link, finding, looped_remark, shown
 from tracer.study.crossovers import Crossover, crossover_of
-from tracer.study.intervals import Interval, side_of_one
+from tracer.study.intervals import Interval, Series, ratio_of, side_of_one
 from tracer.study.measurements import THROUGHPUT, Samples
 from tracer.study.sweep_plan import Cell
 from tracer.units import format_size
@@ -24,13 +24,16 @@ TINY = 1024
 
 
 def peak_order(evidence: Evidence) -> Finding:
-    """S7: the peaks of all three modes, wherever each one has its own."""
+    """S7: the peaks of all three modes, wherever each one has its own.
+
+    The peaks of each repetition: the cell with the best median would be chosen by the noise that it is then judged by.
+    """
     cases = []
     for link, samples in by_link(evidence, THROUGHPUT):
-        peaks = [_peak(samples, mode) for mode in ORDER]
-        if any(peak is None for peak in peaks):
+        peaks = {mode: _peaks(samples, mode) for mode in ORDER}
+        ratios = [_peak_ratio(samples, peaks, one, other) for one, other in itertools.pairwise(ORDER)]
+        if None in ratios:
             continue
-        ratios = [samples.ratio(one, other) for one, other in itertools.pairwise(peaks) if one and other]
         sides = [side_of_one(ratio) for ratio in ratios]
         holds = False if -1 in sides else True if sides == [1, 1] else None
         text = f"zerocopy over onecopy {shown(ratios[0])}, onecopy over twocopy {shown(ratios[1])}"
@@ -38,11 +41,16 @@ def peak_order(evidence: Evidence) -> Finding:
     return finding(evidence, cases, "a sweep of all three modes", looped_remark(evidence))
 
 
-def _peak(samples: Samples, mode: str) -> Cell | None:
-    cells = [
-        (found.median, cell) for cell in samples.cells() if cell.label == mode and (found := samples.interval(*cell))
-    ]
-    return max(cells)[1] if cells else None
+def _peaks(samples: Samples, mode: str) -> Series:
+    """The best value of each repetition that has them all."""
+    cells = [samples.at(*cell) for cell in samples.cells() if cell.label == mode]
+    whole = set.intersection(*(set(series) for series in cells)) if cells else set()
+    return {repetition: max(series[repetition] for series in cells) for repetition in whole}
+
+
+def _peak_ratio(samples: Samples, peaks: dict[str, Series], one: str, other: str) -> Interval | None:
+    samples.family.add(samples, one, other)
+    return ratio_of(peaks[one], peaks[other], samples.family.comparisons) if samples.comparable else None
 
 
 def compared(samples: Samples, link: Link, sizes: list[int], others: tuple[str, ...], wanted: int) -> list[Case]:

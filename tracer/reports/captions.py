@@ -1,0 +1,35 @@
+"""What stands below a picture: who measured its values, where, and how often. No drawing."""
+
+from __future__ import annotations
+
+from tracer.study.intervals import MIN_REPETITIONS
+from tracer.study.sweep_plan import Sweep
+
+_SOURCES = {
+    "bare pass": "by the engine, in the bare pass",
+    "bare pass, sender": "by the engine, in the bare pass",
+    "perf": "perf stat",
+    "tsc": "stand-in, TSC rate x CPU time, as this CPU's cycle counter cannot be read",
+}
+
+
+def source(name: str) -> str:
+    """What counted, in words."""
+    return _SOURCES.get(name, name)
+
+
+def place(sweep: Sweep) -> str:
+    """The machine, the link and the order of the runs."""
+    plan, host = sweep.manifest.plan, sweep.manifest.host
+    device = f" ({host.nic.device})" if host.nic and host.nic.device != plan.link else ""
+    cpu = f"EMULATED CPU {host.cpu}: times say nothing" if host.emulated else host.cpu
+    return f"Linux {host.kernel}, {cpu}, {host.cores} cores, link {plan.link}{device}; seed {plan.seed}"
+
+
+def repetitions(sweep: Sweep) -> str:
+    """How many values a point stands for, and what its bar is; none where they are too few for one."""
+    done = max(run.repetition for run in sweep.runs) + 1
+    if done >= MIN_REPETITIONS:
+        return f"medians of {done} repetitions with their 95 % intervals"
+    many = "one repetition" if done == 1 else f"medians of {done} repetitions"
+    return f"{many}, too few for intervals (at least {MIN_REPETITIONS})"
