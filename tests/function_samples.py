@@ -79,7 +79,8 @@ def looped(mode: str = "zerocopy", resent: int = 0, link: Link = Link.LO) -> Rec
     counted = sent(mode, resent) | received()
     if mode == "zerocopy":
         counted |= completed(PAYLOAD, 0) | {"skb_copy_ubufs:return": (29, PAYLOAD + resent)}
-    return recording(functions(counted), mode, link)
+    observed = workload(mode, elapsed_s=0.0011, retransmitted_bytes=resent, bytes_sent=PAYLOAD + resent)
+    return recording(functions(counted), mode, link, observed=observed)
 
 
 def on_nic(mode: str = "zerocopy", *, scatter_gather: bool = True, bounce: bool = False, copied: int = 0) -> Recording:

@@ -81,7 +81,7 @@ def looped(retransmitted: int = 0, **other: Any) -> Recording:
         skb_copy_datagram_iovec__copied=(11, PAYLOAD),
         tcp_retransmit_skb__zerocopy=(1 if retransmitted else 0, retransmitted, 0),
     )
-    observed = workload(elapsed_s=0.0011, retransmitted_bytes=retransmitted)
+    observed = workload(elapsed_s=0.0011, retransmitted_bytes=retransmitted, bytes_sent=sent)
     return recording(observation, **{"observed": observed, **other})
 
 

@@ -96,7 +96,8 @@ def test_retransmissions_in_a_stream_of_both_kinds_hide_which_kind_they_were():
         "cgroup_ingress__copied": (10, PAYLOAD + 777),
         "skb_copy_datagram_iovec__copied": (11, PAYLOAD),
     }
-    ledger = ledger_of(recording(tracepoints(**counted), observed=workload(retransmitted_bytes=777)))
+    observed = workload(copied=5, retransmitted_bytes=777, bytes_sent=PAYLOAD + 777)
+    ledger = ledger_of(recording(tracepoints(**counted), observed=observed))
 
     assert ledger.bytes_of(Stage.PIN) is None
     assert ledger.trustworthy
@@ -121,20 +122,21 @@ def test_a_missing_probe_point_makes_its_stage_unknown():
     ledger = ledger_of(changed(sample, observations=[observation]))
 
     assert ledger.bytes_of(Stage.DEFERRED_COPY) is None
-    assert {law.id: law.state for law in ledger.laws}["L3"] is LawState.UNKNOWN
+    assert {law.id: law.state for law in ledger.laws}["T.L3"] is LawState.UNKNOWN
 
 
 def test_all_laws_hold_on_a_run_without_loss():
-    """L2, L3, L6, L7 and the engine's own law, both sides equal."""
+    """The observer's, and the engine's own, both sides equal."""
     assert set(states(looped()).values()) == {LawState.HOLDS}
-    assert set(states(looped())) == {"L2", "L3", "L6", "L7", "E1"}
+    assert set(states(looped())) == {"T.L2", "T.L2a", "T.L3", "T.L6", "T.L8", "L7", "E1"}
 
 
 @pytest.mark.parametrize(
     ("fields", "law"),
     [
-        ({"payload_bytes": PAYLOAD + 1}, "L2"),
-        ({"payload_bytes": PAYLOAD + 1}, "L6"),
+        ({"bytes_sent": PAYLOAD + 1}, "T.L2"),
+        ({"payload_bytes": PAYLOAD + 1}, "T.L2a"),
+        ({"payload_bytes": PAYLOAD + 1}, "T.L6"),
         ({"received_bytes": PAYLOAD - 1}, "E1"),
         ({"sends": 24}, "L7"),
     ],
@@ -155,7 +157,7 @@ def test_a_packet_that_never_arrived_breaks_a_law():
         skb_copy_datagram_iovec__copied=(10, PAYLOAD),
     )
 
-    assert states(recording(observation))["L3"] is LawState.BROKEN
+    assert states(recording(observation))["T.L3"] is LawState.BROKEN
 
 
 def test_a_kernel_that_let_the_reader_hold_pinned_pages_would_be_seen():
