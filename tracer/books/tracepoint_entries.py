@@ -55,7 +55,7 @@ def mixed_bytes(observation: Observation) -> int | None:
 
 
 def _unseen(stage: Stage, function: str) -> Entry:
-    return Entry(stage=stage, function=function, source="", bytes=None, note="needs function probes: --lab")
+    return Entry(stage=stage, function=function, source="", bytes=None, note="needs function probes")
 
 
 def _source(point: str) -> str:
