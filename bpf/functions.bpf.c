@@ -35,15 +35,21 @@ struct in_progress {
 	u32 bounced;		/* bytes of these that swiotlb copied */
 	u32 bounced_headers;
 	u32 deferred;		/* bytes that the running skb_copy_ubufs() will have copied */
-	u64 deferred_by;	/* who called it */
+	struct caller deferred_by;
 	u64 segmented;		/* skb of the workload that skb_segment() is cutting, 0 between two */
 	u32 checksumming;	/* inside skb_checksum_help() for the workload */
 	s32 stack;		/* of the deferred copy that is running */
 };
 BPF_PERCPU_ARRAY(in_progress, struct in_progress, 1);
 
-/* Deferred copies by the address that skb_copy_ubufs() returns to: its function is the reason. */
-BPF_HASH(deferred_by, u64, struct tally, 64);
+/*
+ * Deferred copies by who called skb_copy_ubufs(): two addresses of the stack, of which the first is inside of it where a
+ * trampoline leaves it there (not on 7.2). Names tell which; they are looked up afterwards.
+ */
+struct caller {
+	u64 frames[2];
+};
+BPF_HASH(deferred_by, struct caller, struct tally, 64);
 
 #ifdef NT_STACKS
 struct stack_key {
@@ -247,23 +253,23 @@ int on_retransmit(struct bpf_raw_tracepoint_args *ctx)
 
 /* The deferred copy. At exit: it can fail with -ENOMEM after entry, having copied nothing. */
 
-/* Where the caller stands in a stack that fentry takes: behind our program, its trampoline, and the function itself. */
-#define CALLER_FRAME 3
+/* A stack that fentry takes begins with our own program and its trampoline. */
+#define OUR_FRAMES 2
 
-/* The address that skb_copy_ubufs() returns to. */
-static __always_inline u64 caller_of(void *ctx)
+/* Whoever called skb_copy_ubufs(). */
+static __always_inline struct caller caller_of(void *ctx)
 {
+	struct caller caller = {};
 #ifdef NT_KPROBE_skb_copy_ubufs
-	u64 address = 0;
-
-	READ(address, (void *)((struct pt_regs *)ctx)->sp);
-	return address;
+	READ(caller.frames[0], (void *)((struct pt_regs *)ctx)->sp);
 #else
-	u64 frames[CALLER_FRAME + 1] = {};
+	u64 frames[OUR_FRAMES + 2] = {};
 
 	bpf_get_stack(ctx, frames, sizeof(frames), 0);
-	return frames[CALLER_FRAME];
+	caller.frames[0] = frames[OUR_FRAMES];
+	caller.frames[1] = frames[OUR_FRAMES + 1];
 #endif
+	return caller;
 }
 
 static __always_inline int enter_copy_ubufs(void *ctx, u64 from, u64 gfp, u64 a3, u64 a4, u64 a5)

@@ -96,7 +96,7 @@ def on_nic(mode: str = "zerocopy", *, scatter_gather: bool = True, bounce: bool 
         }
     if mode == "zerocopy":
         counted |= completed(copied * 10007, PAYLOAD - copied * 10007)
-    asked = experiment(mode, Link.NIC, scatter_gather=scatter_gather, bounce=bounce)
+    asked = experiment(mode, Link.NIC, scatter_gather=scatter_gather, bounce=bounce, lab="6.12")
     base = recording(functions(counted), mode, Link.NIC)
     return changed(base, experiment=asked, observed=workload(mode, copied=copied))
 

@@ -379,7 +379,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         pages: Page references taken, in host pages; None where the stage has none or nobody counted.
         per_payload_byte: bytes / payload bytes.
         witnesses: Other, independent counts of the same bytes, by source; None where one was not there.
-        cause: Why a later copy was made; None for a stage that is no later copy.
+        cause: Why a later copy was made; None for a stage that is no later copy, and for one that copied nothing.
+        cause_inferred_from: What the cause was inferred from; empty where the observer saw it, or nobody knows it.
         note: What is special about this row.
     """
 
@@ -393,6 +394,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     stacks: list[Stack] = []
     witnesses: dict[str, Count | None] = {}
     cause: Cause | None = None
+    cause_inferred_from: str = ""
     note: str = ""
 
 
@@ -409,7 +411,7 @@ class Law(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         id: "F." and "T." are the function and the tracepoint observer's, the others are the engine's or compare two.
-        explanation: Of a broken law: which side has more, by how much, and what could explain it.
+        explanation: What could explain a broken law: drops, a tap, a late packet; empty where nothing is known to.
     """
 
     id: str
@@ -436,6 +438,9 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
         doubts: Why it is not trustworthy, a sentence each.
         mixed_bytes: Bytes in skbs that hold both copied and pinned payload: tracepoints cannot split them.
         retransmitted_bytes: Bytes sent again by TCP; they are copied again on links that copy.
+        pulled_bytes: Payload that a driver pulled into the linear part beside the headers; None where nobody watched.
+        observer: Whose entries these are; None where nobody watched.
+        lost_events: Updates that the observers lost; None where none of them can tell.
     """
 
     entries: list[Entry]
@@ -445,6 +450,9 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     doubts: list[str]
     mixed_bytes: Count | None = None
     retransmitted_bytes: Count | None = None
+    pulled_bytes: Count | None = None
+    observer: Literal["tracepoints", "functions"] | None = None
+    lost_events: Count | None = None
 
     def entry(self, stage: Stage) -> Entry | None:
         """The first entry of a stage: its best-founded one."""

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from tests.samples import MESSAGES, PAGES, PAYLOAD, changed, copied, looped, recording, tracepoints, workload
+from tests.samples import (
+    MESSAGES,
+    PAGES,
+    PAYLOAD,
+    changed,
+    copied,
+    ethernet,
+    host,
+    looped,
+    recording,
+    tracepoints,
+    workload,
+)  # fmt: skip
 from tracer.books.analysis import document_of
 from tracer.model import Link, Recording, Verdict
 
@@ -47,7 +59,9 @@ def test_a_nic_seen_by_tracepoints_alone_is_undecided():
 def test_linear_packets_prove_the_completion_flag_wrong():
     """Linearized payload with completions that say "not copied": the report says how many are wrong."""
     observation = tracepoints(cgroup_egress__zerocopy=(9, PAYLOAD, PAGES), net_dev_start_xmit__linear=(160, PAYLOAD))
-    found = verdict(recording(observation, link=Link.NIC, observed=workload(copied=5, received_bytes=None)))
+    lacking = host(nic=ethernet(scatter_gather=False))
+    seen = workload(copied=5, received_bytes=None)
+    found = verdict(recording(observation, link=Link.NIC, observed=seen, host=lacking))
 
     assert found.code == "copied-without-sg"
     assert f"flag is wrong: {MESSAGES - 5} of {MESSAGES}" in found.sentence

@@ -12,10 +12,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.samples import PAYLOAD, changed, copied, experiment, looped, recording, tracepoints, workload
+from tests.entry_samples import over_peer, tapped_lo, tapped_nic, with_drops, without_checksum
+from tests.samples import (
+    PAYLOAD,
+    changed,
+    copied,
+    ethernet,
+    experiment,
+    host,
+    looped,
+    recording,
+    tracepoints,
+    workload,
+)  # fmt: skip
 from tracer.books.analysis import document_of
 from tracer.books.recording import encode
-from tracer.model import Link, Recording
+from tracer.model import Document, Link
 from tracer.reports.terminal import make_console, print_document
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -26,7 +38,13 @@ SAMPLES = {
     "zerocopy-lo-retransmitted": looped(retransmitted=4999),
     "zerocopy-veth": changed(looped(), experiment=experiment("zerocopy", Link.VETH)),
     "zerocopy-lo-enobufs": changed(looped(), workload=workload(enobufs=3, enobufs_limit="optmem", verified=True)),
-    "zerocopy-nic-linear": recording(NIC, link=Link.NIC, observed=workload(copied=5, received_bytes=None)),
+    "zerocopy-nic-linear": recording(
+        NIC,
+        link=Link.NIC,
+        observed=workload(copied=5, received_bytes=None),
+        host=host(nic=ethernet(scatter_gather=False), where="lab"),
+    ),
+    "zerocopy-container": over_peer("bridge"),
     "twocopy-lo": copied("twocopy"),
     "onecopy-lo-many-bytes": recording(
         tracepoints(
@@ -41,6 +59,13 @@ SAMPLES = {
     "broken-law": changed(looped(), observed=workload(payload_bytes=PAYLOAD + 1)),
 }
 
+DOCUMENTS = {name: document_of(sample) for name, sample in SAMPLES.items()} | {
+    "zerocopy-lo-tap": tapped_lo(),
+    "zerocopy-nic-tap": tapped_nic(),
+    "zerocopy-nic-checksum": without_checksum(),
+    "zerocopy-lo-drops": with_drops(),
+}
+
 
 class Terminal(io.StringIO):
     """A stream that says it is a terminal."""
@@ -49,8 +74,8 @@ class Terminal(io.StringIO):
         return True
 
 
-def screen(sample: Recording, stream: io.StringIO) -> str:
-    print_document(document_of(sample), make_console(stream))
+def screen(document: Document, stream: io.StringIO) -> str:
+    print_document(document, make_console(stream))
     return stream.getvalue()
 
 
@@ -71,27 +96,27 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("width", [100, 80])
-@pytest.mark.parametrize("name", list(SAMPLES))
+@pytest.mark.parametrize("name", list(DOCUMENTS))
 def test_the_report_is_as_agreed(name: str, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole screen in a pipe, word by word."""
     if width != 100:
         monkeypatch.setenv("COLUMNS", str(width))
-    check_golden(f"{name}-{width}.txt", screen(SAMPLES[name], io.StringIO()))
+    check_golden(f"{name}-{width}.txt", screen(DOCUMENTS[name], io.StringIO()))
 
 
 @pytest.mark.parametrize("name", ["zerocopy-lo", "twocopy-lo", "interrupted"])
 def test_the_json_is_as_agreed(name: str) -> None:
     """Fields may be added; those that are there keep their names, places and values."""
-    check_golden(f"{name}.json", encode(document_of(SAMPLES[name])).decode())
+    check_golden(f"{name}.json", encode(DOCUMENTS[name]).decode())
 
 
 @pytest.mark.parametrize("width", [72, 80, 100, 160])
-@pytest.mark.parametrize("name", list(SAMPLES))
+@pytest.mark.parametrize("name", list(DOCUMENTS))
 def test_no_line_is_too_long_and_no_number_is_cut(name: str, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every width from a narrow terminal on: all words and all numbers are there, none beyond the edge."""
     monkeypatch.setenv("COLUMNS", str(width))
-    text = screen(SAMPLES[name], io.StringIO())
-    document = document_of(SAMPLES[name])
+    text = screen(DOCUMENTS[name], io.StringIO())
+    document = DOCUMENTS[name]
     counts = {f"{entry.bytes:,}" for entry in document.ledger.entries if entry.bytes is not None}
     counts |= {f"{side:,}" for law in document.ledger.laws for side in (law.left, law.right) if side is not None}
 
@@ -105,32 +130,32 @@ def test_no_line_is_too_long_and_no_number_is_cut(name: str, width: int, monkeyp
 
 def test_no_line_ends_in_blanks() -> None:
     """The report can be pasted into a document or a commit."""
-    assert not re.search(r" $", screen(looped(), io.StringIO()), re.MULTILINE)
+    assert not re.search(r" $", screen(DOCUMENTS["zerocopy-lo"], io.StringIO()), re.MULTILINE)
 
 
 def test_a_terminal_has_colour_and_a_pipe_has_none() -> None:
     """Escape sequences are for terminals alone."""
-    assert "\x1b[" in screen(looped(), Terminal())
-    assert "\x1b" not in screen(looped(), io.StringIO())
+    assert "\x1b[" in screen(DOCUMENTS["zerocopy-lo"], Terminal())
+    assert "\x1b" not in screen(DOCUMENTS["zerocopy-lo"], io.StringIO())
 
 
 def test_no_color_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
     """NO_COLOR: a terminal gets no colour (bold and dim are none)."""
     monkeypatch.setenv("NO_COLOR", "1")
 
-    assert not re.search(r"\x1b\[[\d;]*3\d", screen(looped(), Terminal()))
+    assert not re.search(r"\x1b\[[\d;]*3\d", screen(DOCUMENTS["zerocopy-lo"], Terminal()))
 
 
 def test_a_dumb_terminal_has_no_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
     """TERM=dumb: an editor's shell window."""
     monkeypatch.setenv("TERM", "dumb")
 
-    assert "\x1b" not in screen(looped(), Terminal())
+    assert "\x1b" not in screen(DOCUMENTS["zerocopy-lo"], Terminal())
 
 
 def test_what_nobody_observed_is_not_zero() -> None:
     """A stage without a probe prints n/a, and so does the law that needs it."""
-    text = screen(SAMPLES["zerocopy-nic-linear"], io.StringIO())
+    text = screen(DOCUMENTS["zerocopy-nic-linear"], io.StringIO())
     row = next(line for line in text.splitlines() if line.startswith("deferred copy"))
 
     assert "n/a" in row
@@ -139,11 +164,11 @@ def test_what_nobody_observed_is_not_zero() -> None:
 
 def test_a_partial_result_says_so_first() -> None:
     """Nobody takes half a run for a whole one."""
-    assert screen(SAMPLES["interrupted"], io.StringIO()).startswith("PARTIAL (interrupted): ")
+    assert screen(DOCUMENTS["interrupted"], io.StringIO()).startswith("PARTIAL (interrupted): ")
 
 
 def test_a_broken_law_is_said_before_anything_else() -> None:
     """Untrustworthy comes in the first sentence, with the law."""
-    lines = screen(SAMPLES["broken-law"], io.StringIO()).splitlines()
+    lines = screen(DOCUMENTS["broken-law"], io.StringIO()).splitlines()
 
     assert lines[2].startswith("This measurement cannot be trusted: law ")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tracer.books import drops
 from tracer.books import function_entries as functions
 from tracer.books.function_rows import Row
-from tracer.books.law import bound, completions_say_copied, law
+from tracer.books.law import bound, copied_as_completed, law
 from tracer.books.tallies import bytes_at, difference, total
 from tracer.model import Experiment, Law, Link, Observation, Workload
 
@@ -59,8 +59,7 @@ def _transmit_laws(observation: Observation, experiment: Experiment, workload: W
             transmitted, sent),
         law("L4", "skb_copy_bits = segmented + linearized + pulled by the driver", copied,
             total(linear, functions.pulled_bytes(observation))),
-        bound("L8", "bytes copied after the send call >= bytes whose completions say copied",
-            total(linear, bytes_at(observation, Row.COPY_UBUFS)), completions_say_copied(workload)),
+        *copied_as_completed(total(linear, bytes_at(observation, Row.COPY_UBUFS)), workload),
     ]  # fmt: skip
     if not experiment.scatter_gather:
         laws.append(

@@ -23,13 +23,14 @@ def _stated(identity: str, statement: str, left: int | None, right: int | None, 
     return Law(id=identity, statement=statement, state=state, left=left, right=right, note=note)
 
 
-def completions_say_copied(workload: Workload) -> int | None:
-    """Payload of which the kernel's completions say that it was copied; None where they say so of a part.
+def copied_as_completed(copied_later: int | None, workload: Workload) -> list[Law]:
+    """Completions that say copied bound what was copied after the send call, where all of them say so.
 
-    The kernel merges notifications of neighbours into one range whatever they say (skb_zerocopy_notify_extend()), so
-    only where all say the same is it known which bytes they speak of.
+    Not where they say so of a part: the kernel merges notifications of neighbours into one range whatever they say
+    (skb_zerocopy_notify_extend()), so which bytes they speak of is not known.
     """
     done = workload.completions
     if done is None or done.copied != done.total or not done.total:
-        return None
-    return workload.payload_bytes
+        return []
+    statement = "bytes copied after the send call >= bytes whose completions say copied"
+    return [bound("L8", statement, copied_later, workload.payload_bytes)]

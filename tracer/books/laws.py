@@ -40,19 +40,16 @@ def _named(one: Law, letter: str) -> Law:
 
 
 def _explained(one: Law, taps: list[str], lost: bool) -> Law:
-    """Of a broken law, which side has more and what could explain it."""
-    if one.state is not LawState.BROKEN or one.left is None or one.right is None:
+    """Of a broken law, what could explain it."""
+    if one.state is not LawState.BROKEN:
         return one
-    side, other = ("left", "right") if one.left > one.right else ("right", "left")
     could = [
         *(["lost events: the counts are too low"] if lost else []),
-        *([f"a packet tap ({', '.join(taps)})"] if taps else []),
+        *([f"who taps the packets ({', '.join(taps)})"] if taps else []),
         "packets that were dropped or duplicated where nobody looks (inside a device, on the wire)",
         "a packet that was still on its way when the pass ended",
     ]
-    more = f"the {side} side has {abs(one.left - one.right):,} more than the {other}"
-    text = f"{more}; it could be {', or '.join(could)}"
-    return msgspec.structs.replace(one, explanation=text)
+    return msgspec.structs.replace(one, explanation=f"it could be {', or '.join(could)}")
 
 
 def _engine_laws(workload: Workload) -> list[Law]:
@@ -86,15 +83,24 @@ def entries_of(observation: Observation, link: Link, workload: Workload) -> list
 
 def _agreement_laws(recording: Recording, workload: Workload) -> list[Law]:
     """Where two observers know a stage, they agree to the byte."""
-    first, second, *_ = (entries_of(one, recording.experiment.link, workload) for one in recording.observations)
     names = " and ".join(observation.observer for observation in recording.observations)
     laws = []
     for stage in Stage:
-        left, right = stage_bytes(first, stage), stage_bytes(second, stage)
+        left, right, *_ = (
+            _comparable(one, stage, recording.experiment.link, workload) for one in recording.observations
+        )
         if left is not None and right is not None:
             statement = f"{stage.replace('_', ' ')}: the observers {names} agree"
             laws.append(law(f"A {stage}", statement, left, right))
     return laws
+
+
+def _comparable(observation: Observation, stage: Stage, link: Link, workload: Workload) -> int | None:
+    """Bytes of a stage without the copies for outgoing taps, which one of the observers alone can see."""
+    found = stage_bytes(entries_of(observation, link, workload), stage)
+    if stage is Stage.DEFERRED_COPY and observation.observer == "functions":
+        return difference(found, function_entries.copied_for_outgoing_taps(observation))
+    return found
 
 
 def stage_bytes(entries: list[Entry], stage: Stage) -> int | None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import msgspec
 
 from tracer.books import function_entries, tracepoint_entries
+from tracer.books.causes import scene_of, with_cause
 from tracer.books.laws import entries_of, laws_of
-from tracer.model import CopiesPerByte, Entry, LawState, Ledger, Link, Observation, Recording, Stage, Workload
+from tracer.model import CopiesPerByte, Entry, Law, LawState, Ledger, Link, Observation, Recording, Stage, Workload
+from tracer.units import format_count
 
 SEND_COPIES = (Stage.COPY_IN, Stage.DEFERRED_COPY, Stage.LINEARIZE, Stage.BOUNCE)
 
@@ -24,19 +26,35 @@ def ledger_of(recording: Recording) -> Ledger:
     if workload is None or not recording.observations:
         return _empty_ledger(recording)
     first = recording.observations[0]
-    entries = [*_pack_entries(workload), *located_entries(first, recording.experiment.link, workload)]
+    located, scene = located_entries(first, recording.experiment.link, workload), scene_of(recording)
+    entries = [*_pack_entries(workload), *(with_cause(entry, scene) for entry in located)]
+    if first.observer == "tracepoints" and scene.packet_taps and scene.link is not Link.NIC:
+        taps = tracepoint_entries.copy_for_taps(first, scene.packet_taps)
+        entries += [_with_ratio(taps, workload.payload_bytes)] if taps.bytes else []
     laws = laws_of(recording)
-    doubts = [f"law {law.id} is broken: {law.statement}" for law in laws if law.state is LawState.BROKEN]
+    doubts = [_breach(law) for law in laws if law.state is LawState.BROKEN]
     doubts += [_loss(observation) for observation in recording.observations if observation.lost]
     return Ledger(
         entries=entries,
         laws=laws,
-        copies_per_byte=_copies_per_byte(entries),
+        copies_per_byte=copies_of(entries),
         trustworthy=not doubts,
         doubts=doubts,
         mixed_bytes=_mixed_bytes(first),
         retransmitted_bytes=_retransmitted_bytes(first, workload),
+        pulled_bytes=function_entries.pulled_bytes(first) if first.observer == "functions" else None,
+        observer=first.observer,
+        lost_events=_lost_events(recording.observations),
     )
+
+
+def _breach(law: Law) -> str:
+    """A broken law: which side has more, by how much, and what could explain it."""
+    more = (law.left or 0) - (law.right or 0)
+    unit = "" if "notifications" in law.statement else " B"
+    told = f"the {'left' if more > 0 else 'right'} side has {format_count(abs(more))}{unit} more"
+    reason = f"; {law.explanation}" if law.explanation else ""
+    return f"law {law.id} is broken: {law.statement} ({told}{reason})"
 
 
 def _retransmitted_bytes(observation: Observation, workload: Workload) -> int | None:
@@ -61,6 +79,12 @@ def _empty_ledger(recording: Recording) -> Ledger:
     return Ledger(entries=[], laws=[], copies_per_byte=nothing, trustworthy=False, doubts=[reason])
 
 
+def _lost_events(observations: list[Observation]) -> int | None:
+    """Of the observers that can tell."""
+    known = [observation.lost for observation in observations if observation.lost is not None]
+    return sum(known) if known else None
+
+
 def _loss(observation: Observation) -> str:
     return f"the {observation.observer} observer lost {observation.lost} events"
 
@@ -78,7 +102,8 @@ def _with_ratio(entry: Entry, payload: int) -> Entry:
     return msgspec.structs.replace(entry, per_payload_byte=entry.bytes / payload)
 
 
-def _copies_per_byte(entries: list[Entry]) -> CopiesPerByte:
+def copies_of(entries: list[Entry]) -> CopiesPerByte:
+    """Kernel copies of one payload byte on each side, a tap's among the sender's."""
     return CopiesPerByte(
         send=_sum_ratios([entry for entry in entries if entry.stage in SEND_COPIES]),
         receive=_sum_ratios([entry for entry in entries if entry.stage is Stage.COPY_OUT]),

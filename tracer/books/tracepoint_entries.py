@@ -18,7 +18,7 @@ from __future__ import annotations
 from tracer.books.drops import dropped_bytes, entries_of_drops
 from tracer.books.tallies import bytes_at, difference, events_at, pages_at, total
 from tracer.books.tracepoint_rows import Point, SkbState, tally_name
-from tracer.model import Entry, Link, Observation, Stage
+from tracer.model import Cause, Entry, Link, Observation, Stage
 
 
 def entries_from_tracepoints(observation: Observation, link: Link, retransmitted: int | None) -> list[Entry]:
@@ -34,6 +34,23 @@ def entries_from_tracepoints(observation: Observation, link: Link, retransmitted
         ]
     arrived = [_deferred_copy(observation), _linearize(observation, Point.INGRESS), _copy_out(observation)]
     return [*entries, *arrived, *entries_of_drops(observation)]
+
+
+def copy_for_taps(observation: Observation, taps: list[str]) -> Entry:
+    """What a packet tap costs: pinned pages are copied before it gets the clone of a packet, once for all taps.
+
+    Nothing that is counted here shows it: it is inferred from the taps that there are (dev_queue_xmit_nit(),
+    net/core/dev.c).
+    """
+    return Entry(
+        stage=Stage.DEFERRED_COPY,
+        function="skb_copy_ubufs",
+        source="/proc/net/packet",
+        bytes=flagged_bytes(observation, Point.EGRESS),
+        cause=Cause.PACKET_TAP,
+        cause_inferred_from=", ".join(taps),
+        note="inferred: not seen by tracepoints",
+    )
 
 
 def deferred_bytes(observation: Observation) -> int | None:
@@ -75,7 +92,7 @@ def mixed_bytes(observation: Observation) -> int | None:
 
 
 def _unseen(stage: Stage, function: str) -> Entry:
-    return Entry(stage=stage, function=function, source="", bytes=None, note="needs function probes: --lab")
+    return Entry(stage=stage, function=function, source="", bytes=None, note="needs function probes")
 
 
 def _source(point: Point) -> str:

@@ -1,8 +1,14 @@
-"""The answer to "what happened to my bytes", in one sentence, and what to try next. Pure."""
+"""The answer to "what happened to my bytes", in one sentence, and what to try next. Pure.
+
+What is said about a cause stands in causes.py; what can be run next, in advice.py.
+"""
 
 from __future__ import annotations
 
-from tracer.books.function_entries import pulled_bytes
+from typing import NamedTuple
+
+from tracer.books.advice import Advice, another_run, on_a_nic, with_function_probes
+from tracer.books.causes import LATER_COPIES, ROWS, CauseRow, Scene, hints, row_of, scene_of
 from tracer.model import Completions, Ledger, Link, Recording, Stage, Verdict
 from tracer.units import format_count
 
@@ -10,119 +16,165 @@ UNTRUSTWORTHY = "untrustworthy"
 UNDECIDED = "undecided"
 INTERRUPTED = "interrupted"
 COPIED = "copied"
-COPIED_BY_LOOPBACK = "copied-by-loopback"
 ZERO_COPY = "zero-copy"
 MIXED = "mixed"
-COPIED_WITHOUT_SG = "copied-without-sg"
-BOUNCED = "bounced"
 PARTLY = "partly-copied"
+
+
+class Judgement(NamedTuple):
+    """A verdict whose advice can still be read by a program."""
+
+    code: str
+    sentence: str
+    advice: list[Advice]
 
 
 def verdict_of(recording: Recording, ledger: Ledger) -> Verdict:
     """Judge a recording by its ledger; the kernel's completion flag is quoted, never believed."""
-    early = _unfit(recording, ledger)
-    if early:
-        return early
-    if ledger.mixed_bytes:
-        return _mixed(ledger)
-    payload = recording.observed.payload_bytes if recording.observed else 0
-    pinned, copied_in = ledger.bytes_of(Stage.PIN), ledger.bytes_of(Stage.COPY_IN)
-    later = {stage: ledger.bytes_of(stage) for stage in (Stage.LINEARIZE, Stage.BOUNCE, Stage.DEFERRED_COPY)}
-    if later[Stage.LINEARIZE]:
-        return _without_scatter_gather(recording, ledger)
-    if later[Stage.BOUNCE]:
-        return _bounced(recording, ledger)
-    if pinned is None or copied_in is None:
-        return _undecided("where the send call took the bytes was not observed")
-    if copied_in == payload and not pinned:
-        return _copied(recording)
-    deferred = later[Stage.DEFERRED_COPY]
-    if pinned == payload and deferred:
-        return _looped(recording, deferred, pinned)
-    return _pinned(recording, ledger, pinned, payload)
+    found = judgement_of(recording, ledger)
+    return Verdict(code=found.code, sentence=found.sentence, next=[str(advice) for advice in found.advice])
 
 
-def _unfit(recording: Recording, ledger: Ledger) -> Verdict | None:
+def judgement_of(recording: Recording, ledger: Ledger) -> Judgement:
+    """The verdict with its advice as structures."""
+    return _unfit(recording, ledger) or _with_drops(_judged(recording, ledger), recording, ledger)
+
+
+def _unfit(recording: Recording, ledger: Ledger) -> Judgement | None:
     """The verdicts that forbid any other."""
     if recording.stuck and recording.observed is None:
-        return Verdict(code=INTERRUPTED, sentence="Given up before anything was observed.", next=[])
+        return Judgement(INTERRUPTED, "Given up before anything was observed.", [])
     if not recording.complete and recording.observed is None:
-        return Verdict(code=INTERRUPTED, sentence="Interrupted before anything was observed.", next=["run it again"])
+        return Judgement(INTERRUPTED, "Interrupted before anything was observed.", [Advice("run it again")])
     if not ledger.trustworthy:
-        return Verdict(
-            code=UNTRUSTWORTHY,
-            sentence="This measurement cannot be trusted: " + "; ".join(ledger.doubts) + ".",
-            next=["run it again on a quieter machine", "nettrace doctor"],
-        )
+        sentence = "This measurement cannot be trusted: " + "; ".join(ledger.doubts) + "."
+        return Judgement(UNTRUSTWORTHY, sentence, _about_doubts(ledger))
     if recording.observed is not None and not recording.observed.payload_bytes:
-        return _undecided("no payload was sent")
+        return Judgement(UNDECIDED, "Undecided: no payload was sent.", [Advice("run it again, for longer")])
     return None
 
 
-def _undecided(reason: str) -> Verdict:
-    return Verdict(
-        code=UNDECIDED,
-        sentence=f"Undecided: {reason}.",
-        next=["see it with function probes, in the lab: add --lab"],
+def _about_doubts(ledger: Ledger) -> list[Advice]:
+    """A quieter machine helps against lost events alone."""
+    if ledger.lost_events:
+        return [Advice("run it again on a quieter machine, or with fewer messages")]
+    return [
+        Advice("keep the recording (--save FILE) and report it: a copy, or a loss, that nettrace does not know"),
+        Advice("what this machine lacks, if it is that", "nettrace doctor"),
+    ]
+
+
+def _judged(recording: Recording, ledger: Ledger) -> Judgement:
+    """By what happened to the bytes."""
+    if ledger.mixed_bytes:
+        return _mixed(recording, ledger)
+    later = _later_copies(ledger)
+    if later:
+        return _copied_later(recording, ledger, later)
+    pinned, copied_in = ledger.bytes_of(Stage.PIN), ledger.bytes_of(Stage.COPY_IN)
+    if pinned is None or copied_in is None:
+        return _undecided(recording, ledger, "where the send call took the bytes was not observed")
+    if copied_in == _payload(recording) and not pinned:
+        return _copied(recording)
+    return _pinned(recording, ledger, pinned)
+
+
+def _payload(recording: Recording) -> int:
+    return recording.observed.payload_bytes if recording.observed else 0
+
+
+def _later_copies(ledger: Ledger) -> list[tuple[CauseRow, int]]:
+    """Bytes that each cause had copied after the send call, in the order of the table of causes."""
+    found = []
+    for row in ROWS:
+        sizes = [entry.bytes for entry in ledger.entries if entry.stage in LATER_COPIES and entry.cause is row.cause]
+        if any(sizes):
+            found.append((row, sum(size or 0 for size in sizes)))
+    return found
+
+
+def _copied_later(recording: Recording, ledger: Ledger, later: list[tuple[CauseRow, int]]) -> Judgement:
+    scene, (first, _) = scene_of(recording), later[0]
+    if len(later) == 1:
+        told = _one_cause(recording, ledger, scene, *later[0])
+    else:
+        told = f"bytes were {_again(recording)}, " + "; ".join(
+            f"{format_count(size)} B{row.how}: {row.why(scene)}" for row, size in later
+        )
+    sentence = f"{_asked_for(recording, ledger)}{told}{_flag(recording, ledger)}.{_aside(ledger)}"
+    # One way out each; what copies every byte comes first.
+    advice = [step for row, _ in later for step in row.fix(recording, ledger.observer)]
+    return Judgement(first.code(scene), sentence, list(dict.fromkeys(advice)))
+
+
+def _one_cause(recording: Recording, ledger: Ledger, scene: Scene, row: CauseRow, size: int) -> str:
+    payload = _payload(recording)
+    amount = "every byte was" if size >= payload else f"{format_count(size)} of {format_count(payload)} B were"
+    more = (
+        f" ({format_count(size - payload)} B twice, as TCP sent them again)"
+        if _is_resent(ledger, size, payload)
+        else ""
     )
+    return f"{amount} {_again(recording)}{more}{row.how}: {row.why(scene)}"
 
 
-def _copied(recording: Recording) -> Verdict:
-    mode, link = recording.experiment.mode, recording.experiment.link
-    packed = bool(recording.observed and recording.observed.packed_bytes)
-    before = "packed by the sender with one copy in user space, then " if packed else ""
-    after = "" if link is Link.NIC else ", and once more by the reader's recv()"
-    return Verdict(
-        code=COPIED,
-        sentence=f"Every byte was {before}copied once into the kernel by the send call{after}; "
-        "no other copy in the kernel was seen.",
-        next=[
-            *(["nettrace run onecopy: the same without the packing copy"] if mode == "twocopy" else []),
-            "nettrace run zerocopy: pins the pages instead of copying them",
-        ],
-    )
+def _again(recording: Recording) -> str:
+    """The copy was to be spared, or it is the second one."""
+    return "copied again" if _completions(recording) is None else "copied after all"
 
 
-def _looped(recording: Recording, deferred: int, pinned: int) -> Verdict:
-    again = deferred - pinned
-    more = f" ({format_count(again)} B twice, as TCP sent them again)" if again > 0 else ""
-    device = "veth" if recording.experiment.link is Link.VETH else "loopback"
-    return Verdict(
-        code=COPIED_BY_LOOPBACK,
-        sentence="MSG_ZEROCOPY was asked for and every byte was pinned, but every byte was copied after all"
-        f"{more} before the reader got it: {device} delivers packets to a local socket, "
-        f"and the kernel does not let a reader hold the sender's pages{_flag(recording)}.",
-        next=[
-            "a NIC with scatter-gather is where zero-copy is real: nettrace run zerocopy --link nic --lab",
-            "here nettrace run onecopy copies just as often, without pinning pages and reaping completions",
-        ],
-    )
+def _is_resent(ledger: Ledger, size: int, payload: int) -> bool:
+    """Whether what was copied beyond the payload is what TCP sent again, and no copy for anybody else."""
+    return 0 < size - payload <= (ledger.retransmitted_bytes or 0)
 
 
-def _pinned(recording: Recording, ledger: Ledger, pinned: int, payload: int) -> Verdict:
+def _asked_for(recording: Recording, ledger: Ledger) -> str:
+    """The second copy of a mode that copies; the one that zero-copy was to spare."""
+    if _completions(recording) is None:
+        return "A second copy is real here; "
+    pinned, payload = ledger.bytes_of(Stage.PIN), _payload(recording)
+    if pinned == payload:
+        return "MSG_ZEROCOPY was asked for and every byte was pinned, but "
+    known = f" and {format_count(pinned)} of {format_count(payload)} B were pinned" if pinned else ""
+    return f"MSG_ZEROCOPY was asked for{known}, but "
+
+
+def _aside(ledger: Ledger) -> str:
+    """What a copy does not mean, and which copies nobody counted."""
+    told = ""
+    pinned, read_by_device = ledger.bytes_of(Stage.PIN), ledger.bytes_of(Stage.DMA)
+    on_the_way = [ledger.bytes_of(stage) for stage in (Stage.LINEARIZE, Stage.BOUNCE)]
+    if pinned and read_by_device is not None and read_by_device >= pinned and on_the_way == [0, 0]:
+        told += " The device still reads the sender's pages."
+    unseen = [entry for entry in ledger.entries if entry.cause is not None and entry.bytes is None]
+    for name in dict.fromkeys(row_of(entry.cause).name for entry in unseen if entry.cause is not None):
+        told += f" How much was copied besides ({name}) was not observed."
+    return told
+
+
+def _pinned(recording: Recording, ledger: Ledger, pinned: int) -> Judgement:
+    payload = _payload(recording)
     unknown = [stage for stage in (Stage.DEFERRED_COPY, Stage.BOUNCE) if _is_unknown(ledger, stage)]
     if unknown:
         names = " and ".join(str(stage).replace("_", " ") for stage in unknown)
-        return _undecided(f"every byte was pinned, but whether a {names} followed was not observed")
+        reason = f"every byte was pinned, but whether a {names} followed was not observed"
+        return _undecided(recording, ledger, reason)
     if pinned == payload:
-        return Verdict(
-            code=ZERO_COPY,
-            sentence="Zero-copy is real here: every byte left from the sender's own pages, "
-            f"none was copied on the sending side{_pulled(recording)}{_flag(recording)}.",
-            next=[
-                "does it pay at this size? on a machine with such a NIC: nettrace compare --link nic --peer HOST:PORT"
-            ],
+        sentence = (
+            "Zero-copy is real here: every byte left from the sender's own pages, none was copied on the sending side"
         )
-    return Verdict(
-        code=PARTLY,
-        sentence=f"{format_count(pinned)} of {format_count(payload)} B were pinned, the rest was copied.",
-        next=["nettrace doctor: limits on pinned pages"],
-    )
+        peer = recording.experiment.peer or "HOST:PORT"
+        command = f"nettrace compare --link nic --peer {peer}"
+        words = "does it pay at this size? on a machine with such a NIC"
+        return Judgement(ZERO_COPY, f"{sentence}{_pulled(ledger)}{_flag(recording, ledger)}.", [Advice(words, command)])
+    sentence = f"{format_count(pinned)} of {format_count(payload)} B were pinned, the rest was copied."
+    at_home = recording.host.where == "host"
+    return Judgement(PARTLY, sentence, [Advice("limits on pinned pages", "nettrace doctor")] if at_home else [])
 
 
-def _pulled(recording: Recording) -> str:
+def _pulled(ledger: Ledger) -> str:
     """The exception that a driver makes: e1000e pulls 4 payload bytes of each packet beside the headers."""
-    pulled = pulled_bytes(recording.observations[0])
+    pulled = ledger.pulled_bytes
     return f" but for {format_count(pulled)} B that the driver pulled in beside the packets' headers" if pulled else ""
 
 
@@ -130,61 +182,54 @@ def _is_unknown(ledger: Ledger, stage: Stage) -> bool:
     return ledger.entry(stage) is not None and ledger.bytes_of(stage) is None
 
 
-def _mixed(ledger: Ledger) -> Verdict:
-    return Verdict(
-        code=MIXED,
-        sentence=f"{format_count(ledger.mixed_bytes)} B travelled in packets that mix copied and zero-copy payload; "
-        "tracepoints cannot tell how many of them were copied by the send call.",
-        next=["see it with function probes, in the lab: add --lab"],
+def _undecided(recording: Recording, ledger: Ledger, reason: str) -> Judgement:
+    found = hints(scene_of(recording))
+    sentence = f"Undecided: {reason}{f' ({found})' if found else ''}."
+    return Judgement(UNDECIDED, sentence, with_function_probes(recording, ledger.observer))
+
+
+def _mixed(recording: Recording, ledger: Ledger) -> Judgement:
+    sentence = (
+        f"{format_count(ledger.mixed_bytes)} B travelled in packets that mix copied and zero-copy payload; "
+        "tracepoints cannot tell how many of them were copied by the send call."
     )
+    return Judgement(MIXED, sentence, with_function_probes(recording, ledger.observer))
 
 
-def _without_scatter_gather(recording: Recording, ledger: Ledger) -> Verdict:
-    return Verdict(
-        code=COPIED_WITHOUT_SG,
-        sentence=f"{_copied_on_the_way(recording, ledger.bytes_of(Stage.LINEARIZE))} to make linear packets, "
-        f"because the device has no scatter-gather{_wrong_flag(recording)}.",
-        next=["ethtool -K DEVICE sg on, if the device can", "the same run without --no-sg"],
-    )
+def _copied(recording: Recording) -> Judgement:
+    packed = bool(recording.observed and recording.observed.packed_bytes)
+    before = "packed by the sender with one copy in user space, then " if packed else ""
+    after = "" if recording.experiment.link is Link.NIC else ", and once more by the reader's recv()"
+    sentence = f"Every byte was {before}copied once into the kernel by the send call{after}; "
+    steps = another_run(recording, "the same without the packing copy", mode="onecopy") if packed else []
+    steps += on_a_nic(recording, "pin the pages instead of copying them, over a NIC, where zero-copy can be real")
+    return Judgement(COPIED, f"{sentence}no other copy in the kernel was seen.", steps)
 
 
-def _bounced(recording: Recording, ledger: Ledger) -> Verdict:
-    return Verdict(
-        code=BOUNCED,
-        sentence=f"{_copied_on_the_way(recording, ledger.bytes_of(Stage.BOUNCE))} into a bounce buffer (swiotlb) "
-        f"for the device's DMA{_wrong_flag(recording)}.",
-        next=["boot without swiotlb=force; in a confidential VM it cannot be avoided"],
-    )
-
-
-def _copied_on_the_way(recording: Recording, size: int | None) -> str:
-    """The second copy of a mode that copies; the one that zero-copy was to spare."""
-    if _completions(recording) is None:
-        return f"A second copy is real here: {format_count(size)} B were copied again"
-    return (
-        "MSG_ZEROCOPY was asked for and the pages were pinned, but zero-copy is not real here: "
-        f"{format_count(size)} B were copied after all,"
-    )
+def _with_drops(found: Judgement, recording: Recording, ledger: Ledger) -> Judgement:
+    """Bytes that were lost on this machine are told in every verdict."""
+    dropped = [entry for entry in ledger.entries if entry.stage is Stage.DROPPED and entry.bytes]
+    if not dropped:
+        return found
+    first, *others = dropped
+    places = f"{format_count(first.bytes)} B were dropped by {first.function}"
+    places += "".join(f", {format_count(entry.bytes)} B by {entry.function}" for entry in others)
+    whole = recording.observed is not None and recording.observed.received_bytes == recording.observed.payload_bytes
+    again = f"{',' if others else ''} and sent again" if whole else ""
+    return found._replace(sentence=f"{found.sentence} On the way {places}{again}.")
 
 
 def _completions(recording: Recording) -> Completions | None:
     return recording.observed.completions if recording.observed else None
 
 
-def _flag(recording: Recording) -> str:
-    """What the kernel's own flag says, where it agrees with the ledger."""
-    completions = _completions(recording)
-    if completions is None:
+def _flag(recording: Recording, ledger: Ledger) -> str:
+    """What the kernel's own flag says; it is wrong where the device got copies and the flag denies it."""
+    done = _completions(recording)
+    if done is None:
         return ""
-    return f" (completions: {completions.copied} of {completions.total} say copied)"
-
-
-def _wrong_flag(recording: Recording) -> str:
-    """How many completions claim that nothing was copied although it was."""
-    completions = _completions(recording)
-    if completions is None or not completions.zerocopy:
-        return ""
-    return (
-        f". The kernel's completion flag is wrong: {completions.zerocopy} of {completions.total} notifications say "
-        "that nothing was copied"
-    )
+    for_the_device = sum(ledger.bytes_of(stage) or 0 for stage in (Stage.LINEARIZE, Stage.BOUNCE))
+    if done.zerocopy and for_the_device >= _payload(recording):
+        denied = f"{done.zerocopy} of {done.total} notifications say that nothing was copied"
+        return f". The kernel's completion flag is wrong: {denied}"
+    return f" (completions: {done.copied} of {done.total} say copied)"

@@ -20,6 +20,9 @@ from tracer.model import Nic
 
 _SIOCETHTOOL = 0x8946
 _GET_DRIVER, _GET_TX_CHECKSUM, _GET_SCATTER_GATHER, _SET_SCATTER_GATHER, _GET_TSO = 0x03, 0x16, 0x18, 0x19, 0x1E
+_GET_GSO = 0x23
+_VALUE_OF_IFREQ = struct.Struct("16sI20x")
+_SIOCGIFFLAGS, _SIOCGIFMTU, _IFF_LOOPBACK = 0x8913, 0x8921, 0x8  # linux/sockios.h, linux/if.h
 _VALUE = struct.Struct("II")  # struct ethtool_value: cmd, data
 _DRIVER = struct.Struct("I32s160x")  # struct ethtool_drvinfo: cmd, driver, and more that nobody asks for
 
@@ -41,7 +44,39 @@ def _read_nic(device: str) -> Nic:
         scatter_gather=_flag(device, _GET_SCATTER_GATHER),
         tx_checksum=_flag(device, _GET_TX_CHECKSUM),
         tso=_flag(device, _GET_TSO),
+        gso=_flag(device, _GET_GSO),
+        kind=_kind(device, driver),
+        mtu=_mtu(device),
     )
+
+
+def _kind(device: str, driver: bytes | None) -> str | None:
+    """The kernel's name for the kind of a device; its driver tells, but for loopback, which has none to ask."""
+    if _flags(device) & _IFF_LOOPBACK:
+        return "loopback"
+    name = _DRIVER.unpack(driver)[1].rstrip(b"\0").decode(errors="replace") if driver else ""
+    return name if name in _SOFTWARE_DEVICES else "ethernet" if name else None
+
+
+# Drivers of devices without hardware, drivers/net/: their packets may stay on this machine.
+_SOFTWARE_DEVICES = frozenset({"bridge", "dummy", "ipvlan", "macvlan", "macvtap", "tun", "veth", "vxlan", "wireguard"})
+
+
+def _flags(device: str) -> int:
+    return int(_VALUE_OF_IFREQ.unpack(_interface(device, _SIOCGIFFLAGS))[1]) & 0xFFFF
+
+
+def _mtu(device: str) -> int | None:
+    return int(_VALUE_OF_IFREQ.unpack(_interface(device, _SIOCGIFMTU))[1])
+
+
+def _interface(device: str, command: int) -> bytes:
+    """A question that netdevice(7) answers in struct ifreq: the name, then a union whose first member is the answer."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        try:
+            return bytes(fcntl.ioctl(control, command, _VALUE_OF_IFREQ.pack(device.encode(), 0)))
+        except OSError as error:
+            raise _refusal(f"cannot ask for the settings of {device}", error) from error
 
 
 def _flag(device: str, command: int) -> bool | None:

@@ -169,9 +169,10 @@ class FunctionObserver:
     def _callers(self) -> dict[str, Tally]:
         """Deferred copies by the function that asked for them."""
         found: dict[str, Tally] = {}
-        for address, events, size in self._program.read_by_address("deferred_by"):
-            before = found.get(address, Tally(events=0, bytes=0))
-            found[address] = Tally(events=before.events + events, bytes=before.bytes + size)
+        for (first, second), events, size in self._program.read_by_caller("deferred_by"):
+            caller = second if first.startswith(Row.COPY_UBUFS.symbol) else first
+            before = found.get(caller, Tally(events=0, bytes=0))
+            found[caller] = Tally(events=before.events + events, bytes=before.bytes + size)
         return found
 
     def _read_stacks(self) -> dict[str, list[Stack]]:

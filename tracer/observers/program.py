@@ -211,11 +211,9 @@ class Program:
             sums.append(tuple(sum(getattr(cell, field) for cell in cells) for field in ("events", "bytes", "pages")))
         return sums
 
-    def read_by_address(self, table: str) -> list[tuple[str, int, int]]:
-        """Counts by an address in the kernel: its function, events, bytes."""
-        items = [(key.value, tally.events, tally.bytes) for key, tally in self.bpf[table].items()]
-        names = self._names([address for address, *_ in items])
-        return [(name, events, size) for name, (_, events, size) in zip(names, items, strict=True)]
+    def read_by_caller(self, table: str) -> list[tuple[list[str], int, int]]:
+        """Counts by struct caller: the functions at its addresses, events, bytes."""
+        return [(self._names(list(key.frames)), tally.events, tally.bytes) for key, tally in self.bpf[table].items()]
 
     def read_drops(self, table: str) -> list[tuple[int, int, int, int]]:
         """Counts by struct drop: reason, whether it was received, events, bytes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tracer.books.causes import row_of
 from tracer.model import Document, Entry, Stack
 from tracer.units import format_count, percent
 
@@ -13,7 +14,8 @@ def stack_lines(document: Document) -> list[str]:
     lines = []
     for entry in document.ledger.entries:
         if entry.stacks and entry.bytes:
-            lines += ["", f"stacks of {entry.stage.replace('_', ' ')}, {entry.function}:"]
+            cause = f" ({row_of(entry.cause).name})" if entry.cause else ""
+            lines += ["", f"stacks of {entry.stage.replace('_', ' ')}, {entry.function}{cause}:"]
             lines += [line for stack in entry.stacks[:_TOP] for line in _drawn(stack, entry)]
             hidden = len(entry.stacks) - _TOP
             if hidden > 0:

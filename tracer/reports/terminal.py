@@ -10,17 +10,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tracer.books.causes import row_of
 from tracer.model import CpuTime, Document, Entry, Law, LawState, Recording, Stage, Workload
 from tracer.reports.costs import cost_tables
 from tracer.reports.picture import draw_path
 from tracer.reports.stacks import stack_lines
+from tracer.reports.stage_styles import style_of
 from tracer.reports.tables import make_table
 from tracer.units import format_count, format_ns, format_rate, format_ratio, format_size, percent
 
 # Where nobody says how wide the output is (a pipe, a file).
 _PIPE_WIDTH = 100
 
-_STAGE_STYLE = {Stage.PIN: "green", Stage.SPLICE: "green", Stage.DMA: "green"}
 _LAW_STYLE = {LawState.HOLDS: "green", LawState.BROKEN: "bold red", LawState.UNKNOWN: "yellow"}
 
 
@@ -31,7 +32,9 @@ def make_console(stream: IO[str]) -> Console:
 
 
 # What stands behind every row that no function probe saw.
-_INFERRED = "inferred from what the packets are made of at each place; --lab sees the functions themselves run"
+_INFERRED = "inferred from what the packets are made of at each place"
+# From this width on a cause and how it is known stand in one line.
+_WIDE = 100
 
 
 def print_document(document: Document, console: Console) -> None:
@@ -57,7 +60,8 @@ def _print_parts(document: Document, console: Console) -> None:
         console.print()
         console.print(_ledger_table(document, console))
         if any(entry.source.startswith("cgroup:") for entry in document.ledger.entries):
-            console.print(Text(_INFERRED, style="dim"))
+            elsewhere = "; --lab sees the functions themselves run" if document.host.where == "host" else ""
+            console.print(Text(_INFERRED + elsewhere, style="dim"))
         console.print()
         for line in draw_path(document):
             console.print(_hanging(line, "     │    ", console))
@@ -100,19 +104,27 @@ def _ledger_table(document: Document, console: Console) -> Table:
     numbers = ("bytes", "per byte", "events", "pages")
     table = make_table(console, "stage", "where in the kernel", *numbers, "seen by", right=numbers)
     for entry in document.ledger.entries:
-        moved = entry.bytes is None or entry.bytes > 0
-        style = _STAGE_STYLE.get(entry.stage, "red") if entry.bytes else ("yellow" if moved else "dim")
         table.add_row(
             entry.stage.replace("_", " "),
-            entry.function,
+            _place_and_cause(entry, console.width),
             format_count(entry.bytes),
             format_ratio(entry.per_payload_byte),
             format_count(entry.events) if entry.events is not None else "",
             format_count(entry.pages) if entry.pages is not None else "",
             _seen_by(entry),
-            style=style,
+            style=style_of(entry),
         )
     return table
+
+
+def _place_and_cause(entry: Entry, width: int) -> str:
+    """The function, and below it why it had to run, or why the kernel dropped the bytes there."""
+    if entry.cause is None:
+        reason = entry.note if entry.stage is Stage.DROPPED else ""
+        return f"{entry.function}\n  {reason}".rstrip()
+    joint = ", " if width >= _WIDE else "\n  "
+    inferred = f"{joint}inferred" if entry.cause_inferred_from else ""
+    return f"{entry.function}\n  {row_of(entry.cause).name}{inferred}"
 
 
 def _seen_by(entry: Entry) -> str:

@@ -18,7 +18,8 @@ from tracer.machine.links import OpenLink, open_link
 from tracer.machine.namespaces import read_congestion_control, read_optmem_max
 from tracer.machine.nics import read_nic, set_scatter_gather
 from tracer.machine.processes import Workers
-from tracer.model import SCHEMA, CpuProfile, Experiment, Host, Observation, Recording, Workload
+from tracer.machine.taps import read_taps
+from tracer.model import SCHEMA, CpuProfile, Experiment, Host, Link, Observation, Recording, Workload
 from tracer.observers.choice import Observer, require_permission, start_observers
 from tracer.observers.flow import Flow
 from tracer.observers.meters import Meters, notes_of
@@ -219,7 +220,13 @@ def read_host(link: OpenLink) -> Host:
         congestion_control=read_congestion_control(link.sender_netns),
         optmem_max=read_optmem_max(link.sender_netns),
         memlock=_memlock(),
+        packet_taps=read_taps([(link.device, link.sender_netns), *_far_ends(link)]),
     )
+
+
+def _far_ends(link: OpenLink) -> list[tuple[str, str | None]]:
+    """The device that the packets arrive at, where that is another one."""
+    return [(link.device, link.receiver_netns)] if link.link is Link.VETH else []
 
 
 def _cpu_model(cpuinfo: str) -> str:
