@@ -24,6 +24,14 @@ BPF_HASH(receiving, u32, u8, 1024);
 /* ubuf_info of the workload's zero-copy sends that are not completed yet. */
 BPF_HASH(ubufs, u64, u8, 65536);
 
+/*
+ * Who called skb_copy_ubufs(): two addresses of the stack, of which the first is inside of it where a trampoline leaves
+ * it there (not on 7.2). Names tell which; they are looked up afterwards.
+ */
+struct caller {
+	u64 frames[2];
+};
+
 /* What one CPU is in the middle of; all its users run with bottom halves disabled. */
 struct in_progress {
 	u64 xmit;		/* skb that the driver is handling, 0 between two */
@@ -42,13 +50,7 @@ struct in_progress {
 };
 BPF_PERCPU_ARRAY(in_progress, struct in_progress, 1);
 
-/*
- * Deferred copies by who called skb_copy_ubufs(): two addresses of the stack, of which the first is inside of it where a
- * trampoline leaves it there (not on 7.2). Names tell which; they are looked up afterwards.
- */
-struct caller {
-	u64 frames[2];
-};
+/* Deferred copies by who called skb_copy_ubufs(). */
 BPF_HASH(deferred_by, struct caller, struct tally, 64);
 
 #ifdef NT_STACKS

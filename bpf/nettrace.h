@@ -30,7 +30,12 @@ struct tally {
 	u64 pages;
 };
 
-#define READ(variable, pointer) bpf_probe_read_kernel(&(variable), sizeof(variable), (pointer))
+/*
+ * By its number (linux/bpf.h): BCC looks the helper's name up in /proc/kallsyms, and where that is hidden
+ * (kernel.kptr_restrict, no CAP_SYSLOG) takes bpf_probe_read() instead, which cgroup programs may not call.
+ */
+static long (*read_kernel)(void *to, u32 size, const void *from) = (void *)113;
+#define READ(variable, pointer) read_kernel(&(variable), sizeof(variable), (pointer))
 
 static __always_inline bool in_netns(struct net *net, u32 inode)
 {

@@ -56,7 +56,7 @@ static __always_inline u32 count_chunk(struct skb_frag *from, u32 number)
 
 	if (number > CHUNK)
 		number = CHUNK;
-	bpf_probe_read_kernel(frags, number * sizeof(frags[0]), from);
+	read_kernel(frags, number * sizeof(frags[0]), from);
 #pragma unroll
 	for (u32 i = 0; i < CHUNK; i++)
 		pages += ((frags[i].offset & 4095) + frags[i].len + 4095) >> 12;

@@ -43,7 +43,8 @@ class Observer:
 
 def observed(observer):
     heard = []
-    _, observations, finished = _observe_pass(Workers(), [observer], 1, heard.append)
+    _, observations, finished, attempts = _observe_pass(Workers(), [observer], 1, heard.append)
+    assert attempts == observer.attached
     return observations[0].lost, finished, heard
 
 

@@ -173,7 +173,7 @@ def callers_of_deferred_copies(observation: Observation) -> dict[str, Tally]:
 
 
 def copied_for_outgoing_taps(observation: Observation) -> int:
-    """Deferred copies that packet taps got on the way out, before the driver: dev_queue_xmit_nit(), net/core/dev.c."""
+    """Deferred copies that taps got on the way out, before the driver: dev_queue_xmit_nit(), net/core/dev.c."""
     callers = callers_of_deferred_copies(observation)
     return callers[_OUTGOING_TAP].bytes if _OUTGOING_TAP in callers else 0
 

@@ -37,9 +37,9 @@ def entries_from_tracepoints(observation: Observation, link: Link, retransmitted
 
 
 def copy_for_taps(observation: Observation, taps: list[str]) -> Entry:
-    """What a packet tap costs: pinned pages are copied before it gets the clone of a packet, once for all taps.
+    """What taps cost: pinned pages are copied before it gets the clone of a packet, once for all taps.
 
-    Nothing that is counted here shows it: it is inferred from the taps that there are (dev_queue_xmit_nit(),
+    Nothing that is counted here shows it: it is inferred from who taps (dev_queue_xmit_nit(),
     net/core/dev.c).
     """
     return Entry(

@@ -8,6 +8,7 @@ from tracer.books.function_rows import ROWS_WITH_PAGES, Row
 from tracer.books.probes import PROBE_POINTS, At
 from tracer.books.tallies import total
 from tracer.errors import MachineError
+from tracer.machine.kernel.symbols import why_no_names
 from tracer.model import Observation, Stack, Tally
 from tracer.observers.attachment import Attachment, KernelText
 from tracer.observers.breakpoints import Breakpoints
@@ -115,9 +116,9 @@ class FunctionObserver:
             raise MachineError(
                 "function probes cannot run on this kernel", reason, "--observer tracepoints, or the lab: --lab"
             )
-        self._stacks = stacks
+        self._stacks = stacks and why_no_names() is None
         self._flow = flow
-        self._program = Program(_PROGRAM, defines(self._attachments, stacks), program_text(self._attachments))
+        self._program = Program(_PROGRAM, defines(self._attachments, self._stacks), program_text(self._attachments))
         self._breakpoints = Breakpoints(self._program)
         self._is_attached = False
 
@@ -152,7 +153,7 @@ class FunctionObserver:
         for row, (events, size, pages) in zip(Row, sums, strict=False):
             if all(symbol in attached for symbol in row.needs):
                 tallies[str(row)] = Tally(events=events, bytes=size, pages=pages if row in ROWS_WITH_PAGES else None)
-        if Row.COPY_UBUFS in tallies:
+        if Row.COPY_UBUFS in tallies and why_no_names() is None:
             tallies |= {f"{Row.COPY_UBUFS.symbol}:{caller}": tally for caller, tally in self._callers().items()}
         if "kfree_skb" in attached:
             tallies |= read_drops(self._program)

@@ -27,6 +27,10 @@ _CGROUP_DIRECTIONS = {"cgroup_ingress": 0, "cgroup_egress": 1}
 _HEADER = "nettrace.h"
 
 
+# Threads that may be inside of one function: 64 that send and 64 that receive, and as many of others.
+_MAX_ACTIVE = 256
+
+
 class Sample(NamedTuple):
     """A stack that was sampled, and how often.
 
@@ -139,9 +143,13 @@ class Program:
             (self.bpf.attach_kretfunc if returns else self.bpf.attach_kfunc)(fn_name=function)
             return lambda: (self.bpf.detach_kretfunc if returns else self.bpf.detach_kfunc)(fn_name=function)
         self._load(function, self._bcc.BPF.KPROBE)
-        (self.bpf.attach_kretprobe if returns else self.bpf.attach_kprobe)(event=symbol, fn_name=function)
+        (self._attach_kretprobe if returns else self.bpf.attach_kprobe)(event=symbol, fn_name=function)
         detach = self.bpf.detach_kretprobe if returns else self.bpf.detach_kprobe
         return lambda: detach(event=symbol, fn_name=function)
+
+    def _attach_kretprobe(self, event: str, fn_name: str) -> None:
+        """Room for every thread that a run may have: a call that finds none returns unseen."""
+        self.bpf.attach_kretprobe(event=event, fn_name=fn_name, maxactive=_MAX_ACTIVE)
 
     def load_perf_event(self, function: str) -> int:
         """Load a function as a perf_event program; its descriptor."""

@@ -152,9 +152,11 @@ def _with_received(recording: Recording, receiver: Server) -> Recording:
     """The recording with what the host's receiver counted: the passes' connections came one after the other."""
     threads = recording.experiment.threads
     passes = [one for one in (recording.workload, recording.observed) if one is not None]
-    receiver.wait_for(threads * len(passes), _DRAIN_S)
+    repeated = recording.attempts - 1 if recording.observed is not None else 0
+    receiver.wait_for(threads * (len(passes) + repeated), _DRAIN_S)
     counts = [connection.bytes if connection.ended.is_set() else None for connection in receiver.connections]
-    bare, observed = counts[:threads], counts[threads : 2 * threads]
+    # Of an observed pass that was repeated, the last attempt is the one that counts.
+    bare, observed = counts[:threads], counts[threads:][-threads:]
     return msgspec.structs.replace(
         recording,
         workload=_received(recording.workload, bare, threads),

@@ -14,6 +14,7 @@ import msgspec
 from tracer.books.tallies import total
 from tracer.errors import Interrupted, in_one_line
 from tracer.machine.cgroups import open_cgroup
+from tracer.machine.kernel.symbols import why_no_names
 from tracer.machine.links import OpenLink, open_link
 from tracer.machine.namespaces import read_congestion_control, read_optmem_max
 from tracer.machine.nics import read_nic, set_scatter_gather
@@ -119,13 +120,14 @@ def _run_passes(
     observed: Workload | None = None
     observations: list[Observation] = []
     profile: CpuProfile | None = None
+    attempts = 1
     if finished and bare is not None:
         # The same work again; a duration becomes the number of messages that the bare pass sent in it.
         messages = experiment.messages or max(1, bare.messages // experiment.threads)
         try:
             if observers:
                 progress("observed pass: bytes, at " + ", ".join(observer.name for observer in observers))
-                observed, observations, finished = _observe_pass(workers, observers, messages, progress)
+                observed, observations, finished, attempts = _observe_pass(workers, observers, messages, progress)
             if finished and meters.sampler is not None:
                 for observer in observers:
                     observer.close()
@@ -144,11 +146,19 @@ def _run_passes(
         observed=observed,
         observations=observations,
         complete=finished,
+        attempts=attempts,
         counters=counters,
         profile=profile,
         stuck=in_one_line(workers.stuck) if workers.stuck is not None else "",
-        notes=[link.note, *notes_of(counters, profile)],
+        notes=[link.note, *notes_of(counters, profile), *_without_names(experiment)],
     )
+
+
+def _without_names(experiment: Experiment) -> list[str]:
+    """What was asked for and cannot be told where the kernel's functions have no names."""
+    asked = [name for name, wanted in (("--stacks", experiment.stacks), ("--profile", experiment.profile)) if wanted]
+    reason = why_no_names()
+    return [f"{' and '.join(asked)}: n/a, {reason}"] if asked and reason else []
 
 
 def _run_pass(
@@ -179,8 +189,8 @@ def _profile_pass(workers: Workers, sampler: Sampler, messages: int) -> tuple[Cp
 
 def _observe_pass(
     workers: Workers, observers: list[Observer], messages: int, progress: Progress
-) -> tuple[Workload | None, list[Observation], bool]:
-    """The pass that is watched; again, a few times at most, where the kernel skipped a probe.
+) -> tuple[Workload | None, list[Observation], bool, int]:
+    """The pass that is watched, and how often; again, a few times at most, where the kernel skipped a probe.
 
     It skips one that is running already on that CPU: if a task is preempted in the middle of it, the next task's
     call go unseen. That is bad luck, and likelier the slower the CPU; a pass that saw all is worth more than a doubt.
@@ -194,7 +204,7 @@ def _observe_pass(
         if not lost or not finished or attempt == _ATTEMPTS:
             break
         progress(f"observed pass once more: {lost} events were lost")
-    return observed, observations, finished
+    return observed, observations, finished, attempt
 
 
 def invoking_user() -> tuple[int | None, int | None]:
