@@ -283,6 +283,7 @@ class SocketRecording(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         lost: Rows that were made and neither came nor live, and rows that could not be made.
+        created_sockets: socket() calls for IPv4 and IPv6; not those that were accepted, but also those never used.
         sizes: Way -> histogram of accepted bytes a call: element n counts calls of [2^n, 2^(n+1)) bytes.
     """
 
@@ -295,5 +296,6 @@ class SocketRecording(msgspec.Struct, frozen=True, kw_only=True):
     totals: Totals
     unlisted_sockets: Count
     lost: Count
+    created_sockets: Count = 0
     sizes: dict[str, list[int]] = {}
     findings: list[Finding] = []

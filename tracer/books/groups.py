@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from tracer.model_sockets import Socket
 
 
-
 @dataclass(frozen=True)
 class Group:
     """Sockets that share a name."""
@@ -52,7 +51,9 @@ def grouped(sockets: list[Socket], by: str) -> list[Group]:
     found: defaultdict[str, list[Socket]] = defaultdict(list)
     for socket in sockets:
         found[BY[by](socket)].append(socket)
-    return sorted((Group(name, members) for name, members in found.items()), key=lambda group: (-group.bytes, group.name))
+    return sorted(
+        (Group(name, members) for name, members in found.items()), key=lambda group: (-group.bytes, group.name)
+    )
 
 
 def busiest(sockets: list[Socket], most: int) -> tuple[list[Socket], list[Socket]]:

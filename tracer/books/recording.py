@@ -77,12 +77,21 @@ def save(recording: Recording, path: Path) -> None:
     Raises:
         MachineError: the disk is full or the directory cannot be written.
     """
+    write_whole(encode(recording), path)
+
+
+def write_whole(data: bytes, path: Path) -> None:
+    """Write a file, whole or not at all. It belongs to the user who ran sudo.
+
+    Raises:
+        MachineError: the disk is full or the directory cannot be written.
+    """
     temporary: Path | None = None
     try:
         descriptor, name = tempfile.mkstemp(prefix=".nettrace-", dir=path.parent)
         temporary = Path(name)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(encode(recording))
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(0o644)

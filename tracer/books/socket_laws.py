@@ -1,4 +1,4 @@
-"""Equalities that every socket of a program must keep. There is no engine that knows the truth: TCP is the second witness.
+"""Equalities that every socket of a program must keep: TCP is the second witness, where no engine knows the truth.
 
 TCP's sequence numbers count a SYN and a FIN as one byte each; where a statement allows for them it says so.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from tracer.books.socket_rows import Row
 from tracer.model_sockets import (
@@ -201,7 +201,7 @@ def totals_of(
     deferred: Deferred | None, notified: Mapping[int, tuple[int, int]],
 ) -> Totals:  # fmt: skip
     """Sums over all sockets: of what is listed, which knows UDP from TCP; of the bare counters where some are not."""
-    all_notified = tuple(map(sum, zip(*notified.values(), strict=True))) or None
+    posted, copied = (sum(counts[at] for counts in notified.values()) for at in (0, 1))
     sent = sent_by_way(counters, is_udp=False) if unlisted else _summed(socket.sent for socket in sockets)
     read = read_by_way(counters, by_functions) if unlisted else _summed(socket.read for socket in sockets)
     return Totals(
@@ -210,7 +210,7 @@ def totals_of(
         left=packets(counters, "left"),
         came=packets(counters, "came"),
         refused=refused(counters),
-        completions=completions(counters, all_notified),  # type: ignore[arg-type]
+        completions=completions(counters, (posted, copied)),
         consumed_bytes=counters["consumed"],
         copied_out_bytes=counters["copied_out"],
         dropped_bytes=counters["dropped_out"] if "kfree_skb" in attached else None,
@@ -218,9 +218,9 @@ def totals_of(
     )
 
 
-def _summed(transfers: object) -> dict[str, Transfer]:
+def _summed(transfers: Iterable[Mapping[str, Transfer]]) -> dict[str, Transfer]:
     found: dict[str, Transfer] = {}
-    for one in transfers:  # type: ignore[attr-defined]
+    for one in transfers:
         for way, transfer in one.items():
             found[way] = _added(found.get(way), transfer)
     return found

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import grp
 import os
 import pwd
 import resource
@@ -37,7 +36,9 @@ class CannotStart(NettraceError):  # noqa: N818 - as the shell says it
 
     def __init__(self, command: str, number: int) -> None:
         super().__init__(
-            f"cannot start '{command}'", os.strerror(number), "give a program that can be run, as in: nettrace record -- ls"
+            f"cannot start '{command}'",
+            os.strerror(number),
+            "give a program that can be run, as in: nettrace record -- ls",
         )
         self.exit_code = EXIT_NOT_FOUND if number == errno.ENOENT else EXIT_CANNOT_EXECUTE
 
@@ -60,7 +61,9 @@ class User:
         try:
             entry = pwd.getpwuid(int(name)) if name.isdigit() else pwd.getpwnam(name)
         except KeyError as error:
-            raise UsageError(f"there is no user '{name}'", "--user takes a name or a number", "see: getent passwd") from error
+            raise UsageError(
+                f"there is no user '{name}'", "--user takes a name or a number", "see: getent passwd"
+            ) from error
         return cls(entry.pw_uid, entry.pw_gid, entry.pw_name)
 
     @classmethod
@@ -76,10 +79,6 @@ class User:
         if self.name is None:
             return [self.gid]
         return os.getgrouplist(self.name, self.gid)
-
-
-def _parent_of_groups(groups: list[int]) -> list[str]:
-    return [grp.getgrgid(group).gr_name for group in groups]
 
 
 class Command:
@@ -212,7 +211,7 @@ def inherited_sockets() -> list[str]:
     found = []
     for entry in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError, ValueError):
-            if not os.readlink(entry).startswith("socket:") or not os.get_inheritable(int(entry.name)):
+            if not str(entry.readlink()).startswith("socket:") or not os.get_inheritable(int(entry.name)):
                 continue
             duplicate = socket.socket(fileno=os.dup(int(entry.name)))
             with duplicate:

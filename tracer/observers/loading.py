@@ -99,7 +99,9 @@ def _libbpf() -> ctypes.CDLL:
     try:
         return ctypes.CDLL("libbpf.so.1", use_errno=True)
     except OSError as error:
-        raise MachineError("libbpf 1 is missing", "it loads the programs that watch sockets", "apt-get install libbpf1") from error
+        raise MachineError(
+            "libbpf 1 is missing", "it loads the programs that watch sockets", "apt-get install libbpf1"
+        ) from error
 
 
 def compile_text(text: str, flags: tuple[str, ...] = ()) -> Any:

@@ -65,7 +65,8 @@ def declarations(btf: Btf, functions: tuple[str, ...], tracepoints: tuple[str, .
     parameters = [(name, btf.function_parameters(name)) for name in functions]
     parameters += [(name, btf.tracepoint_parameters(name)) for name in tracepoints]
     counts = "".join(f"#define PARAMETERS_{name} {len(names)}\n" for name, names in parameters if names is not None)
-    return f"{structs}{counts}{_enumerators(btf)}{_offsets(btf)}#define STACK_BYTES {_STACK_BYTES}\n#define PAGE_SIZE 4096\n"
+    constants = f"#define STACK_BYTES {_STACK_BYTES}\n#define PAGE_SIZE 4096\n"
+    return structs + counts + _enumerators(btf) + _offsets(btf) + constants
 
 
 def _enumerators(btf: Btf) -> str:

@@ -1,4 +1,4 @@
-"""Watches the sockets of a cgroup: attaches bpf/sockets.bpf.c, gathers rows as sockets end, reads those that live on."""
+"""Watches the sockets of a cgroup: gathers rows as sockets end, and reads those that live on (bpf/sockets.bpf.c)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import errno
 import importlib.resources
 import os
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -51,7 +50,9 @@ _NEEDED = (
 )
 # Calls by functions: one hook tells call, way and result of TCP, UDP and io_uring alike.
 _SEND_FUNCTIONS = _returns("calls that send, by way", "inet_sendmsg", "inet6_sendmsg", "inet_sendpage")
-_READ_FUNCTIONS = _returns("calls that read, by way", "inet_recvmsg", "inet6_recvmsg", "tcp_splice_read", "tcp_zerocopy_receive")
+_READ_FUNCTIONS = _returns(
+    "calls that read, by way", "inet_recvmsg", "inet6_recvmsg", "tcp_splice_read", "tcp_zerocopy_receive"
+)
 _CALL_TRACEPOINTS = (
     *_tracepoints("calls that send, by way", "tcp_sendmsg_locked", "sock_send_length"),
     *_tracepoints("calls that read", "sock_recv_length"),
@@ -65,9 +66,7 @@ _WISHED = (
 )
 
 _FUNCTIONS = tuple(
-    hook.target
-    for hook in (*_SEND_FUNCTIONS, *_READ_FUNCTIONS, *_WISHED)
-    if hook.kind in (Kind.FEXIT, Kind.FENTRY)
+    hook.target for hook in (*_SEND_FUNCTIONS, *_READ_FUNCTIONS, *_WISHED) if hook.kind in (Kind.FEXIT, Kind.FENTRY)
 )
 _ASKED_TRACEPOINTS = ("kfree_skb", "io_uring_complete")
 
@@ -139,7 +138,9 @@ class SocketObserver:
         by_functions = self._can_fexit(btf)
         text = importlib.resources.files("bpf").joinpath("sockets.bpf.c").read_text()
         flags = (f"-DRING_PAGES={_RING_PAGES}", *(() if by_functions else ("-DREADS_BY_REGISTERS=1",)))
-        self._bpf = loading.compile_text(declaration() + declarations(btf, _FUNCTIONS, _ASKED_TRACEPOINTS) + text, flags)
+        self._bpf = loading.compile_text(
+            declaration() + declarations(btf, _FUNCTIONS, _ASKED_TRACEPOINTS) + text, flags
+        )
         self._undo.callback(self._bpf.cleanup)
         self._cgroup = loading.open_directory(cgroup)
         self._undo.callback(os.close, self._cgroup)
@@ -213,15 +214,19 @@ class SocketObserver:
 
     def drain(self, most_s: float) -> None:
         """Wait until no socket lives any more, or none has ended for so long."""
-        living = len(self._read_living())
-        while living:
-            with self._progress:
-                before = len(self._rows) + self._unlisted
-                self._progress.wait_for(lambda: len(self._rows) + self._unlisted >= before + living, most_s)
-                progress = len(self._rows) + self._unlisted > before
-            if not progress:
+        while living := len(self._read_living()):
+            if not self._wait_for_rows(living, most_s):
                 return
-            living = len(self._read_living())
+
+    def _wait_for_rows(self, most: int, most_s: float) -> bool:
+        """Wait for so many rows; whether any came at all."""
+        with self._progress:
+            before = self._come()
+            self._progress.wait_for(lambda: self._come() >= before + most, most_s)
+            return self._come() > before
+
+    def _come(self) -> int:
+        return len(self._rows) + self._unlisted
 
     def _read_living(self) -> list[Row]:
         data = loading.iterate_map(self._living, self._map("rows"))
@@ -288,10 +293,7 @@ class SocketObserver:
 def _failed(hook: Hook, refusal: Refusal) -> MachineError | PrivilegeError:
     what = f"cannot watch {hook.question} ({hook.target or hook.program})"
     if os.geteuid() != 0 or refusal.number in (errno.EPERM, errno.EACCES):
-        return PrivilegeError(what, refusal.reason, "run as root, or with CAP_BPF and CAP_PERFMON; see: nettrace doctor")
+        return PrivilegeError(
+            what, refusal.reason, "run as root, or with CAP_BPF and CAP_PERFMON; see: nettrace doctor"
+        )
     return MachineError(what, refusal.reason, "see: nettrace doctor; or run in the lab: --lab")
-
-
-def monotonic_to_clock(nanoseconds: int) -> float:
-    """Seconds of time.time() at which bpf_ktime_get_ns() said so."""
-    return time.time() - (time.clock_gettime_ns(time.CLOCK_MONOTONIC) - nanoseconds) / 1e9

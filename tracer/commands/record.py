@@ -1,0 +1,95 @@
+"""nettrace record: somebody's own program, unchanged, and what its sockets did."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tracer.commands.output import note
+from tracer.errors import MachineError
+
+if TYPE_CHECKING:
+    from tracer.model_sockets import SocketRecording
+
+# Sockets whose ledger and laws --json spells out.
+_SPELLED_OUT = 100
+
+
+@click.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
+@click.option(
+    "-o", "--save", "save_path", type=click.Path(dir_okay=False, path_type=Path), help="Write the recording to a file."
+)
+@click.option(
+    "--json",
+    "json_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write it as JSON, with ledgers and laws.",
+)
+@click.option("--user", metavar="NAME", help="Run CMD as this user. [default: whoever called sudo]")
+@click.option(
+    "-d",
+    "--duration",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    help="Watch for so long; CMD goes on.",
+)
+@click.option("--wait", is_flag=True, help="Watch until the last descendant of CMD has ended.")
+@click.option(
+    "--by",
+    type=click.Choice(["program", "port", "peer", "link"]),
+    default="program",
+    show_default=True,
+    help="Group the sockets.",
+)
+@click.option(
+    "--top",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    help="Sockets and groups to list; the rest is one row.",
+)
+@click.argument("argv", metavar="-- CMD [ARGS]...", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.pass_context
+def command(
+    ctx: click.Context, save_path: Path | None, json_path: Path | None, user: str | None, duration: float | None,
+    wait: bool, by: str, top: int, argv: tuple[str, ...],
+) -> None:  # fmt: skip
+    """Run CMD unchanged, and show where its payload bytes were copied.
+
+    Every TCP and UDP socket of CMD and its descendants is counted, from CMD's first instruction on. CMD keeps its
+    terminal, its signals and its exit code, which becomes nettrace's; the report goes to stderr after it.
+    """
+    from tracer.machine.commands import User, end_as
+    from tracer.reports.sockets import View, print_sockets
+    from tracer.reports.terminal import make_console
+    from tracer.runs.command import Order, record_command
+
+    whose = User.named(user) if user is not None else User.invoking()
+    _check_writable(save_path, json_path)
+    recording = record_command(Order(list(argv), whose, duration, wait), note)
+    _write(recording, save_path, json_path)
+    print_sockets(recording, make_console(sys.stderr), View(by, top))
+    sys.stderr.flush()
+    status = recording.subject.exit_status
+    ctx.exit(0 if status is None else end_as(status))
+
+
+def _check_writable(*paths: Path | None) -> None:
+    """Before CMD runs: afterwards there would be nothing to write it to."""
+    for path in paths:
+        if path is not None and not path.parent.is_dir():
+            raise MachineError(f"cannot save {path}", f"there is no directory {path.parent}", "make it first")
+
+
+def _write(recording: SocketRecording, save_path: Path | None, json_path: Path | None) -> None:
+    from tracer.books.recording import write_whole
+    from tracer.books.socket_file import document_of_sockets, encode_sockets
+
+    if save_path is not None:
+        write_whole(encode_sockets(recording), save_path)
+    if json_path is not None:
+        write_whole(document_of_sockets(recording, _SPELLED_OUT), json_path)
