@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.command import NETTRACE, ROOT
-from tracer.books.socket_laws import laws_of
 from tracer.books.socket_file import decode_sockets
+from tracer.books.socket_laws import laws_of
 from tracer.model import LawState
 from tracer.model_sockets import READ_WAYS, SEND_WAYS, SocketRecording
 
@@ -22,7 +22,9 @@ PROGRAM = ROOT / "tests/programs/ways.py"
 CALLS, SIZE = 23, 10007
 
 
-def record(directory: Path, *command: object, **options: Any) -> tuple[SocketRecording, subprocess.CompletedProcess[str]]:
+def record(
+    directory: Path, *command: object, **options: Any
+) -> tuple[SocketRecording, subprocess.CompletedProcess[str]]:
     """Record a command; its recording, and how it ended."""
     file = directory / "recording.json"
     done = subprocess.run(
