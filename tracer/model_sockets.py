@@ -140,7 +140,7 @@ class Socket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         copied_out_bytes: Copied from skbs to the reader (skb_copy_datagram_iovec).
         dropped_bytes: Sent by this socket and dropped on this machine; None where this kernel does not say.
         dropped_in_bytes: Arrived for this socket and dropped; None before 6.12, which does not name the socket.
-        copybuf_bytes: Read by TCP_ZEROCOPY_RECEIVE and copied, being too small to map.
+        copybuf_bytes: Of what was read by copy, what TCP_ZEROCOPY_RECEIVE could not map.
         deferred: Copies after the send call, by their caller; None where functions cannot be probed.
         above: What lies between the program and this TCP: "ulp" (kernel TLS), "mptcp"; None if nothing.
     """
@@ -269,6 +269,7 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
         calls: What tells calls and their way: "fexit", "tracepoint+registers", or "none".
         attached: Names of all probe points that were attached.
         refused: Name -> why not.
+        skipped: Program -> times the kernel did not run it, because it ran already on that CPU.
         row_bytes: Memory of one row, which the kernel charges to its socket's optmem.
     """
 
@@ -276,6 +277,7 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
     attached: list[str]
     refused: dict[str, str]
     row_bytes: Count
+    skipped: dict[str, int] = {}
 
 
 class SocketRecording(msgspec.Struct, frozen=True, kw_only=True):

@@ -64,6 +64,14 @@ def _of_the_watching(recording: SocketRecording) -> Iterator[Finding]:
             fix="the totals hold all rows that were made; sysctl net.core.optmem_max",
             figures={"lost": recording.lost},
         )
+    if skipped := sum(recording.hooks.skipped.values()):
+        yield Finding(
+            code="skipped",
+            sentence=f"the kernel did not count {skipped:,} calls: figures may be too small by as many",
+            why=f"the program was running already on that CPU: {', '.join(recording.hooks.skipped)}",
+            fix="record it again; fewer threads a CPU make it rarer",
+            figures={"calls": skipped},
+        )
     broken = balance(recording.sockets)[LawState.BROKEN]
     if broken:
         yield Finding(

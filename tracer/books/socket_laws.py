@@ -62,12 +62,12 @@ def _reading_laws(socket: Socket, tcp: TcpState) -> Iterator[SocketLaw]:
         socket, "R2", "read position moved + unread = TCP's bytes_received (a FIN counts 1)",
         socket.consumed_bytes, None if socket.consumed_bytes is None else tcp.received - tcp.unread, slack=1, both=True,
     )  # fmt: skip
-    taken = socket.read_bytes + socket.copybuf_bytes
+    taken = socket.read_bytes
     yield _law(
         socket, "R3", "returned by reads, in all ways = read position moved (a FIN counts 1)",
         taken, socket.consumed_bytes, slack=1,
     )  # fmt: skip
-    copied = sum(socket.read[way].bytes for way in ("copy", "peek") if way in socket.read) + socket.copybuf_bytes
+    copied = sum(socket.read[way].bytes for way in ("copy", "peek") if way in socket.read)
     yield _law(socket, "R4", "copied out of skbs = returned by reads that copy", socket.copied_out_bytes, copied)
 
 

@@ -69,9 +69,8 @@ def _deferred(subject: Socket | Totals) -> SocketEntry:
 
 def _reading(subject: Socket | Totals, calls: str) -> list[SocketEntry]:
     taken = {way: subject.read[way].bytes if way in subject.read else 0 for way in ("copy", "peek", "splice", "mapped")}
-    copybuf = subject.copybuf_bytes if isinstance(subject, Socket) else 0
     return [
-        SocketEntry(stage=Stage.COPY_OUT, where="recvmsg", bytes=taken["copy"] + taken["peek"] + copybuf, source=calls),
+        SocketEntry(stage=Stage.COPY_OUT, where="recvmsg", bytes=taken["copy"] + taken["peek"], source=calls),
         SocketEntry(stage=Stage.SPLICE, where="splice from the socket", bytes=taken["splice"], source=calls),
         SocketEntry(stage=MAP_OUT, where="TCP_ZEROCOPY_RECEIVE", bytes=taken["mapped"], source=calls),
     ]

@@ -67,7 +67,9 @@ def later_copies(recording: SocketRecording) -> str:
         return "nothing was copied later"
     if totals.deferred is not None:
         copied = sum(copy.bytes for copy in totals.deferred)
-        return f"{copied:,} B of these were copied later" if copied else "nothing was copied later"
+        # Whole skbs are copied, what was sent again once more: it may be more than was pinned.
+        places = " and ".join(copy.caller.partition(".")[0] for copy in totals.deferred[:2])
+        return f"{copied:,} B were copied later, in {places}" if copied else "nothing was copied later"
     return _by_the_flag(totals)
 
 

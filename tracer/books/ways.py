@@ -111,12 +111,13 @@ def sent_by_way(counters: Counters, *, is_udp: bool) -> dict[str, Transfer]:
 
 
 def read_by_way(counters: Counters, by_functions: bool) -> dict[str, Transfer]:
-    """What was taken from the socket, by way; a way that was not used is not there."""
+    """What was taken from the socket, by way; what TCP_ZEROCOPY_RECEIVE could not map was copied."""
     found = _transfers(counters, "read", READ_WAYS)
-    if not by_functions and (moved := found.pop("mapped", None)):
-        mapped = moved.bytes - copybuf(counters, by_functions)
-        if mapped > 0:
-            found["mapped"] = Transfer(calls=moved.calls, bytes=mapped)
+    too_small = copybuf(counters, by_functions)
+    if not by_functions and (moved := found.pop("mapped", None)) and moved.bytes > too_small:
+        found["mapped"] = Transfer(calls=moved.calls, bytes=moved.bytes - too_small)
+    if too_small:
+        found["copy"] = _added(found.get("copy"), Transfer(bytes=too_small))
     return found
 
 

@@ -14,6 +14,7 @@ import resource
 import select
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +25,9 @@ from tracer.errors import NettraceError, UsageError
 # As the shell says it: found and not executable, not found.
 EXIT_CANNOT_EXECUTE, EXIT_NOT_FOUND = 126, 127
 
-# Ends a command without being typed at its terminal: handed on. What the terminal sends, all of its group get.
-_HANDED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
-_OF_THE_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
+# For the command and not for us. What somebody sends to us alone is handed on; what the terminal sends (the kernel, to
+# all of its group) the command has got by itself.
+_ITS_SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 # Python ignores these; a command expects them as they were.
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
@@ -97,7 +98,6 @@ class Command:
         os.close(gate_reader)
         os.close(word_writer)
         self._status: int | None = None
-        self._ended = os.pidfd_open(self.pid)
 
     def release(self) -> None:
         """Open the gate; returns when the command's first instruction has run.
@@ -105,7 +105,8 @@ class Command:
         Raises:
             CannotStart: it could not be executed; nothing of it has run.
         """
-        os.write(self._gate, b"!")
+        with contextlib.suppress(BrokenPipeError):  # it was ended at the gate, which wait() says
+            os.write(self._gate, b"!")
         os.close(self._gate)
         with os.fdopen(self._word, "rb") as word:
             failure = word.read()
@@ -122,46 +123,60 @@ class Command:
     def wait(self, most_s: float | None) -> int | None:
         """Exit code, or minus the number of the signal that ended it; None if it has not ended by then.
 
-        Returns earlier where a signal handler raises.
+        Hands on the signals that signals_held() holds.
         """
-        if self._status is None:
-            poll = select.poll()
-            poll.register(self._ended, select.POLLIN)
-            if not poll.poll(None if most_s is None else most_s * 1000):
+        deadline = None if most_s is None else time.monotonic() + most_s
+        while self._status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self._status = os.waitstatus_to_exitcode(status)
+            elif deadline is not None and time.monotonic() >= deadline:
                 return None
-            _, status = os.waitpid(self.pid, 0)
-            self._status = os.waitstatus_to_exitcode(status)
+            else:
+                self._hand_on(_next_signal(deadline))
         return self._status
+
+    def _hand_on(self, found: signal.struct_siginfo | None) -> None:
+        """To the command, unless it is about the command, or of the kernel."""
+        if found is not None and found.si_signo != signal.SIGCHLD and found.si_code <= 0:
+            os.kill(self.pid, found.si_signo)
+
+
+def _next_signal(deadline: float | None) -> signal.struct_siginfo | None:
+    signals = (signal.SIGCHLD, *_ITS_SIGNALS)
+    if deadline is None:
+        return signal.sigwaitinfo(signals)
+    return signal.sigtimedwait(signals, max(0.0, deadline - time.monotonic()))
 
 
 @contextlib.contextmanager
-def signals_handed_on(pid: int) -> Iterator[None]:
-    """For the time of the block signals reach the command, and not us: what the terminal sends it gets by itself."""
-    before = {number: signal.getsignal(number) for number in (*_HANDED_ON, *_OF_THE_TERMINAL)}
+def signals_held() -> Iterator[None]:
+    """For the time of the block signals wait for Command.wait(); threads that are started in it inherit that.
 
-    def hand_on(number: int, _frame: object) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
-
-    def not_for_us(_number: int, _frame: object) -> None:
-        pass
-
-    for number in _HANDED_ON:
-        signal.signal(number, hand_on)
-    for number in _OF_THE_TERMINAL:
-        signal.signal(number, not_for_us)
+    The command is forked before, or it would inherit it too.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD, *_ITS_SIGNALS))
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def signals_let_in() -> Iterator[None]:
+    """For the time of the block, inside signals_held(), they are ours again: the command has ended."""
+    before = signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _become(argv: list[str], cgroup: Path, user: User | None, gate: int, word: int) -> NoReturn:
     """In the child: enter, wait, and be the command. Nothing may return from here."""
     try:
         (cgroup / "cgroup.procs").write_text("0")
-        for number in (*_IGNORED_BY_PYTHON, *_HANDED_ON, *_OF_THE_TERMINAL):
+        for number in (*_IGNORED_BY_PYTHON, *_ITS_SIGNALS):
             if number in _IGNORED_BY_PYTHON or callable(signal.getsignal(number)):
                 signal.signal(number, signal.SIG_DFL)
         if os.read(gate, 1) != b"!":

@@ -179,6 +179,18 @@ def attach(program: int, kind: Kind, cgroup: int | None = None) -> int:
     return int(link)
 
 
+def skipped_runs(program: int) -> int:
+    """Times the kernel skipped a program because it ran already on that CPU: recursion_misses of struct bpf_prog_info.
+
+    It happens where a task that is in the program is preempted by another that comes to it too. The buffer must be
+    zeroed: old contents are read as lengths of arrays. 0 where this kernel does not count it (before 5.12).
+    """
+    information, length = ctypes.create_string_buffer(256), ctypes.c_uint32(256)
+    if _libbpf().bpf_obj_get_info_by_fd(program, information, ctypes.byref(length)):
+        return 0
+    return int.from_bytes(information.raw[208:216], "little") if length.value >= 216 else 0
+
+
 def iterate_map(program: int, map_descriptor: int) -> bytes:
     """All that an iterator program writes with bpf_seq_write() for the elements of a map.
 

@@ -89,6 +89,7 @@ class Watched:
         notified: Cookie -> io_uring notifications, and those with the flag "copied".
         deferred: (cookie, calling function) -> events and bytes; None where the function cannot be probed.
         sizes: Way -> histogram.
+        skipped: Program -> times the kernel did not run it.
     """
 
     ended: list[Row]
@@ -100,7 +101,7 @@ class Watched:
     sizes: dict[str, list[int]]
     attached: list[str]
     refused: dict[str, str]
-    skipped: int = 0
+    skipped: dict[str, int] = field(default_factory=dict)
     unlisted: int = 0
     calls: str = "none"
 
@@ -261,6 +262,7 @@ class SocketObserver:
             },
             attached=self.attached,
             refused=self.refused,
+            skipped={name: n for name, program in self._programs.items() if (n := loading.skipped_runs(program))},
             unlisted=self._unlisted,
             calls=self.calls,
         )

@@ -55,6 +55,7 @@ def record_command(order: Order, note: Callable[[str], None]) -> SocketRecording
         cgroup = stack.enter_context(open_cgroup())
         stack.callback(commands.give_back, cgroup)
         command = Command(order.argv, cgroup, order.user)
+        stack.enter_context(commands.signals_held())
         stack.callback(observer.close)
         try:
             observer.attach(cgroup)
@@ -62,11 +63,10 @@ def record_command(order: Order, note: Callable[[str], None]) -> SocketRecording
             command.cancel()
             raise
         started, begin_ns = datetime.datetime.now(datetime.UTC), time.monotonic_ns()
-        with commands.signals_handed_on(command.pid):
-            command.release()
-            status = _watch(command, cgroup, order)
-            left = commands.processes_in(cgroup)
-            observer.drain(_DRAIN_S)
+        command.release()
+        status = _watch(command, cgroup, order)
+        left = commands.processes_in(cgroup)
+        observer.drain(_DRAIN_S)
         elapsed_s = (time.monotonic_ns() - begin_ns) / 1e9
         watched = observer.finish()
     subject = Subject(
@@ -88,7 +88,9 @@ def _watch(command: Command, cgroup: Path, order: Order) -> int | None:
     deadline = None if order.most_s is None else time.monotonic() + order.most_s
     status = command.wait(order.most_s)
     if status is not None and order.wait:
-        commands.wait_until_empty(cgroup, None if deadline is None else max(0.0, deadline - time.monotonic()))
+        most_s = None if deadline is None else max(0.0, deadline - time.monotonic())
+        with contextlib.suppress(KeyboardInterrupt), commands.signals_let_in():
+            commands.wait_until_empty(cgroup, most_s)
     return status
 
 
@@ -119,12 +121,19 @@ def recording_of(watched: Watched, subject: Subject, window: Window, zero_s: flo
     for row in watched.living:
         for name, value in row.counters.items():
             totals[name] += value
+    hooks = Hooks(
+        calls=watched.calls,
+        attached=watched.attached,
+        refused=watched.refused,
+        skipped=watched.skipped,
+        row_bytes=ROW_BYTES,
+    )
     recording = SocketRecording(
         schema=SCHEMA_2,
         kernel=platform.release(),
         subject=subject,
         window=window,
-        hooks=Hooks(calls=watched.calls, attached=watched.attached, refused=watched.refused, row_bytes=ROW_BYTES),
+        hooks=hooks,
         sockets=listed,
         totals=totals_of(
             totals, listed, watched.unlisted > 0, by_functions, attached, watched.deferred, watched.notified
