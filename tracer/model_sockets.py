@@ -262,6 +262,18 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     figures: dict[str, int] = {}
 
 
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """Payload bytes over all sockets until a moment, by way.
+
+    Args:
+        t: Seconds since the command's first instruction.
+    """
+
+    t: float
+    sent: dict[str, Count] = {}
+    read: dict[str, Count] = {}
+
+
 class Hooks(msgspec.Struct, frozen=True, kw_only=True):
     """How this kernel was asked, and what it refused.
 
@@ -300,4 +312,5 @@ class SocketRecording(msgspec.Struct, frozen=True, kw_only=True):
     lost: Count
     created_sockets: Count = 0
     sizes: dict[str, list[int]] = {}
+    samples: list[Sample] = []
     findings: list[Finding] = []

@@ -312,3 +312,35 @@ def test_every_one_of_many_short_connections_is_counted(tmp_path: Path) -> None:
     assert sent(recording) == {"copy": 3001 * 7}
     assert recording.totals.read["copy"].bytes == 3001 * 7
     sound(recording)
+
+
+SLOW = """
+import socket, select
+s = socket.create_server(('127.0.0.1', 0)); c = socket.create_connection(s.getsockname()); a, _ = s.accept()
+for _ in range(9):
+    c.sendall(bytes(10007)); a.recv(10007, socket.MSG_WAITALL); select.select([], [], [], 0.3)
+"""
+
+
+def test_samples_show_the_bytes_of_sockets_that_still_live(tmp_path: Path) -> None:
+    """One a second, rising, never more than in the end."""
+    recording, _ = record(tmp_path, sys.executable, "-c", SLOW)
+
+    sent_until = [sample.sent["copy"] for sample in recording.samples]
+    assert len(sent_until) >= 2
+    assert sent_until == sorted(sent_until)
+    assert 0 < sent_until[0] <= sent_until[-1] <= 9 * 10007
+
+
+def test_enobufs_is_counted_and_its_limit_named(tmp_path: Path) -> None:
+    """In a network namespace with little optmem: as many refusals as the program saw, the limit marked as inferred."""
+    script = 'echo 2000 > /proc/sys/net/core/optmem_max; ip link set lo up; exec "$@"'
+    program = (sys.executable, ROOT / "tests/programs/ways.py", "zerocopy", "recv", 211, 10007)
+    recording, done = record(tmp_path, "unshare", "-n", "sh", "-c", script, "sh", *program)
+
+    said = json.loads(done.stdout)
+    assert said["enobufs"] > 0
+    assert sent(recording) == {"zerocopy": said["zerocopy"]}
+    assert recording.totals.refused.enobufs == said["enobufs"]
+    assert recording.totals.refused.limit == "net.core.optmem_max"
+    assert "enobufs" in [finding.code for finding in recording.findings]

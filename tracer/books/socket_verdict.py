@@ -23,7 +23,7 @@ _READ = {
 
 def sentences_of(recording: SocketRecording) -> list[str]:
     """What the program sent and read, and how; nothing of a direction that it did not use."""
-    totals, name = recording.totals, recording.subject.argv[0].rpartition("/")[2]
+    totals, name = recording.totals, subject_of(recording)
     sending = sum(1 for socket in recording.sockets if socket.sent_bytes)
     reading = sum(1 for socket in recording.sockets if socket.read_bytes)
     if recording.unlisted_sockets:
@@ -38,6 +38,16 @@ def sentences_of(recording: SocketRecording) -> list[str]:
     if sentences:
         return [sentence for _, sentence in sorted(sentences, reverse=True)]
     return [f"{recording.findings[0].sentence}." if recording.findings else f"{name} moved no byte."]
+
+
+def subject_of(recording: SocketRecording) -> str:
+    """Who did it: the command, or what it started."""
+    name = recording.subject.argv[0].rpartition("/")[2]
+    programs = {socket.comm for socket in recording.sockets if socket.comm and socket.sent_bytes + socket.read_bytes}
+    # The kernel keeps 15 characters of a name.
+    if not programs or programs == {name[:15]}:
+        return name
+    return f"{programs.pop()} (started by {name})" if len(programs) == 1 else f"{name} with what it started"
 
 
 def _sockets(number: int) -> str:

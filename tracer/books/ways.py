@@ -93,7 +93,8 @@ def endpoint(row: Row, side: str) -> str:
     """Address and port, as in "127.0.0.1:80" and "[::1]:80"."""
     data, port = row.data(f"{side}_address"), row.number(f"{side}_port")
     if row.number("family") == _AF_INET6:
-        return f"[{ipaddress.IPv6Address(data)}]:{port}"
+        address = ipaddress.IPv6Address(data)
+        return f"[::ffff:{address.ipv4_mapped}]:{port}" if address.ipv4_mapped else f"[{address}]:{port}"
     return f"{ipaddress.IPv4Address(data[:4])}:{port}"
 
 

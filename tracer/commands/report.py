@@ -31,9 +31,7 @@ def command(file: Path, as_json: bool, as_csv: bool, parquet_path: Path | None, 
     if is_of_sockets(file):
         _show_sockets(file, as_json, as_csv, parquet_path, (by, top))
     elif as_csv or parquet_path is not None:
-        raise UsageError(
-            f"{file} holds no sockets", "--csv and --parquet show what `record` wrote", "nettrace record -o FILE"
-        )
+        raise UsageError(f"{file} holds no sockets", "only what `record` wrote does", "nettrace record -o FILE -- CMD")
     else:
         emit(load(file), as_json)
 

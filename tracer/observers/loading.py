@@ -39,7 +39,7 @@ class Kind(Enum):
     SOCK_RELEASE = _Kind(9, 34)
 
 
-_OF_A_CGROUP = frozenset({Kind.CGROUP_INGRESS, Kind.CGROUP_EGRESS, Kind.SOCK_CREATE, Kind.SOCK_RELEASE})
+OF_A_CGROUP = frozenset({Kind.CGROUP_INGRESS, Kind.CGROUP_EGRESS, Kind.SOCK_CREATE, Kind.SOCK_RELEASE})
 
 
 class _LoadOptions(ctypes.Structure):
@@ -169,7 +169,7 @@ def attach(program: int, kind: Kind, cgroup: int | None = None) -> int:
     Raises:
         Refusal: the kernel does not attach it.
     """
-    if kind in _OF_A_CGROUP:
+    if kind in OF_A_CGROUP:
         # A link, other than bpf_prog_attach(), lets other programs stand beside it, and goes with us.
         link = _libbpf().bpf_link_create(program, cgroup, kind.value.attach_type, None)
     else:

@@ -8,6 +8,7 @@ import errno
 import importlib.resources
 import os
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -74,6 +75,7 @@ _ASKED_TRACEPOINTS = ("kfree_skb", "io_uring_complete")
 _RING_PAGES = 4096
 _BUCKETS = 32
 _FATES = ("created", "made", "ended", "not_made", "not_sent", "unnamed_copies")
+_SAMPLE_S, _MOST_SAMPLES = 1.0, 3600
 # Rows kept in memory; the rest is in the totals.
 MOST_LISTED = 40_000
 
@@ -89,6 +91,7 @@ class Watched:
         notified: Cookie -> io_uring notifications, and those with the flag "copied".
         deferred: (cookie, calling function) -> events and bytes; None where the function cannot be probed.
         sizes: Way -> histogram.
+        samples: Time (CLOCK_MONOTONIC, ns) and counters over all sockets, once a second.
         skipped: Program -> times the kernel did not run it.
     """
 
@@ -102,6 +105,7 @@ class Watched:
     attached: list[str]
     refused: dict[str, str]
     skipped: dict[str, int] = field(default_factory=dict)
+    samples: list[tuple[int, dict[str, int]]] = field(default_factory=list)
     unlisted: int = 0
     calls: str = "none"
 
@@ -119,6 +123,7 @@ class SocketObserver:
     attached: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     calls: str = "none"
+    samples: list[tuple[int, dict[str, int]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._undo = contextlib.ExitStack()
@@ -202,8 +207,20 @@ class SocketObserver:
         self._thread = thread
 
     def _gather(self) -> None:
+        due = time.monotonic() + _SAMPLE_S
         while not self._stop.is_set():
             self._bpf.ring_buffer_poll(50)
+            if time.monotonic() >= due and len(self.samples) < _MOST_SAMPLES:
+                due += _SAMPLE_S
+                self.samples.append((time.monotonic_ns(), self._all_counters()))
+
+    def _all_counters(self) -> dict[str, int]:
+        """Over all sockets until now; one that ends meanwhile is in the next sample."""
+        sums = self._totals()
+        for row in self._read_living():
+            for name, value in row.counters.items():
+                sums[name] += value
+        return sums
 
     def _on_row(self, _context: Any, data: Any, _size: int) -> None:
         with self._progress:
@@ -263,6 +280,7 @@ class SocketObserver:
             attached=self.attached,
             refused=self.refused,
             skipped={name: n for name, program in self._programs.items() if (n := loading.skipped_runs(program))},
+            samples=self.samples,
             unlisted=self._unlisted,
             calls=self.calls,
         )
@@ -294,6 +312,9 @@ class SocketObserver:
 
 def _failed(hook: Hook, refusal: Refusal) -> MachineError | PrivilegeError:
     what = f"cannot watch {hook.question} ({hook.target or hook.program})"
+    if os.geteuid() == 0 and refusal.number == errno.EPERM and hook.kind in loading.OF_A_CGROUP:
+        why = "a program on the cgroup above lets no other stand beside it (attached without BPF_F_ALLOW_MULTI)"
+        return MachineError(what, why, "see: bpftool cgroup tree; detach it, or run in the lab")
     if os.geteuid() != 0 or refusal.number in (errno.EPERM, errno.EACCES):
         return PrivilegeError(
             what, refusal.reason, "run as root, or with CAP_BPF and CAP_PERFMON; see: nettrace doctor"

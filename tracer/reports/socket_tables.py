@@ -6,18 +6,24 @@ import csv
 from pathlib import Path
 from typing import IO, Any
 
+import msgspec
+
 from tracer.errors import MachineError
 from tracer.model_sockets import (
     READ_WAYS,
     SEND_WAYS,
-    SKB_STATES,
     Completions,
     Packets,
     Socket,
     SocketRecording,
     TcpState,
+    Transfer,
 )
 
+_PLAIN = (
+    *("cookie", "family", "protocol", "local", "peer", "comm", "netns", "device", "above", "ended"),
+    *("first_s", "last_s", "consumed_bytes", "copied_out_bytes", "dropped_bytes", "dropped_in_bytes"),
+)
 Cell = int | float | str | bool | None
 
 
@@ -27,47 +33,24 @@ def rows_of(recording: SocketRecording) -> list[dict[str, Cell]]:
 
 
 def _row(socket: Socket) -> dict[str, Cell]:
-    names = (
-        "cookie",
-        "family",
-        "protocol",
-        "local",
-        "peer",
-        "comm",
-        "netns",
-        "device",
-        "ended",
-        "first_s",
-        "last_s",
-        "above",
-    )
-    row: dict[str, Cell] = {name: getattr(socket, name) for name in names}
+    row: dict[str, Cell] = {name: getattr(socket, name) for name in _PLAIN}
     row["pid"] = socket.pids[0] if socket.pids else None
-    for verb, transfers, ways in (("sent", socket.sent, SEND_WAYS), ("read", socket.read, READ_WAYS)):
-        for way in ways:
-            row[f"{verb}_{way}_calls"] = transfers[way].calls if way in transfers else 0
-            row[f"{verb}_{way}_bytes"] = transfers[way].bytes if way in transfers else 0
-    for place, packets in (("left", socket.left), ("came", socket.came)):
-        row |= _packets(place, packets)
-    row |= {
-        name: getattr(socket, name)
-        for name in ("consumed_bytes", "copied_out_bytes", "dropped_bytes", "dropped_in_bytes")
-    }
+    row |= _transfers("sent", socket.sent, SEND_WAYS) | _transfers("read", socket.read, READ_WAYS)
+    row |= _members("left", Packets, socket.left) | _members("came", Packets, socket.came)
     row["deferred_copy_bytes"] = None if socket.deferred is None else sum(copy.bytes for copy in socket.deferred)
     row |= {f"refused_{name}": getattr(socket.refused, name) for name in ("eagain", "enobufs", "other")}
-    row |= _members("completions", Completions, socket.completions)
-    return row | _members("tcp", TcpState, socket.tcp)
+    return row | _members("completions", Completions, socket.completions) | _members("tcp", TcpState, socket.tcp)
 
 
-def _packets(place: str, packets: Packets) -> dict[str, Cell]:
-    return {f"{place}_{name}": getattr(packets, name) for name in (*SKB_STATES, "again", "packets", "fragments")}
+def _transfers(verb: str, transfers: dict[str, Transfer], ways: tuple[str, ...]) -> dict[str, Cell]:
+    moved = {way: transfers.get(way, Transfer()) for way in ways}
+    calls = {f"{verb}_{way}_calls": one.calls for way, one in moved.items()}
+    return calls | {f"{verb}_{way}_bytes": one.bytes for way, one in moved.items()}
 
 
-def _members(
-    prefix: str, kind: type[Completions] | type[TcpState], value: Completions | TcpState | None
-) -> dict[str, Cell]:
-    names = kind.__struct_fields__
-    return {f"{prefix}_{name}": None if value is None else getattr(value, name) for name in names}
+def _members(prefix: str, kind: type[msgspec.Struct], value: msgspec.Struct | None) -> dict[str, Cell]:
+    """A part that a socket may not have: then all its cells are empty."""
+    return {f"{prefix}_{name}": None if value is None else getattr(value, name) for name in kind.__struct_fields__}
 
 
 def write_csv(recording: SocketRecording, stream: IO[str]) -> None:

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from tracer.books.socket_findings import findings_of
 from tracer.books.socket_rows import ROW_BYTES, Row
-from tracer.books.ways import deferred_by_cookie, socket_of, totals_of
+from tracer.books.ways import deferred_by_cookie, read_by_way, sent_by_way, socket_of, totals_of
 from tracer.machine import commands
 from tracer.machine.cgroups import open_cgroup
 from tracer.machine.commands import Command, User
-from tracer.model_sockets import SCHEMA_2, Hooks, Socket, SocketRecording, Subject, Window
+from tracer.model_sockets import SCHEMA_2, Hooks, Sample, Socket, SocketRecording, Subject, Window
 from tracer.observers.sockets import SocketObserver, Watched
 
 # What a socket that is closed may take to end, counted anew whenever one does.
@@ -142,6 +142,14 @@ def recording_of(watched: Watched, subject: Subject, window: Window, zero_s: flo
         lost=watched.lost,
         created_sockets=watched.fates["created"],
         sizes=watched.sizes,
+        samples=[
+            Sample(
+                t=round(at / 1e9 - zero_s, 3),
+                sent={way: moved.bytes for way, moved in sent_by_way(counters, is_udp=False).items()},
+                read={way: moved.bytes for way, moved in read_by_way(counters, by_functions).items()},
+            )
+            for at, counters in watched.samples
+        ],
     )
     return findings_of(recording)
 
