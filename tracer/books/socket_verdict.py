@@ -37,7 +37,7 @@ def sentences_of(recording: SocketRecording) -> list[str]:
         sentences.append((totals.read_bytes, f"{where}: {_shares(totals.read, _READ)}."))
     if sentences:
         return [sentence for _, sentence in sorted(sentences, reverse=True)]
-    return [f"{recording.findings[0].sentence}." if recording.findings else f"{name} moved no byte."]
+    return [] if recording.findings else [f"{name} moved no byte."]
 
 
 def subject_of(recording: SocketRecording) -> str:

@@ -44,7 +44,7 @@ def _row(socket: Socket) -> dict[str, Cell]:
 
 def _transfers(verb: str, transfers: dict[str, Transfer], ways: tuple[str, ...]) -> dict[str, Cell]:
     moved = {way: transfers.get(way, Transfer()) for way in ways}
-    calls = {f"{verb}_{way}_calls": one.calls for way, one in moved.items()}
+    calls: dict[str, Cell] = {f"{verb}_{way}_calls": one.calls for way, one in moved.items()}
     return calls | {f"{verb}_{way}_bytes": one.bytes for way, one in moved.items()}
 
 
