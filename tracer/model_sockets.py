@@ -134,6 +134,7 @@ class Socket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Args:
         comm: Command name of the first caller; None where nobody called, a port without a caller.
+        netns: Inode of its network namespace; None where it is the one that nettrace ran in.
         ended: False where the socket lived on when the watching ended.
         sent: By way; a way that is not there was not used.
         consumed_bytes: How far reading moved TCP's position; None for UDP.
@@ -146,13 +147,13 @@ class Socket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     cookie: Count
-    family: Literal["inet", "inet6"]
     protocol: str
     local: str
     peer: str
+    family: Literal["inet", "inet6"] = "inet"
     pids: list[int] = []
     comm: str | None = None
-    netns: Count = 0
+    netns: Count | None = None
     device: str | None = None
     ended: bool = False
     first_s: float = 0.0

@@ -39,6 +39,7 @@ def socket_of(
     deferred: Mapping[int, list[DeferredCopy]] | None,
     device: Callable[[int], str | None],
     zero_s: float = 0.0,
+    own_netns: int = 0,
 ) -> Socket:
     """The socket of a row.
 
@@ -48,6 +49,7 @@ def socket_of(
         notified: Cookie -> io_uring notifications, and those with the flag "copied".
         deferred: By cookie; None where nobody looked.
         device: Name of an interface by its index.
+        own_netns: Inode of the network namespace that goes without saying.
         zero_s: Time of the first instruction, on the clock of the rows.
     """
     counters, cookie = row.counters, row.number("cookie")
@@ -61,11 +63,11 @@ def socket_of(
         peer=endpoint(row, "peer"),
         pids=[row.number("tgid")] if row.number("owned") else [],
         comm=row.data("comm").rstrip(b"\0").decode(errors="replace") if row.number("owned") else None,
-        netns=row.number("netns"),
+        netns=None if row.number("netns") == own_netns else row.number("netns"),
         device=device(row.number("device")) if row.number("device") else None,
         ended=bool(row.number("ended")),
-        first_s=round(row.number("first_ns") / 1e9 - zero_s, 6),
-        last_s=round(max(row.number("last_ns"), row.number("first_ns")) / 1e9 - zero_s, 6),
+        first_s=round(row.number("first_ns") / 1e9 - zero_s, 4),
+        last_s=round(max(row.number("last_ns"), row.number("first_ns")) / 1e9 - zero_s, 4),
         sent=sent_by_way(counters, is_udp=not is_tcp and protocol != MPTCP),
         read=read_by_way(counters, by_functions),
         left=packets(counters, "left"),

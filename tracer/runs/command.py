@@ -110,10 +110,12 @@ def recording_of(watched: Watched, subject: Subject, window: Window, zero_s: flo
     by_functions, attached = watched.calls == "fexit", frozenset(watched.attached)
     by_cookie = None if watched.deferred is None else deferred_by_cookie(watched.deferred)
 
+    own_netns = Path("/proc/self/ns/net").stat().st_ino
+
     def words(row: Row) -> Socket:
         return socket_of(
             row, by_functions=by_functions, attached=attached, notified=watched.notified, deferred=by_cookie,
-            device=_device, zero_s=zero_s,
+            device=_device, zero_s=zero_s, own_netns=own_netns,
         )  # fmt: skip
 
     listed = [words(row) for row in (*watched.ended, *watched.living)]
