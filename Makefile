@@ -7,6 +7,8 @@
 PACKAGES      = gcc libc6-dev linux-libc-dev python3-dev python3-venv python3-bpfcc linux-perf
 # zstd unpacks the kernels of newer Debians; without it they boot 2 s later.
 TEST_PACKAGES = $(PACKAGES) ethtool iproute2 qemu-system-x86 busybox-static zstd
+# Programs that `record` must be right about.
+TEST_PACKAGES += curl haproxy iperf3 nginx-light redis-server redis-tools rsync wrk
 BENCH_PACKAGES = $(TEST_PACKAGES) iperf3 bpftrace
 
 SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 # Each room, and the rooms below it that it may import from; all may use the words (tracer.model, units, errors).
-WORDS = ("tracer.model", "tracer.units", "tracer.errors")
+WORDS = ("tracer.model", "tracer.model_sockets", "tracer.units", "tracer.errors")
 ROOMS = {
     "workloads.engine": (),
     "workloads.child": ("workloads.engine",),

@@ -17,6 +17,7 @@ from tracer.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, MachineError, N
 # One module of tracer.commands a verb; imported when it is called, or listed by --help.
 _VERBS = {
     "run": "Send a payload in one mode and show where every byte was copied.",
+    "record": "Run a program of yours and show where its payload bytes were copied.",
     "compare": "Show the modes side by side at one size, and which one wins.",
     "sweep": "Run all modes at all sizes and numbers of threads, several times.",
     "plot": "Draw a sweep.",

@@ -165,6 +165,10 @@ class Btf:
         """BTF id of a kernel function, as fentry programs name what they attach to; None if BTF does not know it."""
         return self._id(_FUNC, name)
 
+    def tracepoint_id(self, name: str) -> int | None:
+        """BTF id of a tracepoint's type, as tp_btf programs name what they attach to; None if there is no such one."""
+        return self._id(_TYPEDEF, f"btf_trace_{name}")
+
     def function_parameters(self, name: str) -> list[str] | None:
         """Parameter names of a kernel function; None if BTF does not know it."""
         type_id = self._id(_FUNC, name)

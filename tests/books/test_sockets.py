@@ -1,0 +1,269 @@
+"""What follows from a socket's counters: pure, on literals."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import msgspec
+import pytest
+
+from tracer.books.groups import busiest, grouped, service_port
+from tracer.books.socket_file import decode_sockets, encode_sockets
+from tracer.books.socket_findings import findings_of
+from tracer.books.socket_laws import balance, laws_of
+from tracer.books.socket_ledger import ledger_of
+from tracer.books.socket_rows import COUNTERS, FIELDS, ROW_BYTES, declaration, decode_row
+from tracer.books.socket_verdict import sentences_of
+from tracer.books.ways import copybuf, read_by_way, sent_by_way, socket_of
+from tracer.errors import RecordingError
+from tracer.model import LawState
+from tracer.model_sockets import (
+    SCHEMA_2,
+    Completions,
+    DeferredCopy,
+    Hooks,
+    Packets,
+    Socket,
+    SocketRecording,
+    Subject,
+    TcpState,
+    Totals,
+    Transfer,
+    Window,
+)
+
+
+def sender(**changes: Any) -> Socket:
+    """A TCP socket that sent 10007 B and closed: its SYN and FIN are acknowledged."""
+    socket = Socket(
+        cookie=1, family="inet", protocol="tcp", local="127.0.0.1:40000", peer="127.0.0.1:80", pids=[7], comm="curl",
+        ended=True, sent={"copy": Transfer(calls=1, bytes=10007)}, left=Packets(copied=10007, packets=1, fragments=1),
+        consumed_bytes=0, dropped_bytes=0, tcp=TcpState(sent=10007, acked=10009),
+    )  # fmt: skip
+    return msgspec.structs.replace(socket, **changes)
+
+
+def reader(**changes: Any) -> Socket:
+    """A TCP socket that read 10007 B and a FIN."""
+    socket = Socket(
+        cookie=2, family="inet", protocol="tcp", local="127.0.0.1:80", peer="127.0.0.1:40000", pids=[8], comm="nginx",
+        ended=True, read={"copy": Transfer(calls=1, bytes=10007)}, came=Packets(copied=10007, packets=1, fragments=1),
+        consumed_bytes=10008, copied_out_bytes=10007, dropped_bytes=0, tcp=TcpState(received=10008, acked=1),
+    )  # fmt: skip
+    return msgspec.structs.replace(socket, **changes)
+
+
+def recording(*sockets: Socket, totals: Totals | None = None, **changes: Any) -> SocketRecording:
+    found = SocketRecording(
+        schema=SCHEMA_2, kernel="6.12",
+        subject=Subject(kind="command", argv=["/usr/bin/curl", "x"], pids=[7], exit_status=0, user=0),
+        window=Window(started="2026-01-01T00:00:00", elapsed_s=1.0),
+        hooks=Hooks(calls="fexit", attached=[], refused={}, row_bytes=616),
+        sockets=list(sockets), totals=totals or Totals(), unlisted_sockets=0, lost=0,
+    )  # fmt: skip
+    return msgspec.structs.replace(found, **changes)
+
+
+def state(socket: Socket, name: str) -> LawState:
+    return next(law.state for law in laws_of(socket) if law.id == name)
+
+
+@pytest.mark.parametrize("socket", [sender(), reader()])
+def test_an_ordinary_socket_keeps_all_laws(socket: Socket) -> None:
+    """SYN and FIN have sequence numbers, and break nothing."""
+    assert {law.state for law in laws_of(socket)} == {LawState.HOLDS}
+
+
+@pytest.mark.parametrize(
+    ("name", "socket"),
+    [
+        ("S1", sender(sent={"copy": Transfer(calls=1, bytes=10008)})),
+        ("S2", sender(tcp=TcpState(sent=10006, acked=10009))),
+        ("S3", sender(left=Packets(copied=10010, again=3, packets=2), tcp=TcpState(sent=10010, acked=10009))),
+        ("S4", sender(tcp=TcpState(sent=10007, acked=10006))),
+        ("S5", sender(sent={"zerocopy": Transfer(calls=2, bytes=10007)})),
+        ("R1", reader(came=Packets(copied=10006, packets=1))),
+        ("R2", reader(consumed_bytes=10005)),
+        ("R3", reader(read={"copy": Transfer(calls=1, bytes=10006)})),
+        ("R4", reader(copied_out_bytes=10006)),
+    ],
+)
+def test_one_byte_too_few_breaks_the_law_that_speaks_of_it(name: str, socket: Socket) -> None:
+    """Each law bites."""
+    assert state(socket, name) is LawState.BROKEN
+
+
+def test_a_local_drop_makes_the_law_of_retransmission_unknown() -> None:
+    """An skb that a full queue here refuses goes out again, and TCP does not count it as sent again."""
+    left = Packets(copied=10010, again=3, packets=2)
+    tcp = TcpState(sent=10010, acked=10009)
+
+    assert state(sender(left=left, tcp=tcp, dropped_bytes=3), "S3") is LawState.UNKNOWN
+    assert state(sender(left=left, tcp=tcp, dropped_bytes=None), "S3") is LawState.UNKNOWN
+
+
+def test_what_nobody_watched_makes_its_laws_unknown() -> None:
+    """Absent is not zero."""
+    blind = reader(consumed_bytes=None, copied_out_bytes=None)
+
+    assert [state(blind, name) for name in ("R2", "R3", "R4")] == [LawState.UNKNOWN] * 3
+
+
+@pytest.mark.parametrize("above", ["ulp", "mptcp"])
+def test_a_protocol_above_tcp_makes_its_laws_unknown(above: str) -> None:
+    """Kernel TLS and MPTCP send other bytes than the calls were given."""
+    assert [law.state for law in laws_of(sender(above=above, left=Packets(copied=1)))] == [LawState.UNKNOWN]
+
+
+def test_a_socket_that_lives_on_is_not_called_broken() -> None:
+    """Its counters were read one after the other while it went on."""
+    assert state(sender(ended=False, left=Packets(copied=9000, packets=1)), "S1") is LawState.UNKNOWN
+
+
+def test_a_sender_that_was_killed_balances_with_what_never_left() -> None:
+    """Bytes that waited in the queue, and the FIN behind them, are in TCP's own difference."""
+    killed = sender(left=Packets(copied=7, packets=1), tcp=TcpState(sent=7, acked=8, unsent=10001, unacked=10001))
+
+    assert state(killed, "S1") is LawState.HOLDS
+
+
+def test_balance_counts_each_socket_once_by_its_worst_law() -> None:
+    """Two that hold, one that is broken in more than one law."""
+    broken = sender(sent={"copy": Transfer(calls=1, bytes=1)})
+
+    assert balance([sender(), reader(), broken]) == {LawState.HOLDS: 2, LawState.BROKEN: 1}
+
+
+def counters(**some: int) -> dict[str, int]:
+    return dict.fromkeys(COUNTERS, 0) | some
+
+
+def test_a_row_is_decoded_in_the_order_that_c_is_told() -> None:
+    """The declaration and the decoding are of one table; no padding hides between."""
+    values = [*range(1, len(COUNTERS) + 1), *(b"\1" if field.code == "16s" else 1 for field in FIELDS)]
+    data = struct.pack("<" + f"{len(COUNTERS)}Q" + "".join(field.code for field in FIELDS), *values)
+    row = decode_row(data)
+
+    assert [row.counters[name] for name in COUNTERS] == list(range(1, len(COUNTERS) + 1))
+    assert declaration().index("SENT_COPY_CALLS") < declaration().index("TCP_ERROR_QUEUE")
+    assert (len(data), ROW_BYTES % 8) == (ROW_BYTES, 0)
+
+
+def test_udp_zero_copy_without_a_flagged_packet_was_copied() -> None:
+    """For UDP the packets decide: a device that cannot checksum has the kernel copy at once."""
+    asked = counters(sent_zerocopy_calls=2, sent_zerocopy_bytes=14)
+
+    assert sent_by_way(asked, is_udp=True) == {"zerocopy_ignored": Transfer(calls=2, bytes=14)}
+    assert set(sent_by_way(asked | {"left_mixed": 14}, is_udp=True)) == {"zerocopy"}
+    assert set(sent_by_way(asked, is_udp=False)) == {"zerocopy"}
+
+
+def test_what_could_not_be_mapped_was_copied() -> None:
+    """TCP_ZEROCOPY_RECEIVE: by its own word, or as what no other read accounts for."""
+    told = counters(read_mapped_calls=1, read_mapped_bytes=4096, read_copybuf=11)
+    inferred = counters(read_mapped_calls=1, read_mapped_bytes=4107, copied_out=11)
+    wanted = {"mapped": Transfer(calls=1, bytes=4096), "copy": Transfer(bytes=11)}
+
+    assert read_by_way(told, by_functions=True) == read_by_way(inferred, by_functions=False) == wanted
+    assert copybuf(counters(copied_out=11), by_functions=False) == 0
+
+
+def test_a_probe_point_that_is_not_there_counts_none() -> None:
+    """None, and not the 0 that its counter still holds."""
+    row = decode_row(bytes(ROW_BYTES))._replace()
+    row.fields.update(protocol=6, family=10)
+    socket = socket_of(row, by_functions=True, attached=frozenset(), notified={}, deferred=None, device=lambda _: None)
+
+    assert (socket.consumed_bytes, socket.copied_out_bytes, socket.dropped_bytes, socket.deferred) == (None,) * 4
+    assert (socket.comm, socket.pids, socket.local) == (None, [], "[::]:0")
+
+
+def test_the_sentence_speaks_of_this_program_and_its_ways() -> None:
+    """Shares by way; a share is never rounded to nothing or to all."""
+    totals = Totals(sent={"splice": Transfer(calls=1, bytes=999_999), "copy": Transfer(calls=1, bytes=1)})
+
+    assert sentences_of(recording(sender(), totals=totals)) == [
+        "curl sent 1,000,000 B on 1 socket: over 99.9 % spliced (not copied), under 0.1 % copied by send; "
+        "nothing was copied later."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({"deferred": []}, "nothing was copied later"),
+        ({"deferred": [DeferredCopy(caller="f.constprop.0", events=1, bytes=9)]}, "9 B were copied later, in f"),
+        ({"completions": Completions(total=5, copied=5)}, "all of these were copied later, by the kernel's own flag"),
+        ({"completions": Completions(total=5, copied=2)}, "2 of 5 zero-copy sends were copied later"),
+        ({"completions": Completions(total=5)}, "nothing was copied later, by the kernel's own flag"),
+        ({}, "whether they were copied later was not observed"),
+    ],
+)
+def test_later_copies_are_told_by_the_best_witness(changes: dict[str, Any], wanted: str) -> None:
+    """The function itself, else the kernel's flag, labelled so; else it was not observed."""
+    totals = Totals(sent={"zerocopy": Transfer(calls=5, bytes=50)}, **changes)
+
+    assert wanted in sentences_of(recording(sender(), totals=totals))[0]
+
+
+def test_a_way_that_could_not_be_told_makes_copy_in_unknown() -> None:
+    """Unknown is never called a copy."""
+    totals = Totals(sent={"copy": Transfer(calls=1, bytes=3), "unknown": Transfer(calls=1, bytes=4)})
+    entry = ledger_of(totals, "fexit")[0]
+
+    assert (entry.stage, entry.bytes, entry.note) == (
+        "copy_in",
+        None,
+        "at least 3 B; 4 B more in a way that could not be told",
+    )
+
+
+def test_a_deferred_copy_that_nobody_could_see_is_unknown() -> None:
+    """A notification says that it was copied, not how many bytes."""
+    totals = Totals(sent={"zerocopy": Transfer(calls=5, bytes=50)}, completions=Completions(total=5, copied=2))
+    entry = next(entry for entry in ledger_of(totals, "fexit") if entry.stage == "deferred_copy")
+
+    assert (entry.bytes, entry.note) == (None, "2 of 5 sends")
+
+
+def test_the_service_is_the_port_that_has_a_name() -> None:
+    """A listener's side is its port; a client's is where it went."""
+    assert (service_port(reader()), service_port(sender())) == (":80", "to :80")
+
+
+def test_groups_are_ordered_by_bytes_and_hold_every_socket_once() -> None:
+    """By program and port; by peer."""
+    sockets = [sender(), sender(cookie=3), reader()]
+
+    assert [(group.name, len(group.sockets)) for group in grouped(sockets, "program")] == [
+        ("curl to :80", 2),
+        ("nginx :80", 1),
+    ]
+    assert [group.name for group in grouped(sockets, "peer")] == ["127.0.0.1"]
+    assert [socket.cookie for socket in busiest(sockets, 1)[1]] == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"sockets": []}, "no-socket"),
+        ({"lost": 3}, "lost"),
+        ({"sockets": [sender(sent={"copy": Transfer(calls=1, bytes=1)})]}, "law-broken"),
+        ({"hooks": Hooks(calls="fexit", attached=[], refused={}, row_bytes=1, skipped={"f": 1})}, "skipped"),
+        ({"totals": Totals(sent={"zerocopy_ignored": Transfer(calls=1, bytes=1)})}, "zerocopy-ignored"),
+    ],
+)
+def test_what_the_reader_should_know_is_a_finding(changes: dict[str, Any], code: str) -> None:
+    """Each with a sentence, and a sound recording has none."""
+    assert [finding.code for finding in findings_of(recording(sender(), **changes)).findings] == [code]
+    assert findings_of(recording(sender())).findings == []
+
+
+def test_a_recording_is_the_same_after_it_was_stored() -> None:
+    """What is stored is read as it was; what is damaged is said to be."""
+    found = recording(sender(), reader())
+
+    assert decode_sockets(encode_sockets(found), "x") == found
+    with pytest.raises(RecordingError):
+        decode_sockets(encode_sockets(found)[:-9], "x")

@@ -1,0 +1,78 @@
+"""Each way to send and to read, by a program that counts for itself: nettrace says the same, to the byte."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.command import NETTRACE, ROOT
+from tracer.books.socket_file import decode_sockets
+from tracer.books.socket_laws import laws_of
+from tracer.model import LawState
+from tracer.model_sockets import READ_WAYS, SEND_WAYS, SocketRecording
+
+pytestmark = pytest.mark.live
+
+PROGRAM = ROOT / "tests/programs/ways.py"
+CALLS, SIZE = 23, 10007
+
+
+def record(
+    directory: Path, *command: object, **options: Any
+) -> tuple[SocketRecording, subprocess.CompletedProcess[str]]:
+    """Record a command; its recording, and how it ended."""
+    file = directory / "recording.json"
+    done = subprocess.run(
+        [*NETTRACE, "record", "-o", str(file), "--", *map(str, command)],
+        capture_output=True, text=True, timeout=60, cwd=ROOT, check=False, **options,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr, done.stderr
+    return decode_sockets(file.read_bytes(), str(file)), done
+
+
+def broken_laws(recording: SocketRecording) -> list[object]:
+    """Laws of sockets that have ended which do not hold."""
+    laws = [law for socket in recording.sockets if socket.ended for law in laws_of(socket)]
+    assert laws
+    return [law for law in laws if law.state is not LawState.HOLDS]
+
+
+SENDS = ("send", "sendmsg", "writev", "zerocopy", "zerocopy_ignored", "mixed", "sendfile", "splice")
+READS = ("recv", "peek", "discard", "splice_out")
+CASES = [
+    *((way, "recv", family, "tcp") for way in SENDS for family in ("4", "6")),
+    *(("send", read, "4", "tcp") for read in READS[1:]),
+    *((way, "recv", family, "udp") for way in ("send", "zerocopy") for family in ("4", "6")),
+]
+
+
+@pytest.mark.parametrize(("way", "read", "family", "kind"), CASES)
+def test_bytes_by_way_are_what_the_program_counted(tmp_path: Path, way: str, read: str, family: str, kind: str) -> None:
+    """Every way to send and to read, to the byte, on TCP and UDP, IPv4 and IPv6; all laws hold, nothing is lost."""
+    recording, done = record(tmp_path, sys.executable, PROGRAM, way, read, CALLS, SIZE, family, kind)
+
+    said = json.loads(done.stdout)
+    assert {one: moved.bytes for one, moved in recording.totals.sent.items()} == {
+        one: said[one] for one in SEND_WAYS if said.get(one)
+    }
+    assert {one: moved.bytes for one, moved in recording.totals.read.items()} == {
+        one: said[f"read_{one}"] for one in READ_WAYS if said.get(f"read_{one}")
+    }
+    assert broken_laws(recording) == []
+    assert recording.lost == 0
+    assert all(socket.ended for socket in recording.sockets)
+
+
+def test_completions_are_what_the_program_took(tmp_path: Path) -> None:
+    """Notifications: as many, in as many ranges, with as many flags "copied" as the program read from its queue."""
+    recording, done = record(tmp_path, sys.executable, PROGRAM, "zerocopy", "recv", CALLS, SIZE)
+
+    said, found = json.loads(done.stdout), recording.totals.completions
+    assert found is not None
+    assert (found.total, found.reaped, found.ranges) == (CALLS, said["reaped"], said["ranges"])
+    assert (found.copied, found.reaped_copied) == (said["reaped_copied"], said["reaped_copied"])

@@ -1,0 +1,104 @@
+"""Equalities that every socket of a program must keep: TCP is the second witness, where no engine knows the truth.
+
+TCP's sequence numbers count a SYN and a FIN as one byte each; where a statement allows for them it says so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from tracer.model import LawState
+from tracer.model_sockets import Socket, SocketLaw, TcpState
+
+_NO_TCP = "TCP's own books do not speak of this socket: {} is above it"
+
+
+def laws_of(socket: Socket) -> list[SocketLaw]:
+    """All laws of one socket."""
+    if socket.tcp is None:
+        return list(_datagram_laws(socket)) if socket.protocol in ("udp", "udplite") else []
+    if socket.above is not None:
+        note = _NO_TCP.format("MPTCP" if socket.above == "mptcp" else "a protocol such as kernel TLS")
+        return [_law(socket, "S", "TCP's books agree with the calls", None, None, note=note)]
+    return [*_sending_laws(socket, socket.tcp), *_reading_laws(socket, socket.tcp)]
+
+
+def _sending_laws(socket: Socket, tcp: TcpState) -> Iterator[SocketLaw]:
+    left = socket.left
+    # A FIN that waits to be sent is in write_seq - snd_nxt, one that waits for its acknowledgement in - snd_una.
+    yield _law(
+        socket, "S1", "accepted by send calls = left IP - sent again + never left (a FIN counts 1)",
+        socket.sent_bytes, left.bytes - left.again + tcp.unsent, slack=1 if tcp.unsent else 0,
+    )  # fmt: skip
+    yield _law(socket, "S2", "left IP = TCP's bytes_sent", left.bytes, tcp.sent)
+    yield _retransmission_law(socket, tcp)
+    yield _law(
+        socket, "S4", "accepted by send calls = TCP's bytes_acked + unacknowledged (SYN and FIN count 1)",
+        socket.sent_bytes, tcp.acked + tcp.unacked, slack=2,
+    )  # fmt: skip
+    if (sent := socket.sent.get("zerocopy")) is not None:
+        yield _law(socket, "S5", "zero-copy sends = notifications that TCP numbered", sent.calls, tcp.zerocopy_ids)
+    if socket.completions is not None and socket.completions.reaped is not None and socket.ended:
+        posted = socket.completions.total
+        statement = "notifications taken by the program <= posted by the kernel"
+        yield _law(socket, "S6", statement, min(socket.completions.reaped, posted), socket.completions.reaped)
+
+
+def _retransmission_law(socket: Socket, tcp: TcpState) -> SocketLaw:
+    """A drop that TCP is told of at once (a full queue here) leaves the skb unsent: it goes out again uncounted."""
+    statement = "sent again = TCP's bytes_retrans"
+    again = socket.left.again
+    if again != tcp.retransmitted and socket.dropped_bytes != 0:
+        note = "some were dropped on this machine" if socket.dropped_bytes else "nobody watched drops on this machine"
+        return _law(socket, "S3", statement, again, None, note=note)
+    return _law(socket, "S3", statement, again, tcp.retransmitted)
+
+
+def _reading_laws(socket: Socket, tcp: TcpState) -> Iterator[SocketLaw]:
+    came = socket.came.bytes
+    yield _law(socket, "R1", "came from IP >= TCP's bytes_received (a FIN counts 1)", max(came, tcp.received - 1), came)
+    yield _law(
+        socket, "R2", "read position moved + unread = TCP's bytes_received (a FIN counts 1)",
+        socket.consumed_bytes, None if socket.consumed_bytes is None else tcp.received - tcp.unread, slack=1, both=True,
+    )  # fmt: skip
+    taken = socket.read_bytes
+    yield _law(
+        socket, "R3", "returned by reads, in all ways = read position moved (a FIN counts 1)",
+        taken, socket.consumed_bytes, slack=1,
+    )  # fmt: skip
+    copied = sum(socket.read[way].bytes for way in ("copy", "peek") if way in socket.read)
+    yield _law(socket, "R4", "copied out of skbs = returned by reads that copy", socket.copied_out_bytes, copied)
+
+
+def _datagram_laws(socket: Socket) -> Iterator[SocketLaw]:
+    yield _law(socket, "S1", "accepted by send calls = left IP", socket.sent_bytes, socket.left.bytes)
+    read = socket.read_bytes
+    statement = "came from IP >= returned by reads (the rest was cut, dropped, or not read)"
+    yield _law(socket, "R1", statement, max(socket.came.bytes, read), socket.came.bytes)
+
+
+def _law(
+    socket: Socket, name: str, statement: str, left: int | None, right: int | None, *,
+    slack: int = 0, both: bool = False, note: str = "",
+) -> SocketLaw:  # fmt: skip
+    """Holds where right - left is 0 to slack; `both`: or the other way round."""
+    if left is None or right is None:
+        note = note or "its probe point is not there"
+        return SocketLaw(id=name, statement=statement, state=LawState.UNKNOWN, left=left, right=right, note=note)
+    difference = abs(right - left) if both else right - left
+    state = LawState.HOLDS if 0 <= difference <= slack else LawState.BROKEN
+    if state is LawState.BROKEN and not socket.ended:
+        # Its counters were read one after the other while it went on.
+        state, note = LawState.UNKNOWN, "the socket went on while it was read"
+    return SocketLaw(id=name, statement=statement, state=state, left=left, right=right, note=note)
+
+
+def balance(sockets: Iterable[Socket]) -> Counter[LawState]:
+    """How many sockets keep all their laws, break one, or cannot be judged in one."""
+    states: Counter[LawState] = Counter()
+    for socket in sockets:
+        found = {law.state for law in laws_of(socket)}
+        worst = next((state for state in (LawState.BROKEN, LawState.UNKNOWN) if state in found), LawState.HOLDS)
+        states[worst] += 1
+    return states

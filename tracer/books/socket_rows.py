@@ -1,0 +1,124 @@
+"""A socket's row as the kernel side counts it: the one table from which its C declaration and its decoding are made.
+
+The order of a row is written here and nowhere else. Counters come first, so that totals are an array of the same
+numbers; what identifies the socket follows, widest first, so that C puts no padding between.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from tracer.model_sockets import READ_WAYS, SEND_WAYS, SKB_STATES
+
+
+def _calls_and_bytes(prefix: str, ways: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{prefix}_{way}_{figure}" for way in ways for figure in ("calls", "bytes"))
+
+
+def _packets(prefix: str) -> tuple[str, ...]:
+    return (*(f"{prefix}_{state}" for state in SKB_STATES), *(f"{prefix}_{name}" for name in _OF_PACKETS))
+
+
+# Bytes whose sequence numbers passed before; skbs that hold payload; fragments in them.
+_OF_PACKETS = ("again", "packets", "fragments")
+
+COUNTERS: tuple[str, ...] = (
+    *_calls_and_bytes("sent", SEND_WAYS),
+    "refused_eagain", "refused_enobufs", "refused_other",
+    *_calls_and_bytes("read", READ_WAYS),
+    # TCP_ZEROCOPY_RECEIVE: what was too small to map and was copied instead.
+    "read_copybuf",
+    *_packets("left"),
+    *_packets("came"),
+    # How far reading has moved the socket's position (a FIN counts 1); bytes copied out of skbs.
+    "consumed", "copied_out",
+    # Zero-copy notifications: posted by the kernel, those with its flag "copied"; taken by the program, in ranges.
+    "posted", "posted_copied", "reaped", "reaped_copied", "ranges", "most_outstanding",
+    "dropped_out", "dropped_in",
+    # tcp_sock at the end: the second witness.
+    "tcp_sent", "tcp_retransmitted", "tcp_acked", "tcp_received", "tcp_unread", "tcp_unacked", "tcp_unsent",
+    "tcp_zerocopy_ids", "tcp_error_queue",
+)  # fmt: skip
+
+
+class Field(NamedTuple):
+    """One member of struct row: its C type and name, and its code for Python's struct module."""
+
+    type: str
+    name: str
+    code: str
+
+
+FIELDS = (
+    Field("u64", "cookie", "Q"),
+    Field("u64", "first_ns", "Q"),
+    Field("u64", "last_ns", "Q"),
+    # Who is in tcp_sendmsg_locked(): in the row, because a map by thread costs twice as much.
+    Field("u64", "sending_thread", "Q"),
+    Field("u32", "sending_way", "I"),
+    Field("u32", "tgid", "I"),
+    Field("u32", "netns", "I"),
+    Field("u32", "device", "I"),
+    Field("u32", "copied_seq", "I"),
+    Field("u32", "left_end", "I"),
+    Field("u32", "came_end", "I"),
+    Field("u32", "last_posted", "I"),
+    Field("u16", "family", "H"),
+    Field("u16", "protocol", "H"),
+    Field("u16", "local_port", "H"),
+    Field("u16", "peer_port", "H"),
+    Field("u8", "owned", "B"),
+    Field("u8", "has_copied_seq", "B"),
+    Field("u8", "has_left", "B"),
+    Field("u8", "has_came", "B"),
+    Field("u8", "has_posted", "B"),
+    Field("u8", "ended", "B"),
+    Field("u8", "has_protocol_above", "B"),
+    Field("u8", "is_mptcp", "B"),
+    Field("u8", "local_address[16]", "16s"),
+    Field("u8", "peer_address[16]", "16s"),
+    Field("char", "comm[16]", "16s"),
+)
+
+_LAYOUT = struct.Struct("<" + f"{len(COUNTERS)}Q" + "".join(field.code for field in FIELDS))
+ROW_BYTES = _LAYOUT.size
+_NAMES = tuple(field.name.partition("[")[0] for field in FIELDS)
+
+
+class Row(NamedTuple):
+    """A row as it came from the kernel: its counters by name, and its other members by name."""
+
+    counters: dict[str, int]
+    fields: dict[str, int | bytes]
+
+    def number(self, name: str) -> int:
+        """A member that is a number."""
+        value = self.fields[name]
+        return value if isinstance(value, int) else int.from_bytes(value, "little")
+
+    def data(self, name: str) -> bytes:
+        """A member that is an array of bytes."""
+        value = self.fields[name]
+        return value if isinstance(value, bytes) else b""
+
+
+def declaration() -> str:
+    """C text: the enum of counters and struct row."""
+    counters = "".join(f"\t{name.upper()},\n" for name in COUNTERS)
+    members = "".join(f"\t{field.type} {field.name};\n" for field in FIELDS)
+    ways = "".join(f"\tWAY_{way.upper()},\n" for way in SEND_WAYS)
+    reads = "".join(f"\tREAD_{way.upper()},\n" for way in READ_WAYS)
+    return (
+        f"enum counter {{\n{counters}\tCOUNTERS\n}};\nenum way {{\n{ways}\tWAYS\n}};\nenum read_way {{\n{reads}}};\n"
+        f"struct row {{\n\tu64 counters[COUNTERS];\n{members}}};\n"
+    )
+
+
+def decode_row(data: bytes) -> Row:
+    """A row from the ring buffer or the iterator."""
+    values = _LAYOUT.unpack_from(data)
+    return Row(
+        dict(zip(COUNTERS, values[: len(COUNTERS)], strict=True)),
+        dict(zip(_NAMES, values[len(COUNTERS) :], strict=True)),
+    )

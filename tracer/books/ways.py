@@ -1,0 +1,230 @@
+"""From a row as the kernel side counted it to a socket in the words of a recording. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+
+from tracer.books.socket_rows import Row
+from tracer.model_sockets import (
+    READ_WAYS,
+    SEND_WAYS,
+    Completions,
+    DeferredCopy,
+    Packets,
+    Refused,
+    Socket,
+    TcpState,
+    Totals,
+    Transfer,
+)
+
+TCP = 6
+# IPPROTO_MPTCP of linux/in.h.
+MPTCP = 262
+_PROTOCOLS = {TCP: "tcp", 17: "udp", 136: "udplite", MPTCP: "mptcp", 132: "sctp", 1: "icmp", 58: "icmp6", 255: "raw"}
+_AF_INET6 = 10
+
+Counters = Mapping[str, int]
+Deferred = Mapping[tuple[int, str], tuple[int, int]]
+
+
+def socket_of(
+    row: Row,
+    *,
+    by_functions: bool,
+    attached: frozenset[str],
+    notified: Mapping[int, tuple[int, int]],
+    deferred: Mapping[int, list[DeferredCopy]] | None,
+    device: Callable[[int], str | None],
+    zero_s: float = 0.0,
+    own_netns: int = 0,
+) -> Socket:
+    """The socket of a row.
+
+    Args:
+        by_functions: Calls were seen at the return of functions; else reads that pass no call are told otherwise.
+        attached: Probe points that were watched: what one of the others would count is None.
+        notified: Cookie -> io_uring notifications, and those with the flag "copied".
+        deferred: By cookie; None where nobody looked.
+        device: Name of an interface by its index.
+        own_netns: Inode of the network namespace that goes without saying.
+        zero_s: Time of the first instruction, on the clock of the rows.
+    """
+    counters, cookie = row.counters, row.number("cookie")
+    protocol = row.number("protocol")
+    is_tcp = protocol == TCP
+    return Socket(
+        cookie=cookie,
+        family="inet6" if row.number("family") == _AF_INET6 else "inet",
+        protocol=_PROTOCOLS.get(protocol, str(protocol)),
+        local=endpoint(row, "local"),
+        peer=endpoint(row, "peer"),
+        pids=[row.number("tgid")] if row.number("owned") else [],
+        comm=row.data("comm").rstrip(b"\0").decode(errors="replace") if row.number("owned") else None,
+        netns=None if row.number("netns") == own_netns else row.number("netns"),
+        device=device(row.number("device")) if row.number("device") else None,
+        ended=bool(row.number("ended")),
+        first_s=round(row.number("first_ns") / 1e9 - zero_s, 4),
+        last_s=round(max(row.number("last_ns"), row.number("first_ns")) / 1e9 - zero_s, 4),
+        sent=sent_by_way(counters, is_udp=not is_tcp and protocol != MPTCP),
+        read=read_by_way(counters, by_functions),
+        left=packets(counters, "left"),
+        came=packets(counters, "came"),
+        consumed_bytes=counters["consumed"] if is_tcp and "tcp_rcv_space_adjust" in attached else None,
+        copied_out_bytes=counters["copied_out"] if "skb_copy_datagram_iovec" in attached else None,
+        copybuf_bytes=copybuf(counters, by_functions),
+        dropped_bytes=counters["dropped_out"] if "kfree_skb" in attached else None,
+        dropped_in_bytes=counters["dropped_in"] if "kfree_skb" in attached else None,
+        refused=refused(counters),
+        completions=completions(counters, notified.get(cookie)),
+        tcp=tcp_state(counters) if is_tcp else None,
+        deferred=None if deferred is None else deferred.get(cookie, []),
+        above=_above(row),
+    )
+
+
+def _above(row: Row) -> str | None:
+    if row.number("is_mptcp") or row.number("protocol") == MPTCP:
+        return "mptcp"
+    return "ulp" if row.number("has_protocol_above") else None
+
+
+def endpoint(row: Row, side: str) -> str:
+    """Address and port, as in "127.0.0.1:80" and "[::1]:80"."""
+    data, port = row.data(f"{side}_address"), row.number(f"{side}_port")
+    if row.number("family") == _AF_INET6:
+        address = ipaddress.IPv6Address(data)
+        return f"[::ffff:{address.ipv4_mapped}]:{port}" if address.ipv4_mapped else f"[{address}]:{port}"
+    return f"{ipaddress.IPv4Address(data[:4])}:{port}"
+
+
+def sent_by_way(counters: Counters, *, is_udp: bool) -> dict[str, Transfer]:
+    """What send calls handed over, by way.
+
+    For UDP the packets decide: where the device cannot checksum, the kernel copies a zero-copy send at once and only
+    its notification says so (__ip_append_data: uarg->zerocopy = 0).
+    """
+    found = _transfers(counters, "sent", SEND_WAYS)
+    flagged = counters["left_zerocopy"] + counters["left_mixed"]
+    if is_udp and not flagged and (copied := found.pop("zerocopy", None)):
+        found["zerocopy_ignored"] = _added(found.get("zerocopy_ignored"), copied)
+    return found
+
+
+def read_by_way(counters: Counters, by_functions: bool) -> dict[str, Transfer]:
+    """What was taken from the socket, by way; what TCP_ZEROCOPY_RECEIVE could not map was copied."""
+    found = _transfers(counters, "read", READ_WAYS)
+    too_small = copybuf(counters, by_functions)
+    if not by_functions and (moved := found.pop("mapped", None)) and moved.bytes > too_small:
+        found["mapped"] = Transfer(calls=moved.calls, bytes=moved.bytes - too_small)
+    if too_small:
+        found["copy"] = _added(found.get("copy"), Transfer(bytes=too_small))
+    return found
+
+
+def copybuf(counters: Counters, by_functions: bool) -> int:
+    """Bytes that TCP_ZEROCOPY_RECEIVE copied: by the function's own word, else what no read accounts for."""
+    if by_functions:
+        return counters["read_copybuf"]
+    if not counters["read_mapped_calls"]:
+        return 0
+    return max(0, counters["copied_out"] - counters["read_copy_bytes"] - counters["read_peek_bytes"])
+
+
+def _transfers(counters: Counters, prefix: str, ways: tuple[str, ...]) -> dict[str, Transfer]:
+    pairs = ((way, counters[f"{prefix}_{way}_calls"], counters[f"{prefix}_{way}_bytes"]) for way in ways)
+    return {way: Transfer(calls=calls, bytes=number) for way, calls, number in pairs if calls}
+
+
+def _added(one: Transfer | None, other: Transfer) -> Transfer:
+    return other if one is None else Transfer(calls=one.calls + other.calls, bytes=one.bytes + other.bytes)
+
+
+def packets(counters: Counters, prefix: str) -> Packets:
+    """Payload that left or came."""
+    return Packets(**{name: counters[f"{prefix}_{name}"] for name in Packets.__struct_fields__})
+
+
+def refused(counters: Counters) -> Refused:
+    """Send calls that returned an error."""
+    out_of_memory = counters["refused_enobufs"]
+    # msg_zerocopy_alloc() takes the memory of a notification from optmem_max; nothing else of TCP returns it.
+    zerocopy = counters["sent_zerocopy_calls"] and out_of_memory
+    return Refused(
+        eagain=counters["refused_eagain"],
+        enobufs=out_of_memory,
+        other=counters["refused_other"],
+        limit="net.core.optmem_max" if zerocopy else None,
+    )
+
+
+def completions(counters: Counters, notified: tuple[int, int] | None) -> Completions | None:
+    """Notifications of zero-copy sends; None of a socket that asked for none."""
+    posted, copied = notified or (0, 0)
+    if not (posted or counters["posted"] or counters["sent_zerocopy_calls"] or counters["sent_uring_zerocopy_calls"]):
+        return None
+    by_queue = counters["sent_zerocopy_calls"] or counters["posted"]
+    return Completions(
+        total=counters["posted"] + posted,
+        copied=counters["posted_copied"] + copied,
+        reaped=counters["reaped"] if by_queue else None,
+        reaped_copied=counters["reaped_copied"] if by_queue else None,
+        ranges=counters["ranges"] if by_queue else None,
+        most_outstanding=counters["most_outstanding"],
+    )
+
+
+def tcp_state(counters: Counters) -> TcpState:
+    """TCP's own books."""
+    return TcpState(**{name: counters[f"tcp_{name}"] for name in TcpState.__struct_fields__})
+
+
+def deferred_by_cookie(deferred: Deferred) -> dict[int, list[DeferredCopy]]:
+    """Copies after the send call, of each socket, the greatest first."""
+    found: defaultdict[int, list[DeferredCopy]] = defaultdict(list)
+    for (cookie, caller), (events, number) in sorted(deferred.items(), key=lambda item: -item[1][1]):
+        found[cookie].append(DeferredCopy(caller=caller, events=events, bytes=number))
+    return found
+
+
+def deferred_in_all(deferred: Deferred) -> list[DeferredCopy]:
+    """The same over all sockets, by caller."""
+    events: defaultdict[str, int] = defaultdict(int)
+    copied: defaultdict[str, int] = defaultdict(int)
+    for (_, caller), (times, number) in deferred.items():
+        events[caller] += times
+        copied[caller] += number
+    callers = sorted(copied, key=lambda caller: -copied[caller])
+    return [DeferredCopy(caller=caller, events=events[caller], bytes=copied[caller]) for caller in callers]
+
+
+def totals_of(
+    counters: Counters, sockets: list[Socket], unlisted: bool, by_functions: bool, attached: frozenset[str],
+    deferred: Deferred | None, notified: Mapping[int, tuple[int, int]],
+) -> Totals:  # fmt: skip
+    """Sums over all sockets: of what is listed, which knows UDP from TCP; of the bare counters where some are not."""
+    posted, copied = (sum(counts[at] for counts in notified.values()) for at in (0, 1))
+    sent = sent_by_way(counters, is_udp=False) if unlisted else _summed(socket.sent for socket in sockets)
+    read = read_by_way(counters, by_functions) if unlisted else _summed(socket.read for socket in sockets)
+    return Totals(
+        sent=sent,
+        read=read,
+        left=packets(counters, "left"),
+        came=packets(counters, "came"),
+        refused=refused(counters),
+        completions=completions(counters, (posted, copied)),
+        consumed_bytes=counters["consumed"],
+        copied_out_bytes=counters["copied_out"],
+        dropped_bytes=counters["dropped_out"] if "kfree_skb" in attached else None,
+        deferred=None if deferred is None else deferred_in_all(deferred),
+    )
+
+
+def _summed(transfers: Iterable[Mapping[str, Transfer]]) -> dict[str, Transfer]:
+    found: dict[str, Transfer] = {}
+    for one in transfers:
+        for way, transfer in one.items():
+            found[way] = _added(found.get(way), transfer)
+    return found

@@ -1,0 +1,225 @@
+"""Programs that BCC compiles and cannot load: tp_btf, fexit of typed arguments, iterators, cgroup/sock_release.
+
+BCC 0.26 knows no such program types; libbpf, which it stands on, does. Every attachment is a link or a raw tracepoint's
+descriptor: it goes with its descriptor, hence with this process, however that ends.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+from enum import Enum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tracer.errors import MachineError
+from tracer.machine.kernel.btf import Btf
+from tracer.machine.kernel.installation import require_bcc
+from tracer.observers.headers import header_tree
+
+
+class _Kind(NamedTuple):
+    """enum bpf_prog_type and enum bpf_attach_type of linux/bpf.h."""
+
+    program_type: int
+    attach_type: int
+
+
+class Kind(Enum):
+    """What a program is attached to."""
+
+    TP_BTF = _Kind(26, 23)
+    FENTRY = _Kind(26, 24)
+    FEXIT = _Kind(26, 25)
+    ITERATOR = _Kind(26, 28)
+    CGROUP_INGRESS = _Kind(8, 0)
+    CGROUP_EGRESS = _Kind(8, 1)
+    SOCK_CREATE = _Kind(9, 2)
+    SOCK_RELEASE = _Kind(9, 34)
+
+
+OF_A_CGROUP = frozenset({Kind.CGROUP_INGRESS, Kind.CGROUP_EGRESS, Kind.SOCK_CREATE, Kind.SOCK_RELEASE})
+
+
+class _LoadOptions(ctypes.Structure):
+    """struct bpf_prog_load_opts of bpf/bpf.h (libbpf 1.1), up to log_buf; sz says how much of it there is."""
+
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("attempts", ctypes.c_int),
+        ("expected_attach_type", ctypes.c_uint32),
+        ("prog_btf_fd", ctypes.c_uint32),
+        ("prog_flags", ctypes.c_uint32),
+        ("prog_ifindex", ctypes.c_uint32),
+        ("kern_version", ctypes.c_uint32),
+        ("attach_btf_id", ctypes.c_uint32),
+        ("attach_prog_fd", ctypes.c_uint32),
+        ("attach_btf_obj_fd", ctypes.c_uint32),
+        ("fd_array", ctypes.c_void_p),
+        ("func_info", ctypes.c_void_p),
+        ("func_info_cnt", ctypes.c_uint32),
+        ("func_info_rec_size", ctypes.c_uint32),
+        ("line_info", ctypes.c_void_p),
+        ("line_info_cnt", ctypes.c_uint32),
+        ("line_info_rec_size", ctypes.c_uint32),
+        ("log_level", ctypes.c_uint32),
+        ("log_size", ctypes.c_uint32),
+        ("log_buf", ctypes.c_void_p),
+    )
+
+
+class _LinkOptions(ctypes.Structure):
+    """struct bpf_link_create_opts, up to iter_info_len."""
+
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("flags", ctypes.c_uint32),
+        ("iter_info", ctypes.c_void_p),
+        ("iter_info_len", ctypes.c_uint32),
+    )
+
+
+class Refusal(Exception):  # noqa: N818 - the kernel's answer, which its asker weighs
+    """The kernel does not take a program.
+
+    Args:
+        number: The error number.
+        reason: The last line of the verifier's log, else the error's text.
+    """
+
+    def __init__(self, number: int, reason: str) -> None:
+        super().__init__(reason)
+        self.number = number
+        self.reason = reason
+
+
+@functools.cache
+def _libbpf() -> ctypes.CDLL:
+    try:
+        return ctypes.CDLL("libbpf.so.1", use_errno=True)
+    except OSError as error:
+        raise MachineError(
+            "libbpf 1 is missing", "it loads the programs that watch sockets", "apt-get install libbpf1"
+        ) from error
+
+
+def compile_text(text: str, flags: tuple[str, ...] = ()) -> Any:
+    """BCC's object: the maps are there, nothing is loaded or attached.
+
+    Raises:
+        MachineError: BCC is missing, or cannot compile it.
+    """
+    require_bcc()
+    import bcc
+
+    class Quiet(bcc.BPF):  # type: ignore[misc]
+        """Without BCC's habit of attaching functions by their names."""
+
+        def _trace_autoload(self) -> None:
+            pass
+
+    os.environ["BCC_KERNEL_SOURCE"] = str(header_tree())  # read by BCC when it compiles
+    try:
+        return Quiet(text=text, cflags=["-w", *flags])  # with BTF, which socket storage asks for
+    except Exception as error:
+        raise MachineError("BCC cannot compile for this kernel", str(error), "see: nettrace doctor") from error
+
+
+def load(bpf: Any, function: str, kind: Kind, target_id: int | None = None) -> int:
+    """Descriptor of a function of BCC's object, loaded as this kind.
+
+    Args:
+        target_id: BTF id of the function, of the tracepoint's type, or of the iterator.
+
+    Raises:
+        Refusal: the kernel does not take it.
+    """
+    # A log is asked for only where there is something to explain: with one the verifier takes twice as long.
+    code = bpf.dump_func(function.encode())
+    program = _load(code, function, kind, target_id, None)
+    if program >= 0:
+        return program
+    number, log = ctypes.get_errno(), ctypes.create_string_buffer(1 << 20)
+    _load(code, function, kind, target_id, log)
+    raise Refusal(number, _last_word(log.value.decode(errors="replace")) or os.strerror(number))
+
+
+def _load(code: bytes, function: str, kind: Kind, target_id: int | None, log: Any) -> int:
+    options = _LoadOptions(sz=ctypes.sizeof(_LoadOptions), expected_attach_type=kind.value.attach_type)
+    options.attach_btf_id = target_id or 0
+    if log is not None:
+        options.log_level, options.log_size, options.log_buf = 1, len(log), ctypes.cast(log, ctypes.c_void_p)
+    count = ctypes.c_size_t(len(code) // 8)
+    name = function.encode()[:15]
+    return int(_libbpf().bpf_prog_load(kind.value.program_type, name, b"GPL", code, count, ctypes.byref(options)))
+
+
+def _last_word(log: str) -> str:
+    lines = [line for line in log.splitlines() if line and not line.startswith(("processed ", "verification time"))]
+    return lines[-1] if lines else ""
+
+
+def attach(program: int, kind: Kind, cgroup: int | None = None) -> int:
+    """Descriptor of the attachment, which ends with it.
+
+    Args:
+        cgroup: Descriptor of the cgroup's directory, for the kinds that need one.
+
+    Raises:
+        Refusal: the kernel does not attach it.
+    """
+    if kind in OF_A_CGROUP:
+        # A link, other than bpf_prog_attach(), lets other programs stand beside it, and goes with us.
+        link = _libbpf().bpf_link_create(program, cgroup, kind.value.attach_type, None)
+    else:
+        link = _libbpf().bpf_raw_tracepoint_open(None, program)
+    if link < 0:
+        raise Refusal(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return int(link)
+
+
+def skipped_runs(program: int) -> int:
+    """Times the kernel skipped a program because it ran already on that CPU: recursion_misses of struct bpf_prog_info.
+
+    It happens where a task that is in the program is preempted by another that comes to it too. The buffer must be
+    zeroed: old contents are read as lengths of arrays. 0 where this kernel does not count it (before 5.12).
+    """
+    information, length = ctypes.create_string_buffer(256), ctypes.c_uint32(256)
+    if _libbpf().bpf_obj_get_info_by_fd(program, information, ctypes.byref(length)):
+        return 0
+    return int.from_bytes(information.raw[208:216], "little") if length.value >= 216 else 0
+
+
+def iterate_map(program: int, map_descriptor: int) -> bytes:
+    """All that an iterator program writes with bpf_seq_write() for the elements of a map.
+
+    Raises:
+        Refusal: the kernel does not iterate.
+    """
+    information = (ctypes.c_uint32 * 4)(map_descriptor)  # union bpf_iter_link_info
+    options = _LinkOptions(sz=ctypes.sizeof(_LinkOptions), iter_info_len=ctypes.sizeof(information))
+    options.iter_info = ctypes.cast(information, ctypes.c_void_p)
+    link = _libbpf().bpf_link_create(program, 0, Kind.ITERATOR.value.attach_type, ctypes.byref(options))
+    if link < 0:
+        raise Refusal(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    try:
+        descriptor = _libbpf().bpf_iter_create(link)
+        if descriptor < 0:
+            raise Refusal(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        with os.fdopen(descriptor, "rb") as file:
+            return file.read()
+    finally:
+        os.close(link)
+
+
+def target_id(btf: Btf, kind: Kind, name: str) -> int | None:
+    """BTF id of what a program of this kind is attached to; None if this kernel has no such thing."""
+    if kind is Kind.TP_BTF:
+        return btf.tracepoint_id(name)
+    return btf.function_id(f"bpf_iter_{name}" if kind is Kind.ITERATOR else name)
+
+
+def open_directory(path: Path) -> int:
+    """Descriptor of a cgroup's directory."""
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

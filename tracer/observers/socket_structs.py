@@ -1,0 +1,84 @@
+"""What bpf/sockets.bpf.c must know about this kernel: members of its structs by BTF, and which functions it has."""
+
+from __future__ import annotations
+
+from tracer.machine.kernel.btf import Btf
+from tracer.observers.headers import Wanted, declare_struct
+
+_COMMON = "__sk_common."
+_TCP = "copied_seq rcv_nxt write_seq snd_nxt snd_una bytes_sent bytes_retrans bytes_acked bytes_received is_mptcp"
+
+
+def _struct(name: str, kernel_name: str, plain: str = "", **paths: str) -> Wanted:
+    return Wanted(name, (kernel_name,), {member: (member,) for member in plain.split()} | _paths(paths))
+
+
+def _paths(paths: dict[str, str]) -> dict[str, tuple[str, ...]]:
+    return {member: tuple(path.split("|")) for member, path in paths.items()}
+
+
+_WANTED = (
+    _struct(
+        "k_sock",
+        "sock",
+        family=_COMMON + "skc_family",
+        dport=_COMMON + "skc_dport",
+        num=_COMMON + "skc_num",
+        peer=_COMMON + "skc_daddr",
+        local=_COMMON + "skc_rcv_saddr",
+        peer6=_COMMON + "skc_v6_daddr",
+        local6=_COMMON + "skc_v6_rcv_saddr",
+        net=_COMMON + "skc_net.net",
+        flags=_COMMON + "skc_flags",
+        protocol="sk_protocol",
+        shutdown="sk_shutdown",
+        route_caps="sk_route_caps",
+        zerocopy_ids="sk_zckey",
+        error_queue_tail="sk_error_queue.prev",
+        error_queue_length="sk_error_queue.qlen",
+    ),
+    _struct("k_tcp", "tcp_sock", _TCP),
+    _struct("k_connection", "inet_connection_sock", ulp="icsk_ulp_ops"),
+    _struct("k_net", "net", inum="ns.inum"),
+    _struct("k_skb", "sk_buff", "sk len data_len transport_header end head data cb"),
+    _struct("k_shinfo", "skb_shared_info", "flags nr_frags destructor_arg"),
+    _struct("k_socket", "socket", "sk"),
+    # A union in iov.. kernels name the user's pointer in an anonymous union.
+    _struct("k_msghdr", "msghdr", "msg_flags msg_ubuf", msg_control="msg_control|msg_control_user"),
+    _struct("k_task", "task_struct", "stack"),
+    _struct("k_regs", "pt_regs", "di si dx r10 orig_ax cs"),
+    _struct("k_cqe", "io_uring_cqe", "res flags"),
+)
+
+# x86-64: THREAD_SIZE without KASAN.
+_STACK_BYTES = 16384
+
+_ASKED_ENUMERATORS = ("SOCK_ZEROCOPY", "SKBFL_ZEROCOPY_ENABLE", "SKBFL_PURE_ZEROCOPY")
+
+
+def declarations(btf: Btf, functions: tuple[str, ...], tracepoints: tuple[str, ...]) -> str:
+    """C text: the structs, and PARAMETERS_name of each function and tracepoint that this kernel has.
+
+    An fexit program finds the returned value behind the parameters.
+    """
+    structs = "".join(declare_struct(btf, wanted) for wanted in _WANTED)
+    parameters = [(name, btf.function_parameters(name)) for name in functions]
+    parameters += [(name, btf.tracepoint_parameters(name)) for name in tracepoints]
+    counts = "".join(f"#define PARAMETERS_{name} {len(names)}\n" for name, names in parameters if names is not None)
+    constants = f"#define STACK_BYTES {_STACK_BYTES}\n#define PAGE_SIZE 4096\n"
+    return structs + counts + _enumerators(btf) + _offsets(btf) + constants
+
+
+def _enumerators(btf: Btf) -> str:
+    values = ((name, btf.enumerator(name)) for name in _ASKED_ENUMERATORS)
+    return "".join(f"#undef {name}\n#define {name} {value}\n" for name, value in values if value is not None)
+
+
+def _offsets(btf: Btf) -> str:
+    """Where a queued error lies in sk_buff.cb, and a notification in the request of io_uring that it stands for."""
+    error = btf.member("sock_exterr_skb", "ee")
+    command, notification = btf.member("io_kiocb", "cmd"), btf.member("io_notif_data", "uarg")
+    text = f"#define ERROR_IN_CB {error.offset}\n" if error else ""
+    if command and notification:
+        text += f"#define NOTIFICATION_IN_REQUEST {command.offset + notification.offset}\n"
+    return text
