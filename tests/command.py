@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import queue
@@ -13,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tracer import cli
 from tracer.machine.leftovers import cgroup2_mount
 
 ROOT = Path(__file__).parent.parent
@@ -33,6 +36,14 @@ def nettrace(*arguments: object, before: Sequence[str] = (), **options: Any) -> 
     done = subprocess.run(command, check=False, **options)
     assert "Traceback" not in f"{done.stdout}{done.stderr}", done.stderr
     return done
+
+
+def said(*arguments: object) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a nettrace that measures nothing, in this process: no interpreter is started."""
+    out, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
+        code = cli.run([str(argument) for argument in arguments])
+    return code, out.getvalue(), errors.getvalue()
 
 
 def document(*arguments: object, **options: Any) -> dict[str, Any]:

@@ -28,7 +28,7 @@ ROOMS = {
         "workloads",
         *(f"tracer.{room}" for room in ("books", "machine", "lab", "observers", "runs", "study", "reports")),
     ),
-    "tracer.cli": ("tracer.commands",),
+    "tracer.cli": ("tracer.machine", "tracer.commands"),
     "tracer.__main__": ("tracer.cli",),
 }
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import signal
+import sys
 
 
 def main() -> None:
     """Become the command line; until it can say that it was interrupted, Ctrl-C ends the process plainly."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from tracer.cli import main as run
-
+    try:
+        from tracer.cli import main as run
+    except ImportError as error:
+        # Without this the exit code would be 1, which means that an expectation failed.
+        print(f"error: nettrace is not installed whole\n  why: {error}\n  fix: make demo", file=sys.stderr)
+        sys.exit(4)
     run()
 
 

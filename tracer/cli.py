@@ -5,14 +5,15 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
-import signal
 import sys
-from types import FrameType
-from typing import Any
+import tempfile
+import traceback
 
 import click
 
-from tracer.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, MachineError, NettraceError
+from tracer.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, Bug, MachineError, NettraceError
+from tracer.machine.interrupts import interrupts
+from tracer.machine.users import give_to_invoking_user
 
 # One module of tracer.commands a verb; imported when it is called, or listed by --help.
 _VERBS = {
@@ -29,9 +30,6 @@ _VERBS = {
     "lab": "Run other kernels in a virtual machine.",
     "schema": "Print the JSON Schema of a recording.",
 }
-
-_ENDING = (signal.SIGINT, signal.SIGTERM)
-_SOON_S = 0.01
 
 
 class LazyGroup(click.Group):
@@ -69,7 +67,8 @@ class LazyGroup(click.Group):
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done; 1 an expectation failed; 2 usage; 3 missing privilege; 4 this machine cannot; "
-    "5 measured but untrustworthy; 130 interrupted. Start with: nettrace run zerocopy --size 16384",
+    "5 measured but untrustworthy; 70 a bug in nettrace; 130 interrupted. "
+    "Start with: nettrace run zerocopy --size 16384",
 )
 @click.version_option(package_name="nettrace-copies")
 def cli() -> None:
@@ -78,64 +77,80 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point of the `nettrace` command."""
-    for number in _ENDING:
-        signal.signal(number, _interrupt)
-    sys.unraisablehook = _raise_again
+    interrupts.install()
     try:
-        code = cli.main(prog_name="nettrace", standalone_mode=False)
-        _flush(code if isinstance(code, int) else EXIT_OK)
-    except click.exceptions.Exit as stop:
-        _flush(stop.exit_code)
-    except click.ClickException as error:
-        error.show()
-        _flush(EXIT_USAGE)
-    except NettraceError as error:
-        click.echo(error, err=True)
-        _flush(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted", err=True)
-        _flush(EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        _close_pipe()
-    except (MemoryError, OSError) as error:
-        click.echo(MachineError("the operating system refused", str(error), "see: nettrace doctor"), err=True)
-        _flush(MachineError.exit_code)
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> Any:
-    """SIGTERM ends a run as SIGINT does: all undone, the partial result printed.
-
-    Once only: the second Ctrl-C of an impatient user must not cut the undoing short.
-    """
-    for number in _ENDING:
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
-
-
-def _raise_again(unraisable: Any) -> None:
-    """An interrupt that came inside of a destructor, where Python can only drop it: it comes again a moment later."""
-    if not issubclass(unraisable.exc_type, KeyboardInterrupt):
-        sys.__unraisablehook__(unraisable)
-        return
-    # Not at once: that would be inside of this hook, and be dropped as well.
-    signal.signal(signal.SIGALRM, _interrupt)
-    signal.setitimer(signal.ITIMER_REAL, _SOON_S)
-
-
-def _flush(code: int) -> None:
-    """Leave; output that cannot be written any more (a full disk, a closed pipe) is an error too."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _close_pipe()
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        click.echo(MachineError("cannot write the output", error.strerror or str(error)), err=True)
-        sys.exit(MachineError.exit_code)
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # while something else was being told
+        code = _interrupted()
+    code = _flush(code)
+    interrupts.ignore()
     sys.exit(code)
 
 
-def _close_pipe() -> None:
+def run(arguments: list[str]) -> int:
+    """Do what the arguments say, and tell what goes wrong on stderr; the exit code."""
+    try:
+        code = cli.main(arguments, prog_name="nettrace", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return EXIT_USAGE
+    except NettraceError as error:
+        return _tell(error)
+    except (KeyboardInterrupt, click.Abort):
+        return _interrupted()
+    except BrokenPipeError:
+        return _close_pipe()
+    except (MemoryError, OSError) as error:
+        return _tell(MachineError("the operating system refused", str(error), "see: nettrace doctor"))
+    except Exception as error:
+        return _tell(_bug(error))
+    return code if isinstance(code, int) else EXIT_OK
+
+
+def _tell(error: NettraceError) -> int:
+    click.echo(error, err=True)
+    return error.exit_code
+
+
+def _interrupted() -> int:
+    click.echo("interrupted", err=True)
+    return EXIT_INTERRUPTED
+
+
+def _bug(error: Exception) -> Bug:
+    """Exit code 1 would say that an expectation failed; a traceback is for whoever mends it."""
+    told = f"{type(error).__name__}: {error}"
+    return Bug("a bug in nettrace", told, f"please report it, with {_written(error)}")
+
+
+def _written(error: Exception) -> str:
+    """Where the traceback is; itself, where no file can be written."""
+    text = "".join(traceback.format_exception(error))
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="nettrace-bug-", suffix=".txt", delete=False) as file:
+            file.write(f"nettrace {' '.join(sys.argv[1:])}\n{text}")
+            give_to_invoking_user(file.fileno())
+    except (OSError, ValueError, NettraceError):
+        return f"this:\n{text}"
+    return file.name
+
+
+def _flush(code: int) -> int:
+    """Output that cannot be written any more (a full disk, a closed pipe) is an error too."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        return _close_pipe()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return _tell(MachineError("cannot write the output", error.strerror or str(error)))
+    return code
+
+
+def _close_pipe() -> int:
     """`nettrace ... | head` ends quietly; Python's own flush at exit must not complain either."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    sys.exit(EXIT_OK)
+    return EXIT_OK

@@ -7,6 +7,7 @@ NettraceError                    what happened, why, what to do next
  ├── MachineError        4       this machine, kernel or installation cannot
  │    └── LabError       4       the virtual machine did not start, hung or died
  ├── WorkloadError       4       a sender or receiver failed while it ran
+ ├── Bug                 70      nettrace itself is wrong
  └── Interrupted         130     SIGINT or SIGTERM; carries what was measured until then
 """
 
@@ -18,6 +19,7 @@ EXIT_USAGE = 2
 EXIT_PRIVILEGE = 3
 EXIT_MACHINE = 4
 EXIT_UNTRUSTWORTHY = 5
+EXIT_BUG = 70  # EX_SOFTWARE of sysexits.h
 EXIT_INTERRUPTED = 130
 
 
@@ -76,6 +78,12 @@ class WorkloadError(NettraceError):
     """A sender or receiver failed while it ran."""
 
     exit_code = EXIT_MACHINE
+
+
+class Bug(NettraceError):  # noqa: N818 - what it is called
+    """An exception that nobody foresaw; nothing that the user did wrong."""
+
+    exit_code = EXIT_BUG
 
 
 class Interrupted(NettraceError):  # noqa: N818 - an event, as KeyboardInterrupt is

@@ -348,9 +348,9 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         workload: The bare pass: nothing was attached. Time and CPU come from here.
         observed: The observed pass over the same fixed work; None if it was interrupted before its end.
-        attempts: Observed passes until one lost no event; the last one is the one that counts.
+        attempts: Times that the observed pass was done, the last of which is told of: an earlier one lost events.
         complete: False where the run was interrupted, or given up.
-        attempts: Observed passes until one lost no event; `observed` and `observations` are of the last one.
+        user: Who the workload ran as: "alice (uid 1000)"; None where the file does not say.
         stuck: Why it was given up: nothing moved any more, and where; empty where it was not.
         notes: What the reader must know to read the figures right.
     """
@@ -367,6 +367,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     counters: list[Counter] = []
     profile: CpuProfile | None = None
     notes: list[str] = []
+    user: str | None = None
     stuck: str = ""
 
 

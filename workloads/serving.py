@@ -53,7 +53,7 @@ class Server:
     """Listens for the time of a block, a thread for each connection.
 
     Args:
-        on_end: Called with each connection that has ended, by its thread.
+        on_end: Called with each connection that has ended, by its thread, one at a time.
         verified_size: Compare every byte with the pattern that a verifying sender writes into messages of so many
             bytes; None only counts. A sender that does not verify writes another one.
 
@@ -73,7 +73,7 @@ class Server:
         self.address, self.port = self._listener.getsockname()[:2]
         self._on_end = on_end
         self._verified_size = verified_size
-        self.connections: list[Connection] = []
+        self._accepted: list[Connection] = []
         self._closing, self._close = os.pipe()
         self._one_ended = threading.Condition()
         self._acceptor = threading.Thread(target=self._accept_all, daemon=True)
@@ -89,11 +89,21 @@ class Server:
         self._acceptor.join()
         os.close(self._closing)
         self._listener.close()
-        for connection in self.connections:
+        for connection in self._accepted:
             with contextlib.suppress(OSError):  # it has ended by itself
                 connection.socket.shutdown(socket.SHUT_RDWR)
-        for connection in self.connections:
-            connection.ended.wait()
+        with self._one_ended:
+            self._one_ended.wait_for(lambda: self.all_ended)
+
+    @property
+    def connections(self) -> list[Connection]:
+        """Those that brought something, in the order in which they came; a run also holds an idle one."""
+        return [connection for connection in self._accepted if connection.bytes]
+
+    @property
+    def all_ended(self) -> bool:
+        """Whether no connection is open."""
+        return all(connection.ended.is_set() for connection in self._accepted)
 
     def _accept_all(self) -> None:
         waiting = select.poll()
@@ -110,17 +120,17 @@ class Server:
         job.buffer_bytes = RECEIVE_BUFFER_BYTES
         job.verify, job.message_bytes = self._verified_size is not None, self._verified_size or 1
         connection = Connection(f"{peer[0]}:{peer[1]}", accepted, job, threading.Event(), self._verified_size)
-        self.connections.append(connection)
+        self._accepted.append(connection)
         threading.Thread(target=self._read, args=(connection,), daemon=True).start()
 
     def _read(self, connection: Connection) -> None:
         with connection.socket:
             connection.result = lib.engine_receive(connection.job)
-        if self._on_end is not None:
-            self._on_end(connection)
-        connection.ended.set()
         with self._one_ended:
+            connection.ended.set()
             self._one_ended.notify_all()
+            if self._on_end is not None:
+                self._on_end(connection)
 
     def wait_for(self, count: int, deadline_s: float) -> bool:
         """Whether so many connections have come and ended, waiting for at most so many seconds."""

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 
-from tests.command import ROOT, nettrace
+from tests.command import ROOT, nettrace, said
 from tests.samples import changed, copied, looped, workload
 from tracer import cli
 from tracer.books.analysis import document_of
@@ -19,12 +19,6 @@ from tracer.books.recording import encode
 from tracer.commands.output import exit_code
 from tracer.machine.recordings import save
 from tracer.model import Recording
-
-
-def answer(*arguments: str) -> tuple[int, str]:
-    """Exit code and what the user reads, of a command that measures nothing."""
-    done = nettrace(*arguments)
-    return done.returncode, done.stderr
 
 
 @pytest.mark.parametrize(
@@ -65,7 +59,7 @@ def answer(*arguments: str) -> tuple[int, str]:
 )  # fmt: skip
 def test_a_mistake_is_quoted_and_answered(arguments: list[str], words: list[str]) -> None:
     """Exit code 2; the user's own words, what is allowed, the near miss."""
-    code, errors = answer(*arguments)
+    code, _, errors = said(*arguments)
 
     assert code == 2, errors
     assert [word for word in words if word not in errors] == []
@@ -78,16 +72,19 @@ def test_a_mistake_is_quoted_and_answered(arguments: list[str], words: list[str]
         (b"\x89PNG\r\n", ["is not a recording"]),
         (b'{"schema": "nettrace.recording/99"}', ["not a recording of this nettrace", "nettrace.recording/99"]),
         (b'{"traceEvents": []}', ["not a recording of this nettrace", "it has no schema"]),
-        (encode(looped())[:500], ["is damaged"]),
-        (encode(looped()).replace(b'"threads": 1', b'"threads": -1'), ["is damaged", "$.experiment.threads"]),
-        (encode(looped()).replace(b'"lost": 0', b'"lost": "0"'), ["is damaged", "lost"]),
+        (encode(document_of(looped()))[:500], ["is damaged"]),
+        (
+            encode(document_of(looped())).replace(b'"threads": 1', b'"threads": -1'),
+            ["is damaged", "$.experiment.threads"],
+        ),
+        (encode(document_of(looped())).replace(b'"lost": 0', b'"lost": "0"'), ["is damaged", "lost"]),
     ],
 )
 def test_a_file_that_is_no_recording_is_told_apart(tmp_path: Path, content: bytes, words: list[str]) -> None:
     """Damaged or foreign: exit code 2, the file's name, what is wrong in it."""
     path = tmp_path / "file.json"
     path.write_bytes(content)
-    code, errors = answer("report", str(path))
+    code, _, errors = said("report", path)
 
     assert code == 2
     assert [word for word in ["error: ", str(path), "why: ", "fix: ", *words] if word not in errors] == []
@@ -96,7 +93,7 @@ def test_a_file_that_is_no_recording_is_told_apart(tmp_path: Path, content: byte
 @pytest.mark.parametrize("name", ["nowhere.json", "."])
 def test_a_file_that_cannot_be_read_is_said(tmp_path: Path, name: str) -> None:
     """A wrong path, a directory."""
-    code, errors = answer("report", str(tmp_path / name))
+    code, _, errors = said("report", tmp_path / name)
 
     assert code == 2
     assert "cannot read" in errors
@@ -105,7 +102,7 @@ def test_a_file_that_cannot_be_read_is_said(tmp_path: Path, name: str) -> None:
 def test_a_report_needs_neither_root_nor_a_kernel(tmp_path: Path) -> None:
     """Recordings are read anywhere."""
     path = tmp_path / "run.json"
-    save(looped(), path)
+    save(document_of(looped()), path)
     tmp_path.chmod(0o755)
     done = nettrace("report", path)
 
@@ -116,7 +113,8 @@ def test_a_report_needs_neither_root_nor_a_kernel(tmp_path: Path) -> None:
 def test_a_report_does_not_import_what_measures() -> None:
     """`nettrace report` on a machine without BCC, the engine or pyroute2."""
     program = (
-        "import sys, tracer.commands.report, tracer.books.analysis, tracer.books.recording, tracer.reports.terminal\n"
+        "import sys, tracer.commands.report, tracer.books.analysis\n"
+        "import tracer.machine.recordings, tracer.reports.terminal\n"
         "print({'bcc', 'cffi', 'pyroute2', 'workloads.engine._engine'} & set(sys.modules))"
     )
 
@@ -128,19 +126,57 @@ def test_a_report_does_not_import_what_measures() -> None:
 def test_the_published_schema_accepts_what_json_prints(tmp_path: Path) -> None:
     """`nettrace schema` and `nettrace report --json` belong together."""
     path = tmp_path / "run.json"
-    save(copied("twocopy"), path)
-    schema = json.loads(nettrace("schema").stdout)
+    save(document_of(copied("twocopy")), path)
+    schema = json.loads(said("schema")[1])
 
-    jsonschema.Draft202012Validator(schema).validate(json.loads(nettrace("report", path, "--json").stdout))
+    jsonschema.Draft202012Validator(schema).validate(json.loads(said("report", path, "--json")[1]))
 
 
 def test_help_lists_every_verb_and_the_exit_codes() -> None:
     """The first thing a newcomer types."""
-    done = nettrace("--help")
+    code, output, _ = said("--help")
 
-    assert done.returncode == 0
-    assert [verb for verb in cli._VERBS if f"  {verb} " not in done.stdout] == []
-    assert "130 interrupted" in " ".join(done.stdout.split())
+    assert code == 0
+    assert [verb for verb in cli._VERBS if f"  {verb} " not in output] == []
+    assert "70 a bug in nettrace; 130 interrupted" in " ".join(output.split())
+
+
+def test_a_mistake_ends_a_process_with_the_code_that_was_said() -> None:
+    """The rest of these tests ask run(); this one a process."""
+    done = nettrace("run", "zerocpy")
+
+    assert done.returncode == 2
+    assert "did you mean zerocopy?" in done.stderr
+
+
+@pytest.mark.parametrize("error", [ValueError("told"), AssertionError("told"), RecursionError("told")])
+def test_a_bug_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception) -> None:
+    """Exit code 70: 1 would say that an expectation failed. Three lines; the traceback is in a file."""
+
+    def broken() -> None:
+        raise error
+
+    monkeypatch.setattr("tracer.books.recording.json_schema", broken)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    code, output, errors = said("schema")
+    (written,) = tmp_path.iterdir()
+
+    assert (code, output) == (70, "")
+    assert [line[:7] for line in errors.splitlines()] == ["error: ", "  why: ", "  fix: "]
+    assert f"{type(error).__name__}: told" in errors
+    assert str(written) in errors
+    assert "in broken" in written.read_text()
+
+
+def test_a_bug_is_told_where_no_file_can_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A full disk must not hide it: the traceback is on stderr then."""
+    monkeypatch.setattr("tracer.books.recording.json_schema", lambda: {}["key"])
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    code, _, errors = said("schema")
+
+    assert code == 70
+    assert "KeyError: 'key'" in errors
+    assert "Traceback" in errors
 
 
 @pytest.mark.parametrize("verb", list(cli._VERBS))
@@ -164,24 +200,3 @@ def test_every_verb_explains_itself(verb: str) -> None:
 def test_the_exit_code_says_how_a_run_ended(sample: Recording, expect: bool, code: int) -> None:
     """0 done, 1 an expectation failed, 5 untrustworthy, 130 partial; the worst one wins."""
     assert exit_code(document_of(sample), expect) == code
-
-
-def test_an_interrupt_that_a_destructor_swallows_comes_again() -> None:
-    """Python drops what is raised in __del__ or a weakref's callback; the run must still end, with its code."""
-    program = (
-        "import os, signal, threading\n"
-        "from tracer import cli\n"
-        "class Last:\n"
-        "    def __del__(self): signal.raise_signal(signal.SIGTERM)\n"
-        "def verb(**_):\n"
-        "    Last()\n"
-        "    signal.pause()\n"
-        "cli.cli.main = verb\n"
-        "threading.Timer(20, os.kill, (os.getpid(), signal.SIGKILL)).start()\n"
-        "try: cli.main()\n"
-        "except SystemExit as end: os._exit(end.code)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False)
-
-    assert done.returncode == 130
-    assert "interrupted" in done.stderr

@@ -118,6 +118,41 @@ def test_an_impatient_user_gets_no_traceback(moment: str) -> None:
     wait_until_gone(workers)
 
 
+SWALLOWED = """
+import os, signal, sys
+from tracer.machine.processes import Workers
+
+class Trap:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(1000):
+            pass  # the handler runs here, and Python ignores what it raises
+
+release = Workers.release
+def release_and_fall_into_the_trap(self):
+    release(self)
+    Trap()
+
+Workers.release = release_and_fall_into_the_trap
+sys.argv = ["nettrace", "run", "zerocopy", "--duration", "60"]
+from tracer.__main__ import main
+main()
+"""
+
+
+def test_an_interrupt_that_python_swallowed_ends_the_run_all_the_same() -> None:
+    """Raised inside a __del__, where Python ignores it: the wait for the workers finds it, not the end of a minute."""
+    done = subprocess.run(
+        [sys.executable, "-c", SWALLOWED], capture_output=True, text=True, cwd=ROOT, timeout=45, check=False
+    )
+
+    assert done.returncode == 130, done.stderr
+    # The gate had just been opened: something was sent already, or nothing.
+    assert ("PARTIAL" in done.stdout) != ("interrupted before anything was measured" in done.stderr)
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
 def test_a_partial_result_is_saved_and_says_that_it_is_one(tmp_path: Path) -> None:
     """--save after an interrupt: complete is false, and report says PARTIAL and 130 again."""
     path = tmp_path / "partial.json"
@@ -208,6 +243,15 @@ def test_the_workload_runs_as_the_user_who_called_sudo(tmp_path: Path) -> None:
     assert code == 0
     assert users == {NOBODY}
     assert path.stat().st_uid == NOBODY
+    assert json.loads(path.read_text())["user"] == f"nobody (uid {NOBODY})"
+
+
+def test_nonsense_in_sudo_s_variables_is_quoted() -> None:
+    """Nothing runs as root instead, and there is no traceback."""
+    done = nettrace("run", "onecopy", "--messages", 23, env={**os.environ, "SUDO_UID": "abc", "SUDO_GID": "0"})
+
+    assert done.returncode == 2
+    assert_error_of_three_lines(done.stderr, "SUDO_UID is 'abc'")
 
 
 def test_a_port_that_is_taken_is_quoted() -> None:

@@ -7,13 +7,14 @@ import sys
 
 import click
 
+from tracer.commands.options import json_option
 from tracer.commands.output import note
 from tracer.errors import EXIT_MACHINE, EXIT_OK
 from tracer.machine import leftovers
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 @click.option("--clean", is_flag=True, help="Remove what a killed run has left, and nothing else.")
 @click.pass_context
 def command(ctx: click.Context, as_json: bool, clean: bool) -> None:

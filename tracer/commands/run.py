@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from tracer.commands.conditions import check_conditions
 from tracer.commands.options import (
     MAX_MESSAGES,
     Seconds,
@@ -20,7 +21,6 @@ from tracer.commands.options import (
     threads_option,
 )
 from tracer.commands.output import emit, exit_code, note
-from tracer.errors import UsageError
 from tracer.model import Document, Experiment, Link, ObserverChoice
 
 
@@ -29,19 +29,25 @@ class Asked:
     """What the command line asks for.
 
     Args:
-        port: Port of the receiver; 0 takes any free one.
+        port: Port of the receiver; None where none is asked for.
         save: Where the recording goes.
         folded: Where the CPU profile's stacks go.
         copy_stacks: Where the stacks of the copies go.
     """
 
     experiment: Experiment
-    port: int
+    port: int | None
     as_json: bool
     save: Path | None
     folded: Path | None
     copy_stacks: Path | None
     expect_zerocopy: bool
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """Files to write, by the option that names them."""
+        named = {"--save": self.save, "--folded": self.folded, "--copy-stacks": self.copy_stacks}
+        return {option: path for option, path in named.items() if path is not None}
 
     @classmethod
     def parsed(cls, mode: str, given: dict[str, Any]) -> Asked:
@@ -55,8 +61,8 @@ class Asked:
         outputs = {name: given.pop(name) for name in ("save", "folded", "copy_stacks")}
         others = {name: given.pop(name) for name in ("port", "as_json", "expect_zerocopy")}
         asked = cls(experiment=_experiment(mode, given, outputs), **outputs, **others)
-        _check(asked)
-        for path in filter(None, outputs.values()):
+        check_conditions(asked.experiment, port=asked.port, files=asked.files)
+        for path in asked.files.values():
             require_writable(path)
         return asked
 
@@ -104,7 +110,7 @@ _file = click.Path(path_type=Path, dir_okay=False)
     type=_file,
     help="Write the stacks of --stacks folded, with their bytes, for a flame graph; implies it.",
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the receiver. [default: any free one]")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port of the receiver. [default: any free one]")
 @click.option("--verify", is_flag=True, help="The receiver checks every byte; slower.")
 @json_option
 @click.option("--save", type=_file, help="Save the recording, for nettrace report.")
@@ -122,7 +128,7 @@ def _run(asked: Asked) -> int:
     from tracer.books.analysis import document_of
     from tracer.runs.dispatch import record
 
-    document = document_of(record(asked.experiment, note, port=asked.port))
+    document = document_of(record(asked.experiment, note, port=asked.port or 0))
     try:
         emit(document, asked.as_json)
     finally:
@@ -132,63 +138,31 @@ def _run(asked: Asked) -> int:
 
 
 def _write_files(document: Document, asked: Asked) -> None:
-    from tracer.machine.files import write_file
-    from tracer.machine.recordings import save
-
+    """Each file that was asked for; one for which there is nothing is named."""
     if asked.save is not None:
+        from tracer.machine.recordings import save
+
         save(document, asked.save)
         note(f"saved {asked.save}")
-    folded = {}
-    if asked.folded is not None and document.profile is not None:
-        from tracer.reports.costs import folded_text
-
-        folded[asked.folded] = folded_text(document.profile)
+    if asked.folded is not None:
+        _write_folded(_profile_text(document), asked.folded, "the profiled pass did not come to its end")
     if asked.copy_stacks is not None:
         from tracer.reports.stacks import folded_copies
 
-        folded[asked.copy_stacks] = folded_copies(document)
-    for path, text in folded.items():
-        write_file(path, text.encode())
-        note(f"wrote {path}, for a flame graph")
+        _write_folded(folded_copies(document), asked.copy_stacks, "no stack that led to a copy was collected")
 
 
-def _check(asked: Asked) -> None:
-    """Refuse what would be ignored: each option is honoured, or its refusal says why."""
-    experiment = asked.experiment
-    check_link(experiment)
-    far = experiment.link is Link.NIC and experiment.peer is not None
-    refusals = (
-        (experiment.messages is not None and experiment.duration_s is not None,
-            "--messages and --duration exclude each other", "both say how much to send", "give one"),
-        (experiment.verify and far, "--verify needs a receiver of this run's own",
-            "`nettrace serve` reads and counts, and does not know what was sent", "leave it out"),
-        (experiment.verify and experiment.link is Link.NIC, "--verify needs a receiver of this run's own",
-            "on link nic it is a plain one, at the other end", "--link lo --verify, or veth"),
-        (bool(asked.port) and far, "--port and --peer exclude each other", "the peer's own port is in --peer",
-            "leave out --port"),
-        (bool(asked.port) and experiment.lab is not None and experiment.link is not Link.NIC,
-            "--port has no use in the lab's own namespaces", "nobody else listens there", "leave out --port"),
-        (experiment.stacks and experiment.observer is ObserverChoice.TRACEPOINTS,
-            "--stacks needs function probes", "tracepoints have no stack of the copy", "--observer auto, or --lab"),
-    )  # fmt: skip
-    for refused, what, why, fix in refusals:
-        if refused:
-            raise UsageError(what, why, fix)
+def _profile_text(document: Document) -> str:
+    from tracer.reports.costs import folded_text
+
+    return folded_text(document.profile) if document.profile is not None else ""
 
 
-def check_link(experiment: Experiment) -> None:
-    """Refuse what only another link, or another machine, could do."""
-    if experiment.link is not Link.NIC:
-        asked = {"--no-sg": not experiment.scatter_gather, "--peer": experiment.peer is not None}
-        for option in (option for option, given in asked.items() if given):
-            raise UsageError(
-                f"{option} needs a network device", f"link {experiment.link} has none", f"--link nic {option}"
-            )
-    if experiment.link is Link.NIC and experiment.peer is None and experiment.lab is None:
-        raise UsageError(
-            "link nic needs a receiver on another machine",
-            "looped packets never reach a device",
-            "--lab, which has both; or `nettrace serve` there and --peer HOST:PORT here",
-        )
-    if experiment.bounce and experiment.lab is None and "swiotlb=force" not in Path("/proc/cmdline").read_text():
-        raise UsageError("--bounce needs a machine booted with swiotlb=force", "this one was not", "--bounce --lab")
+def _write_folded(text: str, path: Path, why_not: str) -> None:
+    if not text:
+        note(f"{path} is not written: {why_not}")
+        return
+    from tracer.machine.files import write_file
+
+    write_file(path, text.encode())
+    note(f"wrote {path}, for a flame graph")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tracer.commands.conditions import check_conditions
 from tracer.commands.options import (
     SIZES,
     THREADS,
@@ -23,7 +24,6 @@ from tracer.commands.options import (
     repetitions_option,
 )
 from tracer.commands.output import note
-from tracer.commands.run import check_link
 from tracer.errors import UsageError
 from tracer.model import Link, ObserverChoice
 
@@ -116,4 +116,4 @@ def check_plan(plan: Plan) -> None:
     """
     from tracer.study.sweep_plan import experiment_of, jobs_of
 
-    check_link(experiment_of(plan, jobs_of(plan)[0]))
+    check_conditions(experiment_of(plan, jobs_of(plan)[0]))

@@ -17,8 +17,8 @@ from tracer.errors import Interrupted, LabError, MachineError, NettraceError, Pr
 from tracer.lab import kernels
 from tracer.lab.guest import Guest, guest_for, least_environment
 from tracer.model import Experiment, Link, ObserverChoice, Recording, Workload
+from tracer.runs.dispatch import Progress
 from tracer.runs.in_guest import PROGRESS, Order
-from tracer.runs.runner import Progress
 from workloads.serving import Server
 
 # What an emulated processor, some 20 times slower, sends in a fraction of a second.

@@ -6,32 +6,29 @@ import contextlib
 import importlib.metadata
 import os
 import platform
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from tracer.books.tallies import total
 from tracer.errors import Interrupted, in_one_line
 from tracer.machine.cgroups import open_cgroup
+from tracer.machine.interrupts import interrupts
 from tracer.machine.kernel.symbols import why_no_names
 from tracer.machine.links import OpenLink, open_link
 from tracer.machine.namespaces import read_congestion_control, read_optmem_max
 from tracer.machine.nics import read_nic, set_scatter_gather
 from tracer.machine.processes import Workers
 from tracer.machine.taps import read_taps
-from tracer.model import SCHEMA, CpuProfile, Experiment, Host, Link, Observation, Recording, Workload
+from tracer.machine.users import User, invoking_user, user_name
+from tracer.model import SCHEMA, Experiment, Host, Link, Recording
 from tracer.observers.choice import Observer, require_permission, start_observers
 from tracer.observers.flow import Flow
 from tracer.observers.meters import Meters, notes_of
-from tracer.observers.sampler import Sampler
+from tracer.runs.dispatch import Progress
+from tracer.runs.passes import Passes
 from workloads.process import Start, start_python
 
-Progress = Callable[[str], None]
-
-_NO_WINDOW: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-# An observed pass that lost events is done again; on the slowest kernel seen one in four did.
-_ATTEMPTS = 5
 # Work of a default run: long enough to settle, short enough to be done before the user wonders.
 _DEFAULT_BYTES, _MIN_MESSAGES, _MAX_MESSAGES = 128 << 20, 16, 50_000
 
@@ -44,7 +41,7 @@ def default_messages(size: int, threads: int) -> int:
 def record(
     experiment: Experiment, progress: Progress, *, port: int = 0, observed: bool = True, start: Start = start_python
 ) -> Recording:
-    """Run an experiment; the same signature as lab.record.
+    """Run an experiment on this machine's own kernel; the same signature as dispatch.record.
 
     A KeyboardInterrupt ends the pass that runs, and so does one in which nothing moves any more: what was measured
     until then is returned, complete=False.
@@ -57,46 +54,59 @@ def record(
         Interrupted: the interrupt came before anything was measured.
     """
     if experiment.lab is not None:
-        raise ValueError(f"an experiment for lab kernel {experiment.lab} came to this machine's own")
+        raise ValueError(f"this machine is not the lab's kernel {experiment.lab}: see tracer.runs.dispatch")
     if experiment.messages is None and experiment.duration_s is None:
         messages = default_messages(experiment.size, experiment.threads)
         experiment = msgspec.structs.replace(experiment, messages=messages)
     require_permission()
     try:
+        interrupts.look()
         with contextlib.ExitStack() as stack:
-            link = stack.enter_context(open_link(experiment.link, experiment.peer))
-            if not experiment.scatter_gather:
-                stack.enter_context(set_scatter_gather(link.device, False, link.sender_netns))
-            cgroup = stack.enter_context(open_cgroup())
-            workers = stack.enter_context(_start_workers(experiment, link, port, cgroup, start))
-            meters = Meters(experiment, workers)
-            stack.callback(meters.close)
-            if observed:
-                progress("compiling the probes for this kernel")
-            observers = (
-                start_observers(experiment.observer, lambda: _flow_of(workers, link, cgroup), stacks=experiment.stacks)
-                if observed
-                else []
-            )
-            for observer in observers:
-                stack.callback(observer.close)
-            return _run_passes(experiment, link, workers, observers, meters, progress)
+            stack.callback(interrupts.resume)
+            return _record(experiment, progress, port, observed, start, stack)
     except KeyboardInterrupt as error:
         raise Interrupted("interrupted before anything was measured", fix="run it again") from error
 
 
-def _start_workers(experiment: Experiment, link: OpenLink, port: int, cgroup: Path, start: Start) -> Workers:
-    user, group = invoking_user()
+def _record(
+    experiment: Experiment, progress: Progress, port: int, observed: bool, start: Start, stack: contextlib.ExitStack
+) -> Recording:
+    """Set up, do the passes; the stack undoes."""
+    user = invoking_user()
+    link = stack.enter_context(open_link(experiment.link, experiment.peer))
+    if not experiment.scatter_gather:
+        stack.enter_context(set_scatter_gather(link.device, False, link.sender_netns))
+    cgroup = stack.enter_context(open_cgroup())
+    workers = stack.enter_context(_start_workers(experiment, link, port, cgroup, user, start))
+    meters = Meters(experiment, workers)
+    stack.callback(meters.close)
+    observers: list[Observer] = []
+    if observed:
+        progress("compiling the probes for this kernel")
+        flow = partial(_flow_of, workers, link, cgroup)
+        observers = start_observers(experiment.observer, flow, stacks=experiment.stacks)
+    for observer in observers:
+        stack.callback(observer.close)
+    stack.callback(interrupts.hold)  # the first to be called: no signal cuts short what the others undo
+    passes = Passes(experiment, workers, progress)
+    passes.run(observers, meters)
+    return _recording_of(experiment, passes, read_host(link), user, [link.note])
+
+
+def _start_workers(
+    experiment: Experiment, link: OpenLink, port: int, cgroup: Path, user: User | None, start: Start
+) -> Workers:
     return Workers(
         experiment,
         address=link.address,
         port=port,
         sender_netns=link.sender_netns,
         receiver_netns=link.receiver_netns,
-        uid=user,
-        gid=group,
+        uid=user.uid if user else None,
+        gid=user.gid if user else None,
         cgroup=cgroup,
         peer=(link.address, link.port) if link.port is not None else None,
+        wake=interrupts.wake,
         start=start,
     )
 
@@ -106,51 +116,24 @@ def _flow_of(workers: Workers, link: OpenLink, cgroup: Path) -> Flow:
     return Flow(workers.port, link.sender_netns_inode, receiver or 0, cgroup, leaves_machine=receiver is None)
 
 
-def _run_passes(
-    experiment: Experiment,
-    link: OpenLink,
-    workers: Workers,
-    observers: list[Observer],
-    meters: Meters,
-    progress: Progress,
-) -> Recording:
-    progress("bare pass: time and CPU, " + ("counted by perf" if experiment.counters else "nothing attached"))
-    bare, finished = _run_pass(workers, experiment.messages, experiment.duration_s, meters.window())
-    counters = meters.read_counters(bare) if bare is not None else []
-    observed: Workload | None = None
-    observations: list[Observation] = []
-    profile: CpuProfile | None = None
-    attempts = 1
-    if finished and bare is not None:
-        # The same work again; a duration becomes the number of messages that the bare pass sent in it.
-        messages = experiment.messages or max(1, bare.messages // experiment.threads)
-        try:
-            if observers:
-                progress("observed pass: bytes, at " + ", ".join(observer.name for observer in observers))
-                observed, observations, finished, attempts = _observe_pass(workers, observers, messages, progress)
-            if finished and meters.sampler is not None:
-                for observer in observers:
-                    observer.close()
-                progress(f"profiled pass: stacks, by {meters.sampler.event}")
-                profile, finished = _profile_pass(workers, meters.sampler, messages)
-        except KeyboardInterrupt:  # while probes were attached or detached: the bare pass stands
-            finished = False
-    if bare is None:
+def _recording_of(experiment: Experiment, passes: Passes, host: Host, user: User | None, notes: list[str]) -> Recording:
+    if passes.bare is None:
         raise Interrupted("interrupted before anything was measured", fix="run it again")
     return Recording(
         schema=SCHEMA,
         version=importlib.metadata.version("nettrace-copies"),
         experiment=experiment,
-        host=read_host(link),
-        workload=bare,
-        observed=observed,
-        observations=observations,
-        complete=finished,
-        attempts=attempts,
-        counters=counters,
-        profile=profile,
-        stuck=in_one_line(workers.stuck) if workers.stuck is not None else "",
-        notes=[link.note, *notes_of(counters, profile), *_without_names(experiment)],
+        host=host,
+        workload=passes.bare,
+        observed=passes.observed,
+        observations=passes.observations,
+        complete=passes.complete,
+        attempts=passes.attempts,
+        user=user_name(user.uid if user else os.geteuid()),
+        counters=passes.counters,
+        profile=passes.profile,
+        stuck=in_one_line(passes.stuck) if passes.stuck is not None else "",
+        notes=[*notes, *notes_of(passes.counters, passes.profile), *_without_names(experiment)],
     )
 
 
@@ -159,60 +142,6 @@ def _without_names(experiment: Experiment) -> list[str]:
     asked = [name for name, wanted in (("--stacks", experiment.stacks), ("--profile", experiment.profile)) if wanted]
     reason = why_no_names()
     return [f"{' and '.join(asked)}: n/a, {reason}"] if asked and reason else []
-
-
-def _run_pass(
-    workers: Workers,
-    messages: int | None,
-    duration_s: float | None,
-    window: contextlib.AbstractContextManager[None] = _NO_WINDOW,
-) -> tuple[Workload | None, bool]:
-    """One pass: its figures, and whether it came to its end. The window is open while payload moves."""
-    try:
-        workers.prepare(messages, duration_s)
-        with window:
-            workers.release()
-            return workers.collect(), workers.stuck is None
-    except KeyboardInterrupt:
-        return workers.stop(), False
-
-
-def _profile_pass(workers: Workers, sampler: Sampler, messages: int) -> tuple[CpuProfile | None, bool]:
-    """The same work once more, sampled and otherwise unwatched; no profile of a part of it."""
-    sampler.attach()
-    try:
-        profiled, finished = _run_pass(workers, messages, None)
-    finally:
-        sampler.detach()
-    return (sampler.profile(profiled) if profiled is not None and finished else None), finished
-
-
-def _observe_pass(
-    workers: Workers, observers: list[Observer], messages: int, progress: Progress
-) -> tuple[Workload | None, list[Observation], bool, int]:
-    """The pass that is watched, and how often; again, a few times at most, where the kernel skipped a probe.
-
-    It skips one that is running already on that CPU: if a task is preempted in the middle of it, the next task's
-    call go unseen. That is bad luck, and likelier the slower the CPU; a pass that saw all is worth more than a doubt.
-    """
-    for attempt in range(1, _ATTEMPTS + 1):
-        for observer in observers:
-            observer.attach()
-        observed, finished = _run_pass(workers, messages, None)
-        observations = [observer.detach() for observer in observers]
-        lost = total(*(observation.lost for observation in observations))
-        if not lost or not finished or attempt == _ATTEMPTS:
-            break
-        progress(f"observed pass once more: {lost} events were lost")
-    return observed, observations, finished, attempt
-
-
-def invoking_user() -> tuple[int | None, int | None]:
-    """User and group that the workload runs as: those who called sudo; None to stay what we are."""
-    user, group = os.environ.get("SUDO_UID"), os.environ.get("SUDO_GID")
-    if os.geteuid() != 0 or not user or not group:
-        return None, None
-    return int(user), int(group)
 
 
 def read_host(link: OpenLink) -> Host:

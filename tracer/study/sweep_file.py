@@ -17,7 +17,8 @@ import msgspec
 
 from tracer.books.recording import MAX_FILE_BYTES
 from tracer.errors import MachineError, RecordingError, UsageError
-from tracer.machine.files import give_to_invoking_user, write_file
+from tracer.machine.files import write_file
+from tracer.machine.users import give_to_invoking_user
 from tracer.study.hosts import difference_of_hosts
 from tracer.study.sweep_plan import SWEEP_SCHEMA, Manifest, Run, Sweep, jobs_left
 

@@ -1,0 +1,116 @@
+"""No option is ignored in silence: each is honoured, or refused with its reason before anything is done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.command import said
+from tracer.commands import conditions
+from tracer.commands.conditions import CONDITIONS, check_conditions
+from tracer.errors import UsageError
+from tracer.model import Experiment, Link, ObserverChoice
+
+PEER = ("--link", "nic", "--peer", "192.0.2.1:7700")
+
+
+@pytest.fixture(autouse=True)
+def usual_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was not booted with swiotlb=force."""
+    monkeypatch.setattr(conditions, "_forces_bounce", lambda: False)
+
+
+# --lab takes the next word for its kernel, so it stands last.
+REFUSED = [
+    (["--messages", "5", "--duration", "1"], "--messages and --duration exclude each other"),
+    (["--no-sg"], "--link nic --no-sg"),
+    (["--no-sg", "--link", "veth", "--lab"], "--link nic --no-sg"),
+    (["--peer", "192.0.2.1:7700"], "--link nic --peer"),
+    (["--peer", "192.0.2.1:7700", "--lab"], "--link nic --peer"),
+    (["--link", "nic"], "--peer HOST:PORT"),
+    (["--bounce"], "--link nic --bounce --lab"),
+    (["--bounce", "--lab"], "--link nic --bounce --lab"),
+    (["--bounce", *PEER], "swiotlb=force"),
+    (["--port", "7", *PEER], "--port and --peer exclude each other"),
+    (["--port", "7", "--lab"], "--port does not reach into the lab"),
+    (["--verify", *PEER], "counts bytes, and compares none"),
+    (["--verify", "--link", "nic", "--lab"], "counts bytes, and compares none"),
+    (["--stacks", "--observer", "tracepoints"], "--stacks and --observer tracepoints exclude each other"),
+    (["--copy-stacks", "f", "--observer", "tracepoints"], "--stacks and --observer tracepoints exclude each other"),
+    (["--save", "f", "--folded", "f"], "--save and --folded name the same file"),
+    (["--folded", "f", "--copy-stacks", "./f"], "--folded and --copy-stacks name the same file"),
+    (["--lab", "5.4"], "6.12"),
+]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"), REFUSED, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
+def test_what_does_not_go_together_is_a_usage_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: list[str], words: str
+) -> None:
+    """Exit code 2 before anything is done, with what to write instead."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tracer.runs.dispatch.record", never)
+    code, output, errors = said("run", "onecopy", *options)
+
+    assert (code, output) == (2, "")
+    assert words in " ".join(errors.split())
+
+
+def never(*_: object, **__: object) -> None:
+    raise AssertionError("something was done")
+
+
+HONOURED = [
+    Experiment(mode="zerocopy", size=1, link=Link.NIC, peer="192.0.2.1:7700", scatter_gather=False),
+    Experiment(mode="zerocopy", size=1, link=Link.NIC, lab="6.12", bounce=True, scatter_gather=False, stacks=True),
+    Experiment(mode="zerocopy", size=1, link=Link.NIC, lab="6.12", peer="192.0.2.1:7700"),
+    Experiment(mode="zerocopy", size=1, link=Link.VETH, verify=True, duration_s=1.0, counters=True, profile=True),
+    Experiment(mode="zerocopy", size=1, lab="6.12", verify=True, duration_s=1.0, counters=True, profile=True),
+    Experiment(mode="zerocopy", size=1, observer=ObserverChoice.ALL, stacks=True, threads=8, messages=3),
+]
+
+
+@pytest.mark.parametrize("experiment", HONOURED)
+def test_what_goes_together_is_let_through(experiment: Experiment) -> None:
+    """The table refuses no more than it must."""
+    check_conditions(experiment)
+
+
+def test_a_port_is_honoured_where_the_receiver_is_ours() -> None:
+    """On this machine, and at the host's end of the lab's device."""
+    check_conditions(Experiment(mode="onecopy", size=1), port=7)
+    check_conditions(Experiment(mode="onecopy", size=1, link=Link.NIC, lab="6.12"), port=7)
+
+
+def test_each_condition_says_what_why_and_what_instead() -> None:
+    """Three lines for each row of the table, and no row twice."""
+    assert [row for row in CONDITIONS if not (row.what and row.why and row.fix)] == []
+    assert len({row.what for row in CONDITIONS}) == len(CONDITIONS)
+
+
+@pytest.mark.parametrize("path", ["/dev/null", "/dev/stdout"])
+def test_two_results_may_go_to_one_device(path: str) -> None:
+    """Nothing is lost there that was to be kept."""
+    check_conditions(Experiment(mode="onecopy", size=1), files={"--save": Path(path), "--folded": Path(path)})
+
+
+def test_one_file_for_two_results_is_refused_through_links_too(tmp_path: Path) -> None:
+    """The second would replace the first."""
+    (tmp_path / "link").symlink_to("file")
+
+    with pytest.raises(UsageError, match="name the same file"):
+        check_conditions(
+            Experiment(mode="onecopy", size=1),
+            files={"--save": tmp_path / "file", "--folded": tmp_path / "link"},
+        )
+
+
+def test_a_list_of_probes_and_its_source_exclude_each_other() -> None:
+    """--json would be ignored."""
+    code, _, errors = said("probes", "--source", "--json")
+
+    assert code == 2
+    assert "--source and --json exclude each other" in errors

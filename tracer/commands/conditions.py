@@ -1,0 +1,103 @@
+"""What cannot go together: each option is honoured or refused with its reason; none is ignored in silence."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from tracer.errors import UsageError
+from tracer.model import Experiment, Link, ObserverChoice
+
+
+class Condition(NamedTuple):
+    """Something that makes an option useless or impossible."""
+
+    what: str
+    why: str
+    fix: str
+    applies: Callable[[Experiment, int | None], bool]
+    """To an experiment, and the port asked for."""
+
+
+def _forces_bounce() -> bool:
+    return "swiotlb=force" in Path("/proc/cmdline").read_text()
+
+
+CONDITIONS = (
+    Condition(
+        "--messages and --duration exclude each other", "both say how much to send", "give one",
+        lambda asked, _: asked.messages is not None and asked.duration_s is not None,
+    ),
+    Condition(
+        "--no-sg needs a network device", "neither lo nor veth leads to one", "--link nic --no-sg",
+        lambda asked, _: not asked.scatter_gather and asked.link is not Link.NIC,
+    ),
+    Condition(
+        "--peer needs a network device", "neither lo nor veth leads to another machine", "--link nic --peer HOST:PORT",
+        lambda asked, _: asked.peer is not None and asked.link is not Link.NIC,
+    ),
+    Condition(
+        "link nic needs a receiver on another machine", "looped packets never reach a device",
+        "--lab, which has both; or `nettrace serve` there and --peer HOST:PORT here",
+        lambda asked, _: asked.link is Link.NIC and asked.peer is None and asked.lab is None,
+    ),
+    Condition(
+        "--bounce needs a network device", "nothing on lo or veth is mapped for DMA", "--link nic --bounce --lab",
+        lambda asked, _: asked.bounce and asked.link is not Link.NIC,
+    ),
+    Condition(
+        "--bounce needs a machine booted with swiotlb=force", "this one was not", "--bounce --lab",
+        lambda asked, _: asked.bounce and asked.lab is None and not _forces_bounce(),
+    ),
+    Condition(
+        "--port and --peer exclude each other", "the receiver is the peer's, and HOST:PORT names its port",
+        "leave out --port",
+        lambda asked, port: port is not None and asked.peer is not None,
+    ),
+    Condition(
+        "--port does not reach into the lab on this link", "the receiver is in the guest, and takes any free port",
+        "leave out --port",
+        lambda asked, port: port is not None and asked.lab is not None and asked.link is not Link.NIC,
+    ),
+    Condition(
+        "--verify needs a receiver of this run", "the one at the other end of a nic counts bytes, and compares none",
+        "leave out --verify, or verify on --link veth",
+        lambda asked, _: asked.verify and asked.link is Link.NIC,
+    ),
+    Condition(
+        "--stacks and --observer tracepoints exclude each other", "tracepoints here collect no stacks",
+        "--observer functions, or leave out --stacks",
+        lambda asked, _: asked.stacks and asked.observer is ObserverChoice.TRACEPOINTS,
+    ),
+)  # fmt: skip
+
+
+def check_conditions(
+    experiment: Experiment, *, port: int | None = None, files: Mapping[str, Path] | None = None
+) -> None:
+    """Refuse what an experiment cannot do, before anything is done.
+
+    Args:
+        port: The receiver's port, where the user gave one.
+        files: Files to write, by the option that names them.
+
+    Raises:
+        UsageError: what does not go together, why, and what to write instead.
+    """
+    for condition in CONDITIONS:
+        if condition.applies(experiment, port):
+            raise UsageError(condition.what, condition.why, condition.fix)
+    _check_files(files or {})
+
+
+def _check_files(files: Mapping[str, Path]) -> None:
+    """The second result would replace the first; a device or a descriptor takes both."""
+    from tracer.machine.files import descriptor_in
+
+    seen: dict[str, str] = {}
+    for option, path in files.items():
+        keeps_one = descriptor_in(path) is None and (path.is_file() or not path.exists())
+        if keeps_one and (other := seen.setdefault(os.path.realpath(path), option)) != option:
+            raise UsageError(f"{other} and {option} name the same file", str(path), "give each its own")

@@ -1,0 +1,130 @@
+"""The passes of one run: the same work done bare, observed, and profiled, one after the other."""
+
+from __future__ import annotations
+
+import contextlib
+
+from tracer.books.tallies import total
+from tracer.errors import WorkloadError
+from tracer.machine.interrupts import interrupts
+from tracer.machine.processes import Workers
+from tracer.model import Counter, CpuProfile, Experiment, Observation, Workload
+from tracer.observers.choice import Observer
+from tracer.observers.meters import Meters
+from tracer.observers.sampler import Sampler
+from tracer.runs.dispatch import Progress
+
+_NO_WINDOW: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+# An observed pass that lost events is done again; on the slowest kernel seen one in four did.
+_MOST_ATTEMPTS = 5
+
+
+class Passes:
+    """What the passes gave until now; an interrupt ends the one that runs, and those before it stand.
+
+    Attributes:
+        bare: Nothing was attached: time and CPU.
+        counters: Of the bare pass.
+        observed: The last attempt of the observed pass.
+        observations: What each observer counted in it.
+        attempts: Times that the observed pass was done.
+        profile: None unless the profiled pass came to its end.
+        complete: All that were asked for came to their end.
+    """
+
+    def __init__(self, experiment: Experiment, workers: Workers, progress: Progress) -> None:
+        self.bare: Workload | None = None
+        self.counters: list[Counter] = []
+        self.observed: Workload | None = None
+        self.observations: list[Observation] = []
+        self.attempts = 0
+        self.profile: CpuProfile | None = None
+        self.complete = False
+        self._experiment, self._workers, self._progress = experiment, workers, progress
+
+    def run(self, observers: list[Observer], meters: Meters) -> None:
+        """All of them; no observer means no observed pass."""
+        if not self._run_bare(meters):
+            return
+        # An interrupt while probes are attached or detached: the bare pass stands.
+        with contextlib.suppress(KeyboardInterrupt):
+            self.complete = self._run_observed(observers) and self._run_profiled(observers, meters.sampler)
+
+    def _run_bare(self, meters: Meters) -> bool:
+        counted = "counted by perf" if self._experiment.counters else "nothing attached"
+        self._progress(f"bare pass: time and CPU, {counted}")
+        asked = self._experiment
+        self.bare, finished = run_pass(self._workers, asked.messages, asked.duration_s, meters.window())
+        self.counters = meters.read_counters(self.bare) if self.bare is not None else []
+        return finished and self.bare is not None
+
+    @property
+    def stuck(self) -> WorkloadError | None:
+        """Why the last pass was given up; None where it was not."""
+        return self._workers.stuck
+
+    @property
+    def _messages(self) -> int:
+        """The same work again; a duration becomes the number of messages that the bare pass sent in it."""
+        sent = self.bare.messages if self.bare is not None else 0
+        return self._experiment.messages or max(1, sent // self._experiment.threads)
+
+    def _run_observed(self, observers: list[Observer]) -> bool:
+        """The pass that is watched; again, a few times at most, where the kernel skipped a probe.
+
+        It skips one that is running already on that CPU: if a task is preempted in the middle of it, the next task's
+        call go unseen. That is bad luck, and likelier the slower the CPU; a pass that saw all is worth more than a
+        doubt.
+        """
+        if not observers:
+            return True
+        self._progress("observed pass: bytes, at " + ", ".join(observer.name for observer in observers))
+        finished = self._attempt(observers)
+        while finished and (lost := self._lost()) and self.attempts < _MOST_ATTEMPTS:
+            self._progress(f"observed pass once more: {lost} events were lost")
+            finished = self._attempt(observers)
+        return finished
+
+    def _attempt(self, observers: list[Observer]) -> bool:
+        for observer in observers:
+            observer.attach()
+        self.attempts += 1
+        self.observed, finished = run_pass(self._workers, self._messages, None)
+        self.observations = [observer.detach() for observer in observers]
+        return finished
+
+    def _lost(self) -> int | None:
+        return total(*(observation.lost for observation in self.observations))
+
+    def _run_profiled(self, observers: list[Observer], sampler: Sampler | None) -> bool:
+        """Sampled and otherwise unwatched; no profile of a part of it."""
+        if sampler is None:
+            return True
+        for observer in observers:
+            observer.close()
+        self._progress(f"profiled pass: stacks, by {sampler.event}")
+        sampler.attach()
+        try:
+            profiled, finished = run_pass(self._workers, self._messages, None)
+        finally:
+            sampler.detach()
+        self.profile = sampler.profile(profiled) if profiled is not None and finished else None
+        return finished
+
+
+def run_pass(
+    workers: Workers,
+    messages: int | None,
+    duration_s: float | None,
+    window: contextlib.AbstractContextManager[None] = _NO_WINDOW,
+) -> tuple[Workload | None, bool]:
+    """One pass: its figures, and whether it came to its end. The window is open while payload moves."""
+    try:
+        interrupts.look()
+        workers.prepare(messages, duration_s)
+        with window:
+            workers.release()
+            return workers.collect(), workers.stuck is None
+    except KeyboardInterrupt:
+        interrupts.hold()
+        return workers.stop(), False
