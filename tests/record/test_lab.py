@@ -33,7 +33,9 @@ def test_bytes_by_way_are_what_the_program_counted(tmp_path: Path, kernel: str) 
     assert {way: moved.bytes for way, moved in recording.totals.sent.items()} == {
         way: said[way] for way in ("copy", "zerocopy")
     }
+    # Loopback copies each skb that holds pinned pages, whole, each time that it is sent.
+    left = recording.totals.left
     assert recording.totals.deferred
-    assert sum(copy.bytes for copy in recording.totals.deferred) >= CALLS * SIZE
+    assert sum(copy.bytes for copy in recording.totals.deferred) == left.zerocopy + left.mixed
     assert broken_laws(recording) == []
     assert (recording.lost, recording.hooks.skipped) == (0, {})

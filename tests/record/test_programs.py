@@ -57,6 +57,20 @@ def big(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+_started: list[Server] = []
+
+
+@pytest.fixture(autouse=True)
+def no_server_goes_on() -> Iterator[None]:
+    """A test that fails before it stops its server leaves none behind: nettrace hands SIGTERM on."""
+    yield
+    while _started:
+        process = _started.pop().process
+        if process.poll() is None:
+            process.terminate()
+            process.communicate(timeout=60)
+
+
 def listens(port: int) -> bool:
     """Whether somebody listens on this port; asked without a connection, which would be counted."""
     tables = (Path(f"/proc/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6"))
@@ -70,6 +84,7 @@ class Server:
 
     def __init__(self, file: Path, port: int, *command: object) -> None:
         self.file, self.port = file, port
+        _started.append(self)
         self.process = subprocess.Popen(
             [*NETTRACE, "record", "--wait", "-o", str(file), "--", *map(str, command)],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT,

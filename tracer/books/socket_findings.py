@@ -34,7 +34,8 @@ def _of_the_subject(recording: SocketRecording) -> Iterator[Finding]:
             code="no-socket",
             sentence=f"{name} used no TCP or UDP socket" + (f" ({unused} were made and not used)" if unused else ""),
             why="a daemon does its work, in another cgroup" if name in _DAEMON_WORKS else
-            "it makes none, or has got one from somebody else (socket activation, inetd), or asks a daemon to work",
+            "it makes none, or has got one from somebody else (socket activation, inetd), or left its cgroup, "
+            "or asks a daemon to work",
             fix="record the daemon itself: nettrace record -- DAEMON",
         )  # fmt: skip
     if subject.inherited_sockets:
