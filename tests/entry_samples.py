@@ -33,7 +33,7 @@ def judged(sample: Recording, *entries: Entry, **ledger: Any) -> Document:
     found = [*kept, *(with_cause(one, scene_of(sample)) for one in entries)]
     order = list(Stage)
     found.sort(key=lambda one: order.index(one.stage))
-    books = msgspec.structs.replace(document.ledger, entries=found, copies_per_byte=copies_of(found), **ledger)
+    books = msgspec.structs.replace(document.ledger, entries=found, copies_per_byte=copies_of(found, PAYLOAD), **ledger)
     return msgspec.structs.replace(document, ledger=books, verdict=verdict_of(sample, books))
 
 

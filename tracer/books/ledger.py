@@ -11,6 +11,7 @@ import msgspec
 from tracer.books import function_entries, tracepoint_entries
 from tracer.books.causes import scene_of, with_cause
 from tracer.books.laws import entries_of, laws_of
+from tracer.books.tallies import total
 from tracer.model import CopiesPerByte, Entry, Law, LawState, Ledger, Link, Observation, Recording, Stage, Workload
 from tracer.units import format_count
 
@@ -29,12 +30,12 @@ def ledger_of(recording: Recording) -> Ledger:
     located, scene = located_entries(first, recording.experiment.link, workload), scene_of(recording)
     entries = [*_pack_entries(workload), *(with_cause(entry, scene) for entry in located)]
     laws = laws_of(recording)
-    doubts = [_breach(law) for law in laws if law.state is LawState.BROKEN]
+    doubts = [breach(law) for law in laws if law.state is LawState.BROKEN]
     doubts += [_loss(observation) for observation in recording.observations if observation.lost]
     return Ledger(
         entries=entries,
         laws=laws,
-        copies_per_byte=copies_of(entries),
+        copies_per_byte=copies_of(entries, workload.payload_bytes),
         trustworthy=not doubts,
         doubts=doubts,
         mixed_bytes=_mixed_bytes(first),
@@ -45,7 +46,7 @@ def ledger_of(recording: Recording) -> Ledger:
     )
 
 
-def _breach(law: Law) -> str:
+def breach(law: Law) -> str:
     """A broken law: which side has more, by how much, and what could explain it."""
     more = (law.left or 0) - (law.right or 0)
     unit = "" if "notifications" in law.statement else " B"
@@ -99,14 +100,15 @@ def _with_ratio(entry: Entry, payload: int) -> Entry:
     return msgspec.structs.replace(entry, per_payload_byte=entry.bytes / payload)
 
 
-def copies_of(entries: list[Entry]) -> CopiesPerByte:
+def copies_of(entries: list[Entry], payload: int) -> CopiesPerByte:
     """Kernel copies of one payload byte on each side, a tap's among the sender's."""
     return CopiesPerByte(
-        send=_sum_ratios([entry for entry in entries if entry.stage in SEND_COPIES]),
-        receive=_sum_ratios([entry for entry in entries if entry.stage is Stage.COPY_OUT]),
+        send=_copies([entry for entry in entries if entry.stage in SEND_COPIES], payload),
+        receive=_copies([entry for entry in entries if entry.stage is Stage.COPY_OUT], payload),
     )
 
 
-def _sum_ratios(entries: list[Entry]) -> float | None:
-    ratios = [entry.per_payload_byte for entry in entries if entry.per_payload_byte is not None]
-    return sum(ratios) if entries and len(ratios) == len(entries) else None
+def _copies(entries: list[Entry], payload: int) -> float | None:
+    """Summed in bytes: a sum of ratios would make 1.9999 of two whole copies."""
+    sizes = total(*(entry.bytes for entry in entries))
+    return sizes / payload if entries and payload and sizes is not None else None
