@@ -101,12 +101,24 @@ def test_a_broken_law_says_which_side_has_more_and_what_could_explain_it():
     assert not any("quieter" in step for step in found.next)
 
 
-def test_the_explanation_of_a_law_is_told():
-    """The law's own words, behind the difference; notifications are no bytes."""
-    late = msgspec.structs.replace(law("L2", "a = b", 1010, 10), explanation="a late packet would do that")
+def test_what_could_explain_broken_laws_is_told_once():
+    """The laws' own words, behind all of them."""
+    late = [
+        msgspec.structs.replace(law(name, "a = b", 1010, 10), explanation="a packet that came late")
+        for name in ("L2", "L3")
+    ]
+    sentence = judged(looped(), laws=late, trustworthy=False, doubts=[breach(one) for one in late]).verdict.sentence
+
+    assert sentence == (
+        "This measurement cannot be trusted: law L2 is broken: a = b (the left side has 1,000 B more); "
+        "law L3 is broken: a = b (the left side has 1,000 B more). It could be: a packet that came late."
+    )
+
+
+def test_notifications_are_no_bytes():
+    """A difference has the unit of its law."""
     notified = law("L7", "completion notifications = zero-copy send calls", 22, 23)
 
-    assert breach(late) == "law L2 is broken: a = b (the left side has 1,000 B more; a late packet would do that)"
     assert breach(notified).endswith("(the right side has 1 more)")
 
 

@@ -47,12 +47,11 @@ def ledger_of(recording: Recording) -> Ledger:
 
 
 def breach(law: Law) -> str:
-    """A broken law: which side has more, by how much, and what could explain it."""
+    """A broken law: which side has more, and by how much."""
     more = (law.left or 0) - (law.right or 0)
     unit = "" if "notifications" in law.statement else " B"
     told = f"the {'left' if more > 0 else 'right'} side has {format_count(abs(more))}{unit} more"
-    reason = f"; {law.explanation}" if law.explanation else ""
-    return f"law {law.id} is broken: {law.statement} ({told}{reason})"
+    return f"law {law.id} is broken: {law.statement} ({told})"
 
 
 def _retransmitted_bytes(observation: Observation, workload: Workload) -> int | None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tracer.books.advice import Advice, another_run, on_a_nic, with_function_probes
 from tracer.books.causes import LATER_COPIES, ROWS, CauseRow, Scene, hints, row_of, scene_of
-from tracer.model import Cause, Completions, Ledger, Link, Recording, Stage, Verdict
+from tracer.model import Cause, Completions, LawState, Ledger, Link, Recording, Stage, Verdict
 from tracer.units import format_count
 
 UNTRUSTWORTHY = "untrustworthy"
@@ -46,10 +46,16 @@ def _unfit(recording: Recording, ledger: Ledger) -> Judgement | None:
         return Judgement(INTERRUPTED, "Interrupted before anything was observed.", [Advice("run it again")])
     if not ledger.trustworthy:
         sentence = "This measurement cannot be trusted: " + "; ".join(ledger.doubts) + "."
-        return Judgement(UNTRUSTWORTHY, sentence, _about_doubts(ledger))
+        return Judgement(UNTRUSTWORTHY, sentence + _explained(ledger), _about_doubts(ledger))
     if recording.observed is not None and not recording.observed.payload_bytes:
         return Judgement(UNDECIDED, "Undecided: no payload was sent.", [Advice("run it again, for longer")])
     return None
+
+
+def _explained(ledger: Ledger) -> str:
+    """What could have broken the laws, once for all that it could have broken."""
+    broken = [law.explanation for law in ledger.laws if law.state is LawState.BROKEN and law.explanation]
+    return f" It could be: {'; '.join(dict.fromkeys(broken))}." if broken else ""
 
 
 def _about_doubts(ledger: Ledger) -> list[Advice]:
