@@ -12,7 +12,7 @@ from tracer.books.analysis import document_of
 from tracer.books.causes import scene_of, with_cause
 from tracer.books.ledger import copies_of
 from tracer.books.verdict import verdict_of
-from tracer.model import Cause, Document, Entry, Link, Recording, Stage
+from tracer.model import Cause, Document, Entry, LawState, Link, Recording, Stage
 
 TAP = "tcpdump (pid 4711) on any device"
 
@@ -26,14 +26,19 @@ def entry(stage: Stage, size: int | None, cause: Cause | None = None, function: 
 
 
 def judged(sample: Recording, *entries: Entry, **ledger: Any) -> Document:
-    """The sample with these entries in the place of the ledger's own of the same stages."""
+    """The sample with these entries in the place of the ledger's own of the same stages.
+
+    Laws that the sample's own counts break are left out: the entries tell what those counts lack.
+    """
     document = document_of(sample)
     stages = {one.stage for one in entries}
     kept = [one for one in document.ledger.entries if one.stage not in stages]
     found = [*kept, *(with_cause(one, scene_of(sample)) for one in entries)]
     order = list(Stage)
     found.sort(key=lambda one: order.index(one.stage))
-    books = msgspec.structs.replace(document.ledger, entries=found, copies_per_byte=copies_of(found), **ledger)
+    laws = [law for law in document.ledger.laws if law.state is LawState.HOLDS]
+    fields = {"laws": laws, "trustworthy": True, "doubts": [], "copies_per_byte": copies_of(found, PAYLOAD), **ledger}
+    books = msgspec.structs.replace(document.ledger, entries=found, **fields)
     return msgspec.structs.replace(document, ledger=books, verdict=verdict_of(sample, books))
 
 

@@ -152,8 +152,10 @@ def test_hints_are_quoted_and_decide_nothing():
 
 @pytest.mark.parametrize(
     "words",
-    ["to a local socket", "no scatter-gather", "a packet tap", "tun/tap", "swiotlb=force; in", "computes no checksum",
-     "forwards the packets", "ethtool -K"],
+    [
+        "to a local socket", "no scatter-gather", "gets a copy of every packet", "tun/tap", "swiotlb=force; in",
+        "computes no checksum", "forwards the packets", "ethtool -K",
+    ],
 )  # fmt: skip
 def test_the_words_of_a_cause_stand_in_its_row_alone(words):
     """One place to correct them."""

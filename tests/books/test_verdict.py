@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+
+from tests.entry_samples import TAP, deferred, dropped, judged, linearized, tapped_lo, tapped_nic, with_drops
+from tests.function_samples import looped as seen_by_functions
+from tests.function_samples import on_nic
 from tests.samples import (
     MESSAGES,
     PAGES,
@@ -16,7 +21,9 @@ from tests.samples import (
     workload,
 )  # fmt: skip
 from tracer.books.analysis import document_of
-from tracer.model import Link, Recording, Verdict
+from tracer.books.laws import law
+from tracer.books.ledger import breach
+from tracer.model import Cause, Link, Recording, Verdict
 
 
 def verdict(sample: Recording) -> Verdict:
@@ -84,6 +91,113 @@ def test_a_broken_law_is_said_first():
 
     assert found.code == "untrustworthy"
     assert "law T.L2a is broken" in found.sentence
+
+
+def test_a_broken_law_says_which_side_has_more_and_what_could_explain_it():
+    """By how much; and a quieter machine is asked for only where it can help."""
+    found = verdict(changed(looped(), observed=workload(payload_bytes=PAYLOAD + 1)))
+
+    assert "(the right side has 1 B more)" in found.sentence
+    assert not any("quieter" in step for step in found.next)
+
+
+def test_what_could_explain_broken_laws_is_told_once():
+    """The laws' own words, behind all of them."""
+    late = [
+        msgspec.structs.replace(law(name, "a = b", 1010, 10), explanation="a packet that came late")
+        for name in ("L2", "L3")
+    ]
+    sentence = judged(looped(), laws=late, trustworthy=False, doubts=[breach(one) for one in late]).verdict.sentence
+
+    assert sentence == (
+        "This measurement cannot be trusted: law L2 is broken: a = b (the left side has 1,000 B more); "
+        "law L3 is broken: a = b (the left side has 1,000 B more). It could be: a packet that came late."
+    )
+
+
+def test_notifications_are_no_bytes():
+    """A difference has the unit of its law."""
+    notified = law("L7", "completion notifications = zero-copy send calls", 22, 23)
+
+    assert breach(notified).endswith("(the right side has 1 more)")
+
+
+def test_a_quieter_machine_helps_against_lost_events():
+    """Noise is a cause that the user can do something about."""
+    lossy = msgspec.structs.replace(looped().observations[0], lost=3)
+
+    assert verdict(changed(looped(), observations=[lossy])).next == [
+        "run it again on a quieter machine, or with fewer messages"
+    ]
+
+
+def test_several_causes_are_each_named_with_their_bytes():
+    """A tap on lo: one copy for the receiver, one for the tap; the code is the one without the tap."""
+    found = tapped_lo()
+
+    assert found.verdict.code == "copied-by-loopback"
+    assert "bytes were copied after all, 230,161 B before the reader got it: loopback" in found.verdict.sentence
+    assert f"230,161 B: a packet tap ({TAP}) gets a copy of every packet" in found.verdict.sentence
+    assert found.ledger.copies_per_byte.send == 2
+
+
+def test_a_tap_on_a_nic_does_not_take_the_senders_pages_from_the_device():
+    """The tap's copy is beside the way; nothing is said of a loop."""
+    found = tapped_nic().verdict
+
+    assert found.code == "copied-for-tap"
+    assert "The device still reads the sender's pages." in found.sentence
+    assert "loopback" not in found.sentence
+    assert "local socket" not in found.sentence
+
+
+def test_tracepoints_say_that_they_do_not_see_a_taps_copies():
+    """What nobody observed is told, not left out."""
+    sentence = verdict(changed(looped(), host=host(packet_taps=[TAP]))).sentence
+
+    assert f"What was copied besides was not observed: a packet tap ({TAP})" in sentence
+
+
+def test_a_checksum_is_not_called_a_lack_of_scatter_gather():
+    """Scatter-gather is on: only a device that sums can spare the copy."""
+    lacking = changed(on_nic(copied=23), host=host(nic=ethernet(tx_checksum=False), where="lab"))
+    found = judged(lacking, linearized(PAYLOAD, None, "skb_checksum_help")).verdict
+
+    assert found.code == "copied-for-checksum"
+    assert "the device computes no checksum" in found.sentence
+    assert "scatter-gather" not in found.sentence
+    assert found.next == ["if the driver can: nettrace lab exec --kernel 6.12 -- ethtool -K eth0 tx on"]
+
+
+def test_a_copy_that_nobody_can_explain_is_said_to_be_unexplained():
+    """Unknown is a cause of its own, with a way to find out."""
+    found = judged(on_nic(copied=23), deferred(PAYLOAD, None)).verdict
+
+    assert found.code == "copied-after-all"
+    assert "every byte was copied after all: why was not observed (completions" in found.sentence
+    assert found.next == ["see who copies: nettrace run zerocopy --size 10007 --link nic --stacks --lab 6.12"]
+
+
+def test_part_of_the_payload_is_not_every_byte():
+    """Bytes are quoted where not all were copied."""
+    sentence = judged(seen_by_functions(), deferred(1448, Cause.LOCAL_DELIVERY)).verdict.sentence
+
+    assert "but 1,448 of 230,161 B were copied after all before the reader got it" in sentence
+
+
+def test_drops_on_this_machine_are_told_with_their_places():
+    """In any verdict; the bytes came all the same, as TCP sent them again."""
+    sample = changed(copied("onecopy"), observed=workload("onecopy", received_bytes=None))
+
+    assert with_drops().verdict.sentence.endswith(
+        "On the way 2,896 B were dropped by qdisc netem on lo, 1,448 B by qdisc tbf on lo, and sent again."
+    )
+    assert judged(sample, dropped(7)).verdict.sentence.endswith("On the way 7 B were dropped by qdisc netem on lo.")
+
+
+def test_two_whole_copies_are_two():
+    """A sum of the ratios of 28 and of 1 packets of 29 is not."""
+    assert document_of(on_nic("onecopy", scatter_gather=False)).ledger.copies_per_byte.send == 2
 
 
 def test_an_interrupt_before_the_observed_pass_is_said():

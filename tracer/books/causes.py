@@ -100,8 +100,13 @@ def row_of(cause: Cause) -> CauseRow:
 
 
 def with_cause(entry: Entry, scene: Scene) -> Entry:
-    """A later copy with its cause: the observer's, else what the scene shows, else unknown."""
-    if entry.stage not in LATER_COPIES or not entry.bytes or entry.cause is not None:
+    """A later copy with its cause: the observer's, else what the scene shows, else unknown.
+
+    What copied nothing, and what nobody counted, has none.
+    """
+    if entry.stage not in LATER_COPIES or not entry.bytes:
+        return msgspec.structs.replace(entry, cause=None)
+    if entry.cause is not None:
         return entry
     sure = [row for row in ROWS if entry.stage in row.stages and row.evidence(scene, entry)]
     if len(sure) != 1:

@@ -26,10 +26,10 @@ def entries_from_functions(observation: Observation, link: Link) -> list[Entry]:
         _copy_in(observation),
         _pin(observation),
         *_deferred_copies(observation),
-        _counted(observation, Stage.LINEARIZE, "skb_segment", Row.SEGMENT_COPY, Cause.NO_SCATTER_GATHER),
+        _counted(observation, Stage.LINEARIZE, "skb_segment", Row.SEGMENT_COPY),
         _linearized_whole(observation),
         *_for_checksums(observation),
-        _counted(observation, Stage.BOUNCE, "swiotlb_map", Row.BOUNCE, Cause.BOUNCE_BUFFER),
+        _counted(observation, Stage.BOUNCE, "swiotlb_map", Row.BOUNCE),
     ]
     if spliced_bytes(observation):
         entries.insert(2, _counted(observation, Stage.SPLICE, "skb_splice_from_iter", Row.SPLICE_FROM_ITER))
@@ -97,7 +97,7 @@ def _counted(observation: Observation, stage: Stage, function: str, point: str, 
 
 
 def _linearized_whole(observation: Observation) -> Entry:
-    entry = _counted(observation, Stage.LINEARIZE, "__pskb_pull_tail", Row.LINEARIZE, Cause.NO_SCATTER_GATHER)
+    entry = _counted(observation, Stage.LINEARIZE, "__pskb_pull_tail", Row.LINEARIZE)
     pulled = pulled_bytes(observation)
     if not pulled:
         return entry

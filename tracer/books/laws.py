@@ -49,7 +49,7 @@ def _explained(one: Law, taps: list[str], lost: bool) -> Law:
         "packets that were dropped or duplicated where nobody looks (inside a device, on the wire)",
         "a packet that was still on its way when the pass ended",
     ]
-    return msgspec.structs.replace(one, explanation=f"it could be {', or '.join(could)}")
+    return msgspec.structs.replace(one, explanation=", or ".join(could))
 
 
 def _engine_laws(workload: Workload) -> list[Law]:

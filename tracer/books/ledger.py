@@ -11,6 +11,7 @@ import msgspec
 from tracer.books import function_entries, tracepoint_entries
 from tracer.books.causes import scene_of, with_cause
 from tracer.books.laws import entries_of, laws_of
+from tracer.books.tallies import total
 from tracer.model import CopiesPerByte, Entry, Law, LawState, Ledger, Link, Observation, Recording, Stage, Workload
 from tracer.units import format_count
 
@@ -32,12 +33,12 @@ def ledger_of(recording: Recording) -> Ledger:
         taps = tracepoint_entries.copy_for_taps(first, scene.packet_taps)
         entries += [_with_ratio(taps, workload.payload_bytes)] if taps.bytes else []
     laws = laws_of(recording)
-    doubts = [_breach(law) for law in laws if law.state is LawState.BROKEN]
+    doubts = [breach(law) for law in laws if law.state is LawState.BROKEN]
     doubts += [_loss(observation) for observation in recording.observations if observation.lost]
     return Ledger(
         entries=entries,
         laws=laws,
-        copies_per_byte=copies_of(entries),
+        copies_per_byte=copies_of(entries, workload.payload_bytes),
         trustworthy=not doubts,
         doubts=doubts,
         mixed_bytes=_mixed_bytes(first),
@@ -48,13 +49,12 @@ def ledger_of(recording: Recording) -> Ledger:
     )
 
 
-def _breach(law: Law) -> str:
-    """A broken law: which side has more, by how much, and what could explain it."""
+def breach(law: Law) -> str:
+    """A broken law: which side has more, and by how much."""
     more = (law.left or 0) - (law.right or 0)
     unit = "" if "notifications" in law.statement else " B"
     told = f"the {'left' if more > 0 else 'right'} side has {format_count(abs(more))}{unit} more"
-    reason = f"; {law.explanation}" if law.explanation else ""
-    return f"law {law.id} is broken: {law.statement} ({told}{reason})"
+    return f"law {law.id} is broken: {law.statement} ({told})"
 
 
 def _retransmitted_bytes(observation: Observation, workload: Workload) -> int | None:
@@ -102,14 +102,15 @@ def _with_ratio(entry: Entry, payload: int) -> Entry:
     return msgspec.structs.replace(entry, per_payload_byte=entry.bytes / payload)
 
 
-def copies_of(entries: list[Entry]) -> CopiesPerByte:
+def copies_of(entries: list[Entry], payload: int) -> CopiesPerByte:
     """Kernel copies of one payload byte on each side, a tap's among the sender's."""
     return CopiesPerByte(
-        send=_sum_ratios([entry for entry in entries if entry.stage in SEND_COPIES]),
-        receive=_sum_ratios([entry for entry in entries if entry.stage is Stage.COPY_OUT]),
+        send=_copies([entry for entry in entries if entry.stage in SEND_COPIES], payload),
+        receive=_copies([entry for entry in entries if entry.stage is Stage.COPY_OUT], payload),
     )
 
 
-def _sum_ratios(entries: list[Entry]) -> float | None:
-    ratios = [entry.per_payload_byte for entry in entries if entry.per_payload_byte is not None]
-    return sum(ratios) if entries and len(ratios) == len(entries) else None
+def _copies(entries: list[Entry], payload: int) -> float | None:
+    """Summed in bytes: a sum of ratios would make 1.9999 of two whole copies."""
+    sizes = total(*(entry.bytes for entry in entries))
+    return sizes / payload if entries and payload and sizes is not None else None

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tracer.books.advice import Advice, another_run, on_a_nic, with_function_probes
 from tracer.books.causes import LATER_COPIES, ROWS, CauseRow, Scene, hints, row_of, scene_of
-from tracer.model import Completions, Ledger, Link, Recording, Stage, Verdict
+from tracer.model import Cause, Completions, LawState, Ledger, Link, Recording, Stage, Verdict
 from tracer.units import format_count
 
 UNTRUSTWORTHY = "untrustworthy"
@@ -48,10 +48,16 @@ def _unfit(recording: Recording, ledger: Ledger) -> Judgement | None:
         return Judgement(INTERRUPTED, "Interrupted before anything was observed.", [Advice("run it again")])
     if not ledger.trustworthy:
         sentence = "This measurement cannot be trusted: " + "; ".join(ledger.doubts) + "."
-        return Judgement(UNTRUSTWORTHY, sentence, _about_doubts(ledger))
+        return Judgement(UNTRUSTWORTHY, sentence + _explained(ledger), _about_doubts(ledger))
     if recording.observed is not None and not recording.observed.payload_bytes:
         return Judgement(UNDECIDED, "Undecided: no payload was sent.", [Advice("run it again, for longer")])
     return None
+
+
+def _explained(ledger: Ledger) -> str:
+    """What could have broken the laws, once for all that it could have broken."""
+    broken = [law.explanation for law in ledger.laws if law.state is LawState.BROKEN and law.explanation]
+    return f" It could be: {'; '.join(dict.fromkeys(broken))}." if broken else ""
 
 
 def _about_doubts(ledger: Ledger) -> list[Advice]:
@@ -101,7 +107,7 @@ def _copied_later(recording: Recording, ledger: Ledger, later: list[tuple[CauseR
         told = f"bytes were {_again(recording)}, " + "; ".join(
             f"{format_count(size)} B{row.how}: {row.why(scene)}" for row, size in later
         )
-    sentence = f"{_asked_for(recording, ledger)}{told}{_flag(recording, ledger)}.{_aside(ledger)}"
+    sentence = f"{_asked_for(recording, ledger)}{told}{_flag(recording, ledger)}.{_aside(ledger, scene)}"
     # One way out each; what copies every byte comes first.
     advice = [step for row, _ in later for step in row.fix(recording, ledger.observer)]
     return Judgement(first.code(scene), sentence, list(dict.fromkeys(advice)))
@@ -139,16 +145,15 @@ def _asked_for(recording: Recording, ledger: Ledger) -> str:
     return f"MSG_ZEROCOPY was asked for{known}, but "
 
 
-def _aside(ledger: Ledger) -> str:
-    """What a copy does not mean, and which copies nobody counted."""
+def _aside(ledger: Ledger, scene: Scene) -> str:
+    """What a copy does not mean, and which copies nobody counted: tracepoints do not see a tap's."""
     told = ""
     pinned, read_by_device = ledger.bytes_of(Stage.PIN), ledger.bytes_of(Stage.DMA)
     on_the_way = [ledger.bytes_of(stage) for stage in (Stage.LINEARIZE, Stage.BOUNCE)]
     if pinned and read_by_device is not None and read_by_device >= pinned and on_the_way == [0, 0]:
         told += " The device still reads the sender's pages."
-    unseen = [entry for entry in ledger.entries if entry.cause is not None and entry.bytes is None]
-    for name in dict.fromkeys(row_of(entry.cause).name for entry in unseen if entry.cause is not None):
-        told += f" How much was copied besides ({name}) was not observed."
+    if scene.packet_taps and ledger.observer == "tracepoints":
+        told += f" What was copied besides was not observed: {row_of(Cause.PACKET_TAP).why(scene)}."
     return told
 
 
