@@ -67,7 +67,8 @@ def record(
         recording = _record_in(guest, Order(experiment=asked, observed=observed), progress)
         if receiver is not None:
             recording = _with_received(recording, receiver)
-    told = msgspec.structs.replace(recording.experiment, lab=guest.kernel.name)
+    # Not the host as the guest knows it, which means nothing to who reads this.
+    told = msgspec.structs.replace(recording.experiment, lab=guest.kernel.name, peer=experiment.peer)
     return msgspec.structs.replace(recording, experiment=told)
 
 
