@@ -13,7 +13,8 @@ def why_no_names() -> str | None:
     """None if they can; else the reason, with what would help."""
     try:
         with _KALLSYMS.open() as symbols:
-            address = symbols.readline().split()[0]
+            # A function's: per-CPU data, which older kernels list first, begins at address 0.
+            address = next((line.split()[0] for line in symbols if line.split()[1] in "tT"), "0")
     except (OSError, IndexError) as error:
         return f"{_KALLSYMS} cannot be read: {error}"
     return None if int(address, 16) else f"kernel.kptr_restrict={_level()} hides the kernel's addresses: {_help()}"
