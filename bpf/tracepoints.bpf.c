@@ -46,20 +46,22 @@ static __always_inline void look_at(struct packet *packet, struct sk_buff *skb)
 #define CHUNK 16
 
 /*
- * Pages that some fragments refer to; a fragment can span several pages of one compound page. They are read in one go,
- * and the sum has no branch: the verifier of 6.1 follows each way through a loop and gives up (E2BIG).
+ * Pages that fragments refer to; a fragment can span several pages of one compound page. So many are read whether there
+ * are as many or not, and the sum has no branch: the verifier of 6.1 follows each way through a loop and gives up, and
+ * it does not follow the bounds of a size that is computed.
  */
-static __always_inline u32 count_chunk(struct skb_frag *from, u32 number)
+static __always_inline u32 count_chunk(struct skb_frag *from, const u32 size, u32 number)
 {
 	struct skb_frag frags[CHUNK] = {};
 	u32 pages = 0;
 
-	if (number > CHUNK)
-		number = CHUNK;
-	read_kernel(frags, number * sizeof(frags[0]), from);
+	read_kernel(frags, size * sizeof(frags[0]), from);
 #pragma unroll
-	for (u32 i = 0; i < CHUNK; i++)
-		pages += ((frags[i].offset & 4095) + frags[i].len + 4095) >> 12;
+	for (u32 i = 0; i < CHUNK; i++) {
+		u32 there = (s32)(i - number) >> 31; /* all ones for i < number, else 0 */
+
+		pages += (((frags[i].offset & 4095) + frags[i].len + 4095) >> 12) & there;
+	}
 	return pages;
 }
 
@@ -71,7 +73,8 @@ static __always_inline u32 count_pages(struct skb_shared_info *shinfo, u32 nr_fr
 #pragma unroll
 	for (u32 first = 0; first < MAX_FRAGS; first += CHUNK)
 		if (first < nr_frags)
-			pages += count_chunk(frags + first, nr_frags - first);
+			pages += count_chunk(frags + first, MAX_FRAGS - first < CHUNK ? MAX_FRAGS - first : CHUNK,
+					     nr_frags - first);
 	return pages;
 }
 
