@@ -255,22 +255,22 @@ int on_retransmit(struct bpf_raw_tracepoint_args *ctx)
 
 /* The deferred copy. At exit: it can fail with -ENOMEM after entry, having copied nothing. */
 
-/* A stack that fentry takes begins with our own program and its trampoline. */
+/* A stack that fentry takes begins with our own program and its trampoline; a kprobe's with the probed function. */
+#ifdef NT_KPROBE_skb_copy_ubufs
+#define OUR_FRAMES 0
+#else
 #define OUR_FRAMES 2
+#endif
 
-/* Whoever called skb_copy_ubufs(). */
+/* By the stack and not by the return address: where a kretprobe is, that is the address of its trampoline. */
 static __always_inline struct caller caller_of(void *ctx)
 {
-	struct caller caller = {};
-#ifdef NT_KPROBE_skb_copy_ubufs
-	READ(caller.frames[0], (void *)((struct pt_regs *)ctx)->sp);
-#else
 	u64 frames[OUR_FRAMES + 2] = {};
+	struct caller caller;
 
 	bpf_get_stack(ctx, frames, sizeof(frames), 0);
 	caller.frames[0] = frames[OUR_FRAMES];
 	caller.frames[1] = frames[OUR_FRAMES + 1];
-#endif
 	return caller;
 }
 

@@ -141,8 +141,8 @@ class TestLab:
         assert "__netif_receive_skb_one_core" in entry.stacks[0].frames
 
     def test_the_guest_s_refusal_is_the_command_s(self) -> None:
-        """A port that is taken, a mode of another world: three lines and the same exit code."""
-        done = nettrace("run", "onecopy", "--port", 1, "--link", "nic", "--peer", "192.0.2.1:7", "--lab", timeout=200)
+        """A peer that no route leads to: three lines and the same exit code."""
+        done = nettrace("run", "onecopy", "--link", "nic", "--peer", "192.0.2.1:7", "--lab", timeout=200)
 
         assert done.returncode == 4
         assert "error:" in done.stderr

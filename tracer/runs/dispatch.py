@@ -23,7 +23,8 @@ def record(experiment: Experiment, progress: Progress, *, port: int = 0, observe
     Raises:
         NettraceError: something is missing, refused, or broke on the way; all is undone.
     """
-    with _held(experiment.peer):
+    # In the lab the peer is reached from the guest, or not at all.
+    with _held(None if experiment.lab is not None else experiment.peer):
         if experiment.lab is not None:
             from tracer.runs.in_lab import record as record_in_lab
 
