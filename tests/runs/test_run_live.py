@@ -177,7 +177,7 @@ def observe_mixed_traffic(rounds: int, size: int) -> tuple[Observation, int]:
 def test_mixed_traffic_is_recognised_and_not_guessed_apart() -> None:
     """Copied and pinned payload in one skb: the bytes are called mixed, and the verdict says so."""
     observation, payload = observe_mixed_traffic(rounds=23, size=4099)
-    observed = workload(payload_bytes=payload, received_bytes=payload, sends=46, completions=None)
+    observed = workload(payload_bytes=payload, received_bytes=payload, bytes_sent=payload, sends=46, completions=None)
     found = document_of(recording(observation, "zerocopy", Link.LO, observed=observed))
 
     assert found.ledger.mixed_bytes

@@ -50,6 +50,7 @@ def _transmit_laws(observation: Observation, experiment: Experiment, workload: W
     but = " - dropped on this machine" if dropped else ""
     # TCP is told of some local drops, and then sends again without a retransmission.
     as_sent = bound if dropped else law
+    pinned = bytes_at(observation, Row.ZEROCOPY_STREAM)
     laws = [
         law("L2", f"bytes given to the driver = bytes through __tcp_transmit_skb{but}", at_driver,
             difference(transmitted, dropped)),
@@ -59,7 +60,7 @@ def _transmit_laws(observation: Observation, experiment: Experiment, workload: W
             transmitted, sent),
         law("L4", "skb_copy_bits = segmented + linearized + pulled by the driver", copied,
             total(linear, functions.pulled_bytes(observation))),
-        *copied_as_completed(total(linear, bytes_at(observation, Row.COPY_UBUFS)), workload),
+        *copied_as_completed(total(linear, bytes_at(observation, Row.COPY_UBUFS)), pinned, workload),
     ]  # fmt: skip
     if not experiment.scatter_gather:
         laws.append(

@@ -23,14 +23,14 @@ def _stated(identity: str, statement: str, left: int | None, right: int | None, 
     return Law(id=identity, statement=statement, state=state, left=left, right=right, note=note)
 
 
-def copied_as_completed(copied_later: int | None, workload: Workload) -> list[Law]:
+def copied_as_completed(copied_later: int | None, pinned: int | None, workload: Workload) -> list[Law]:
     """Completions that say copied bound what was copied after the send call, where all of them say so.
 
     Not where they say so of a part: the kernel merges notifications of neighbours into one range whatever they say
     (skb_zerocopy_notify_extend()), so which bytes they speak of is not known.
     """
     done = workload.completions
-    if done is None or done.copied != done.total or not done.total:
+    if done is None or done.copied != done.total or not done.total or pinned is None:
         return []
     statement = "bytes copied after the send call >= bytes whose completions say copied"
-    return [bound("L8", statement, copied_later, workload.payload_bytes)]
+    return [bound("L8", statement, copied_later, pinned)]

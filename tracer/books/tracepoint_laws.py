@@ -38,8 +38,10 @@ def _further_laws(
     before = " + dropped on the way in" if early else ""
     read = tracepoints.all_bytes(observation, Point.COPY_OUT)
     copied = tracepoints.deferred_bytes(observation)
+    # Packets that mix copied and pinned bytes do not tell how many of them the completions speak of.
+    pinned = None if tracepoints.mixed_bytes(observation) else workload.payload_bytes
     return [
         law("L3", f"bytes that entered the receiver's TCP{before} = bytes that left IP{but}", arrived, went_on),
         law("L6", "bytes copied to the reader = payload", read, workload.payload_bytes),
-        *copied_as_completed(total(copied, tracepoints.linear_bytes(observation, Point.INGRESS)), workload),
+        *copied_as_completed(total(copied, tracepoints.linear_bytes(observation, Point.INGRESS)), pinned, workload),
     ]
