@@ -80,6 +80,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
         profile: A pass of its own samples the CPUs.
         peer: HOST:PORT of `nettrace serve`, for link nic.
         lab: Lab kernel that ran or is to run this; None for this machine's own.
+        setup: Shell commands that were run in the lab's guest before the passes.
     """
 
     mode: str
@@ -97,6 +98,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     profile: bool = False
     peer: str | None = None
     lab: str | None = None
+    setup: list[str] = []
 
 
 class Nic(msgspec.Struct, frozen=True, kw_only=True):
@@ -327,6 +329,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         workload: The bare pass: nothing was attached. Time and CPU come from here.
         observed: The observed pass over the same fixed work; None if it was interrupted before its end.
+        attempts: Times that the observed pass was done, the last of which is told of: an earlier one lost events.
         complete: False where the run was interrupted.
         notes: What the reader must know to read the figures right.
     """
@@ -339,6 +342,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     observed: Workload | None
     observations: list[Observation]
     complete: bool
+    attempts: Count = 1
     counters: list[Counter] = []
     profile: CpuProfile | None = None
     notes: list[str] = []

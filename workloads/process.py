@@ -40,6 +40,9 @@ class Started(Protocol):
         """Send SIGKILL."""
 
 
+Start = Callable[[int], Started]
+
+
 def start_python(control: int) -> Started:
     """A worker in a fresh interpreter, with the control socket of this number."""
     return subprocess.Popen(
@@ -54,23 +57,19 @@ def start_python(control: int) -> Started:
     )
 
 
-_start: Callable[[int], Started] = start_python
-
-
-def start_workers_by(start: Callable[[int], Started]) -> None:
-    """Start this process's workers in another way: where a fresh interpreter takes seconds (see workloads.forked)."""
-    global _start
-    _start = start
-
-
 class WorkerProcess:
-    """One worker and the conversation with it."""
+    """One worker and the conversation with it.
 
-    def __init__(self, role: Role, config: dict[str, Any]) -> None:
+    Args:
+        start: Starts a process that serves the control socket of a number: start_python, or a stand-in where a fresh
+            interpreter takes seconds (see workloads.forked).
+    """
+
+    def __init__(self, role: Role, config: dict[str, Any], start: Start = start_python) -> None:
         self.role = role
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            self._process = _start(theirs.fileno())
+            self._process = start(theirs.fileno())
         except OSError as error:
             self._control.close()
             raise MachineError(f"cannot start the {role}", str(error)) from error

@@ -21,8 +21,8 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON docu
 def command() -> None:
     """Run other kernels in a virtual machine that sees this machine's files read-only.
 
-    The first use of a kernel fetches it from Debian. The guest stays warm between commands and
-    switches itself off after ten minutes without one.
+    The first use of a kernel fetches it from Debian and saves a guest that has everything loaded;
+    from then on each command gets a fresh guest that goes on from there.
     """
 
 
@@ -30,31 +30,58 @@ def command() -> None:
 @click.argument("kernel", default="6.12")
 @BOUNCE
 def up(kernel: str, bounce: bool) -> None:
-    """Start the guest with KERNEL (6.1, 6.12 or 7.2), stopping another one."""
-    from tracer.lab.guest import guest_for
+    """Start a guest with KERNEL that stays, stopping another one: exec, run and compare share it until `lab down`."""
+    from tracer.lab import opening
+    from tracer.runs import warming
 
-    guest = guest_for(kernel, bounce, note)
-    guest.start(note=note)
-    click.echo(f"the lab runs kernel {guest.kernel.name} ({guest.kernel.release})")
+    staying = opening.keep(warming.wanted(kernel, bounce=bounce, least=warming.ALL), note)
+    click.echo(f"the lab runs kernel {staying.hardware.kernel.name} ({staying.hardware.kernel.release})")
 
 
 @command.command()
 def down() -> None:
-    """Stop the guest, whatever state it is in."""
-    from tracer.lab import machine
+    """Stop the guest that stays, whatever state it is in."""
+    from tracer.lab import kept
 
-    click.echo("the lab is stopped" if machine.stop() else "the lab was not running")
+    click.echo("the lab is stopped" if kept.stop() else "the lab was not running")
+
+
+@command.command()
+@click.argument("kernels", nargs=-1)
+@BOUNCE
+def warm(kernels: tuple[str, ...], bounce: bool) -> None:
+    """Fetch KERNELS (all that the lab knows) and make their snapshots now, so that no command has to wait for them."""
+    from tracer.lab import kernels as known
+    from tracer.lab import making, opening
+    from tracer.runs import warming
+
+    for name in kernels or known.names():
+        wanted = warming.wanted(name, bounce=bounce)
+        where = opening.place(wanted, opening.hardware(wanted, note))
+        saved = making.wait_for(where, wanted.maker(name, bounce), warming.ALL, note)
+        click.echo(f"kernel {name} is ready: its snapshot takes {saved.size() / 1e6:.0f} MB")
+
+
+@command.command()
+@click.option("--all", "everything", is_flag=True, help="Remove all; the next use of a kernel takes longer.")
+def prune(everything: bool) -> None:
+    """Remove what is left of snapshots that are out of date, and all but the last used ones."""
+    from tracer.lab import snapshots
+
+    freed = snapshots.prune(0 if everything else snapshots.KEPT)
+    click.echo(f"freed {freed / 1e6:.0f} MB; {snapshots.used() / 1e6:.0f} MB are in use")
 
 
 @command.command()
 @JSON
 def status(as_json: bool) -> None:
-    """Say what the lab runs."""
-    from tracer.lab import machine
+    """Say what the lab runs and what it keeps on the disk."""
+    from tracer.lab import kept, snapshots
 
-    facts = machine.running()
+    facts = kept.running()
+    saved = snapshots.everything()
     if as_json:
-        document: dict[str, object] = {"running": facts is not None, "pid": machine.process(), "guest": None}
+        document: dict[str, object] = {"running": facts is not None, "pid": facts.pid if facts else None, "guest": None}
         if facts is not None:
             document["guest"] = {
                 "kernel": facts.kernel,
@@ -62,13 +89,19 @@ def status(as_json: bool) -> None:
                 "bounce": facts.bounce,
                 "emulated": facts.emulated,
             }
+        document["snapshots"] = [{"name": one.directory.name, "bytes": one.size()} for one in saved]
+        document["bytes"] = snapshots.used()
         click.echo(json.dumps(document, indent=1))
-    elif facts is None:
+        return
+    if facts is None:
         click.echo("the lab is not running")
     else:
         cpu = "an emulated CPU" if facts.emulated else "KVM"
         bounced = ", every DMA bounced" if facts.bounce else ""
         click.echo(f"the lab runs kernel {facts.kernel} ({facts.release}) on {cpu}{bounced}")
+    for one in saved:
+        click.echo(f"snapshot {one.directory.name:24} {one.size() / 1e6:6.0f} MB")
+    click.echo(f"{snapshots.used() / 1e6:.0f} MB of snapshots and root images")
 
 
 @command.command(name="exec", context_settings={"ignore_unknown_options": True})
@@ -80,26 +113,27 @@ def status(as_json: bool) -> None:
 def execute(ctx: click.Context, kernel: str | None, bounce: bool, timeout: float | None, argv: tuple[str, ...]) -> None:
     """Run COMMAND in the guest as its root, in this directory; its exit code is this one's.
 
-    What it writes stays in the guest. It has no standard input.
+    It sees this machine's files as they are now, and what it writes stays in the guest: in the one that `lab up`
+    started, where there is one, else in one that ends with the command. It has no standard input.
     """
-    from tracer.lab import machine
-    from tracer.lab.guest import guest_for, least_environment
-    from tracer.lab.kernels import DEFAULT
+    from tracer.lab import kept, opening
+    from tracer.lab.guest import least_environment
+    from tracer.lab.kernels import default
+    from tracer.runs import warming
 
-    if kernel is None and (facts := machine.running()) is not None:
+    if kernel is None and (facts := kept.running()) is not None:
         kernel, bounce = facts.kernel, bounce or facts.bounce
     passed_on = {name: os.environ[name] for name in ("LANG", "TERM", "NO_COLOR") if name in os.environ}
-    ctx.exit(
-        guest_for(kernel or DEFAULT, bounce, note).run(
+    with opening.guest(warming.wanted(kernel or default(), bounce=bounce, least=warming.EXEC), note) as guest:
+        status = guest.run(
             argv,
             cwd=Path.cwd(),
             env=least_environment() | passed_on,
             stdout=_writer(sys.stdout.fileno()),
             stderr=_writer(sys.stderr.fileno()),
             timeout=timeout,
-            note=note,
         )
-    )
+    ctx.exit(status)
 
 
 @command.command()

@@ -8,7 +8,8 @@ and the payload:
     to the guest    h nonce     greeting, answered with the same nonce: all that came before is stale
                     d data      standard input of the next command, after what came before
                     a, v, w     its next argument, next NAME=value, working directory
-                    f           the host's files may have changed: forget what is cached of them
+                    t seconds   the host's clock, since 1970: a guest that was saved is behind
+                    r           run it among the host's files as they are now, instead of in the root image
                     i seconds   switch off when no host has asked for anything for so long
                     c           run the command
                     s number    signal (one byte) for the running command's process group
@@ -22,6 +23,7 @@ and the payload:
 # pathlib and contextlib would be two more modules to start with.
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import os
@@ -30,6 +32,11 @@ import signal
 import struct
 import sys
 import time
+
+# Where a guest that was booted from the root image (init says so) has the host's files, once somebody asked for them.
+SEEN = "/seen"
+FROM_IMAGE = sys.argv[2:] == ["image"]
+CLONE_NEWNS, MS_BIND, MS_MOVE, MS_REC, MS_SHARED = 0x20000, 0x1000, 0x2000, 0x4000, 1 << 20
 
 PORT_NAME = "nettrace"
 # In a command's environment: a socket at which a process may wait that does the same, only faster.
@@ -106,6 +113,7 @@ class Request:
         self.environment: dict[bytes, bytes] = {}
         self.cwd = b"/"
         self.stdin = b""
+        self.among_host_files = False
 
     def add(self, kind: bytes, payload: bytes) -> None:
         """Take one frame."""
@@ -118,6 +126,8 @@ class Request:
             self.cwd = payload
         elif kind == b"d":
             self.stdin += payload
+        elif kind == b"r":
+            self.among_host_files = True
 
 
 class Command:
@@ -217,6 +227,8 @@ def become(request: Request, stdout: int, stderr: int) -> None:
         os.lseek(source, 0, os.SEEK_SET)
         for descriptor, place in ((source, 0), (stdout, 1), (stderr, 2)):
             os.dup2(descriptor, place)
+        if request.among_host_files and FROM_IMAGE:
+            move_to_host_files()
         os.chdir(request.cwd)
         if RESIDENT in request.environment:
             status = hand_over(request.environment[RESIDENT])
@@ -256,13 +268,47 @@ def hand_over(address: bytes) -> int | None:
     return struct.unpack("!i", status)[0] if len(status) == 4 else 128 + signal.SIGKILL
 
 
-def forget_host_files() -> None:
-    """Drop clean pages and directory entries, and the resident: the host's files may have changed since."""
-    for entry in os.listdir("/run/nettrace"):
-        if entry.startswith("resident"):
-            os.unlink(f"/run/nettrace/{entry}")  # it sees that, and ends
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def check(result: int, what: str) -> None:
+    """OSError with the C library's errno where a call failed."""
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def mount(source: str, target: str, kind: str | None = None, flags: int = 0, data: str = "") -> None:
+    """mount(2)."""
+    words = [None if word is None else os.fsencode(word) for word in (source, target, kind)]
+    check(libc.mount(*words, ctypes.c_ulong(flags), os.fsencode(data)), f"mount {target}")
+
+
+def show_host_files() -> None:
+    """Have the host's files as they are now: seen for the first time, or with all that is cached of them dropped."""
+    if FROM_IMAGE and not os.path.ismount(SEEN):
+        mount("host", "/host", "9p", 1, "trans=virtio,version=9p2000.L,msize=512000,access=any,cache=loose")
+        os.makedirs("/run/nettrace/written/upper")
+        os.mkdir("/run/nettrace/written/work")
+        written = "/run/nettrace/written"
+        mount("overlay", SEEN, "overlay", 0, f"lowerdir=/host,upperdir={written}/upper,workdir={written}/work")
+        modules = f"/usr/lib/modules/{os.uname().release}"
+        os.makedirs(SEEN + modules, exist_ok=True)
+        # Of one peer group: a network namespace that a command names in /run/netns is there for the next one too.
+        for tree in ("/run", "/sys/fs/bpf", "/sys/fs/cgroup"):
+            libc.mount(None, os.fsencode(tree), None, ctypes.c_ulong(MS_SHARED), None)
+        for tree in ("/proc", "/sys", "/dev", "/run", modules):
+            mount(tree, SEEN + tree, None, MS_BIND | MS_REC)
     with open("/proc/sys/vm/drop_caches", "w") as file:
         file.write("3")
+
+
+def move_to_host_files() -> None:
+    """In the child: make them the root, in a mount namespace of its own."""
+    check(libc.unshare(CLONE_NEWNS), "unshare")
+    os.chdir(SEEN)
+    mount(SEEN, "/", None, MS_MOVE)
+    os.chroot(".")
 
 
 def reap() -> None:
@@ -286,9 +332,11 @@ def serve(port: Port, idle_s: float) -> float:
                 port.send(b"h", payload)
             elif kind == b"i":
                 idle_s = float(payload)
-            elif kind == b"f":
-                forget_host_files()
+            elif kind == b"t":
+                time.clock_settime(time.CLOCK_REALTIME, float(payload))
             elif kind == b"c":
+                if request.among_host_files:
+                    show_host_files()
                 status = Command(request).relay(port)
                 request = Request()
                 reap()

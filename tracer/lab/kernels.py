@@ -63,6 +63,16 @@ class Kernel:
         return sum(path.lstat().st_size for path in self.directory.rglob("*") if path.is_file())
 
 
+def default() -> str:
+    """The series that is meant where none is named."""
+    return DEFAULT
+
+
+def names() -> list[str]:
+    """All series that the lab knows."""
+    return list(SUITES)
+
+
 def cache() -> Path:
     """The directory of all kernels, in the user's cache."""
     import platformdirs

@@ -13,7 +13,7 @@ import workloads
 from tracer.errors import WorkloadError
 from tracer.model import Experiment, Workload
 from workloads import results
-from workloads.process import WorkerProcess
+from workloads.process import Start, WorkerProcess, start_python
 from workloads.results import Reply, Role
 
 # Generous, because an emulated CPU is 30 times slower than the one that starts a worker in 60 ms.
@@ -51,6 +51,7 @@ class Workers:
         gid: int | None = None,
         peer: tuple[str, int] | None = None,
         cgroup: Path | None = None,
+        start: Start = start_python,
     ) -> None:
         self._experiment = experiment
         self._mode = workloads.mode(experiment.mode)
@@ -63,12 +64,13 @@ class Workers:
         self._replies: dict[Role, Reply] = {}
         self._hellos: dict[Role, Reply] = {}
         self._in_pass = False
+        self._start = start
 
     def __enter__(self) -> Workers:
         """Spawns and returns; what goes wrong in the processes is raised by whoever needs them first."""
         try:
             for role in self._roles():
-                self._processes[role] = WorkerProcess(role, self._config(role))
+                self._processes[role] = WorkerProcess(role, self._config(role), self._start)
         except BaseException:
             self._end()
             raise

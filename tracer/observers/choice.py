@@ -12,6 +12,7 @@ from tracer.machine.kernel.capabilities import as_root
 from tracer.machine.kernel.installation import require_bcc
 from tracer.model import Observation, ObserverChoice
 from tracer.observers.flow import Flow
+from tracer.observers.prepared import Prepared
 
 
 class Observer(Protocol):
@@ -29,7 +30,9 @@ class Observer(Protocol):
         """Free everything."""
 
 
-def start_observers(choice: ObserverChoice, flow: Callable[[], Flow], *, stacks: bool) -> list[Observer]:
+def start_observers(
+    choice: ObserverChoice, flow: Callable[[], Flow], *, stacks: bool, prepared: Prepared | None = None
+) -> list[Observer]:
     """Compile the observers asked for; nothing is attached yet.
 
     Args:
@@ -47,7 +50,7 @@ def start_observers(choice: ObserverChoice, flow: Callable[[], Flow], *, stacks:
             f"this kernel refuses them: {why_no_functions()}",
             "run it in the lab: --lab; or leave out --stacks",
         )
-    return [_start(name, flow(), stacks) for name in names]
+    return [_start(name, flow(), stacks, prepared) for name in names]
 
 
 def require_permission() -> None:
@@ -95,11 +98,11 @@ def why_no_functions() -> str | None:
     return None if kprobe is None else f"fentry {fentry}; kprobes: {kprobe}"
 
 
-def _start(name: str, flow: Flow, stacks: bool) -> Observer:
+def _start(name: str, flow: Flow, stacks: bool, prepared: Prepared | None) -> Observer:
     if name == "functions":
         from tracer.observers.functions import FunctionObserver
 
-        return FunctionObserver(flow, stacks=stacks)
+        return FunctionObserver(flow, stacks=stacks, prepared=prepared)
     from tracer.observers.tracepoints import TracepointObserver
 
-    return TracepointObserver(flow)
+    return TracepointObserver(flow, prepared)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 from tracer.books.function_rows import ROWS, ROWS_WITH_PAGES
 from tracer.books.probes import PROBE_POINTS, At
@@ -11,7 +12,8 @@ from tracer.model import Observation, Stack, Tally
 from tracer.observers.attachment import Attachment, KernelText
 from tracer.observers.breakpoints import Breakpoints
 from tracer.observers.flow import NOTHING, Flow
-from tracer.observers.program import Program, Source, prepare, read_source
+from tracer.observers.program import Program, prepare, read_source
+from tracer.observers.prepared import Prepared, Source
 
 _PROGRAM = "functions.bpf.c"
 
@@ -59,7 +61,7 @@ def source_text(attachments: list[Attachment]) -> str:
     return f"{read_source(_PROGRAM)}\n{program_text(attachments)}"
 
 
-def prepare_program() -> None:
+def prepare_program(programs: dict[str, Any]) -> None:
     """Compile and load what a run without stacks needs, for a child of this process; nothing where probes are refused.
 
     Raises:
@@ -67,7 +69,7 @@ def prepare_program() -> None:
     """
     if why_no_send_path(attachments := planned()) is None:
         functions = {entered_function(one): _KINDS[one.way] for one in attachments if one.way}
-        prepare(Source(_PROGRAM, (), program_text(attachments)), functions)
+        prepare(Source(_PROGRAM, (), program_text(attachments)), functions, programs)
 
 
 def entered_function(attachment: Attachment) -> str:
@@ -96,7 +98,14 @@ class FunctionObserver:
 
     name = "functions"
 
-    def __init__(self, flow: Flow, *, stacks: bool = False, text: KernelText | None = None) -> None:
+    def __init__(
+        self,
+        flow: Flow,
+        *,
+        stacks: bool = False,
+        text: KernelText | None = None,
+        prepared: Prepared | None = None,
+    ) -> None:
         self._attachments = text.plan(PROBE_POINTS) if text else planned()
         if reason := why_no_send_path(self._attachments):
             raise MachineError(
@@ -105,7 +114,7 @@ class FunctionObserver:
         self._stacks = stacks
         self._flow = flow
         defines: dict[str, int | str] = {"NT_STACKS": 1} if stacks else {}
-        self._program = Program(_PROGRAM, defines, program_text(self._attachments))
+        self._program = Program(_PROGRAM, defines, program_text(self._attachments), prepared)
         self._breakpoints = Breakpoints(self._program)
         self._is_attached = False
 

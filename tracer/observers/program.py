@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from tracer.errors import MachineError, PrivilegeError
 from tracer.machine.kernel.installation import require_bcc
 from tracer.observers.headers import header_tree
+from tracer.observers.prepared import Prepared, Source, fingerprint_of
 
 # enum bpf_attach_type of linux/bpf.h
 _CGROUP_DIRECTIONS = {"cgroup_ingress": 0, "cgroup_egress": 1}
@@ -39,14 +40,6 @@ class Sample(NamedTuple):
     times: int
 
 
-class Source(NamedTuple):
-    """What is compiled: a file of bpf/, flags, and generated text that follows the file's."""
-
-    file_name: str
-    flags: tuple[str, ...]
-    generated: str
-
-
 class Program:
     """A compiled program of bpf/.
 
@@ -54,18 +47,27 @@ class Program:
         file_name: File in bpf/.
         defines: Become -D flags.
         generated: C text that follows the file's.
+        prepared: May hold it compiled already.
 
     Raises:
         MachineError: BCC is missing, or cannot compile.
     """
 
-    def __init__(self, file_name: str, defines: dict[str, int | str], generated: str = "") -> None:
+    def __init__(
+        self,
+        file_name: str,
+        defines: dict[str, int | str],
+        generated: str = "",
+        prepared: Prepared | None = None,
+    ) -> None:
         require_bcc()
         import bcc
 
         source = Source(file_name, tuple(f"-D{name}={value}" for name, value in defines.items()), generated)
-        # Not `pop(...) or`: BCC's object is as long as the maps that were looked at, hence false.
-        self.bpf: Any = _ready.pop(source) if source in _ready else compile_source(source)
+        self._prepared = prepared or Prepared()
+        ready = self._prepared.take(fingerprint(source)) if self._prepared.programs else None
+        # Not `ready or`: BCC's object is as long as the maps that were looked at, hence false.
+        self.bpf: Any = compile_source(source) if ready is None else ready
         self._bcc = bcc
         self._functions: dict[int, int | None] = {}
         self._detachers: list[Callable[[], None]] = []
@@ -175,8 +177,8 @@ class Program:
 
     def clear(self, *tables: str) -> None:
         """Forget what an earlier use of the same compiled program counted, once its probes are gone."""
-        if _predecessor is not None:
-            select.select([_predecessor], [], [])
+        if self._prepared.predecessor is not None:
+            select.select([self._prepared.predecessor], [], [])
         for table in tables:
             self.bpf[table].clear()
 
@@ -228,13 +230,13 @@ class Program:
 
     def close(self) -> None:
         """Detach and free everything."""
-        if _left_to_the_kernel:
+        if self._prepared.ends_soon:
             return
         self.detach()
         self.bpf.cleanup()
 
 
-def prepare(source: Source, functions: Mapping[str, str]) -> None:
+def prepare(source: Source, functions: Mapping[str, str], programs: dict[str, Any]) -> None:
     """Compile and load a program that a child of this process will use: the lab keeps such a process.
 
     Args:
@@ -245,31 +247,13 @@ def prepare(source: Source, functions: Mapping[str, str]) -> None:
     program = compile_source(source)
     for function, kind in functions.items():
         program.load_func(function, getattr(bcc.BPF, kind))
-    _ready[source] = program
+    programs[fingerprint(source)] = program
 
 
-_ready: dict[Source, Any] = {}
-_left_to_the_kernel = False
-_predecessor: int | None = None
-
-
-def leave_to_the_kernel() -> None:
-    """For a process that ends when its answer is out: close() does nothing, the process's end detaches all.
-
-    Each fentry that goes waits for a grace period of RCU tasks, 0.1 s; nobody need wait for twenty-four of them.
-    """
-    global _left_to_the_kernel
-    _left_to_the_kernel = True
-
-
-def wait_for_predecessor(predecessor: int | None) -> None:
-    """Before anything is attached, let the process end that used what was prepared before this one.
-
-    Args:
-        predecessor: Its descriptor (pidfd).
-    """
-    global _predecessor
-    _predecessor = predecessor
+def fingerprint(source: Source) -> str:
+    """Of what decides the compiled program: its text and flags, the kernel's headers, and this very module."""
+    ours = Path(__file__).with_suffix(".py").read_text()
+    return fingerprint_of(source, read_source(source.file_name), str(header_tree()), ours)
 
 
 def read_source(file_name: str) -> str:

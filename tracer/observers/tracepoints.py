@@ -6,10 +6,13 @@ own cgroup, and raw tracepoints.
 
 from __future__ import annotations
 
+from typing import Any
+
 from tracer.books.tracepoint_entries import COPY_OUT, EGRESS, INGRESS, RETRANSMIT, STATES, XMIT
 from tracer.model import Observation, Tally
 from tracer.observers.flow import Flow
-from tracer.observers.program import Program, Source, prepare
+from tracer.observers.program import Program, prepare
+from tracer.observers.prepared import Prepared, Source
 
 _PROGRAM = "tracepoints.bpf.c"
 
@@ -26,14 +29,14 @@ _POINTS_WITH_PAGES = frozenset({EGRESS, RETRANSMIT})
 _STATES_WITH_PAGES = frozenset({"zerocopy", "mixed"})
 
 
-def prepare_program() -> None:
+def prepare_program(programs: dict[str, Any]) -> None:
     """Compile and load the program for a child of this process.
 
     Raises:
         MachineError: the kernel does not take it.
     """
     kinds = {name: "CGROUP_SKB" if point in _CGROUP_POINTS else "RAW_TRACEPOINT" for point, name in _POINTS.items()}
-    prepare(Source(_PROGRAM, (), ""), kinds)
+    prepare(Source(_PROGRAM, (), ""), kinds, programs)
 
 
 class TracepointObserver:
@@ -41,12 +44,12 @@ class TracepointObserver:
 
     name = "tracepoints"
 
-    def __init__(self, flow: Flow) -> None:
+    def __init__(self, flow: Flow, prepared: Prepared | None = None) -> None:
         # On a device's way the driver is the last that sees the packet, else the receiver's TCP.
         last = XMIT if flow.leaves_machine else INGRESS
         self._attached = [EGRESS, last, RETRANSMIT] + ([] if flow.leaves_machine else [COPY_OUT])
         self._flow = flow
-        self._program = Program(_PROGRAM, {})
+        self._program = Program(_PROGRAM, {}, prepared=prepared)
 
     def attach(self) -> None:
         """Start to count.

@@ -1,6 +1,6 @@
-"""The lab's side in the guest: an experiment in JSON on standard input, its recording in JSON on standard output.
+"""The lab's side in the guest: an experiment in JSON on standard input, an answer in JSON on standard output.
 
-Progress and errors go to standard error and the exit code is `nettrace run`'s, so that the host can pass them on.
+Progress goes to standard error, line by line.
 """
 
 from __future__ import annotations
@@ -8,17 +8,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import msgspec
 
-from tracer.books.recording import encode
 from tracer.errors import EXIT_OK, Interrupted, NettraceError
-from tracer.lab.agent import hand_over
-from tracer.lab.resident import leave_behind
-from tracer.model import Experiment, ObserverChoice
-from tracer.observers.program import leave_to_the_kernel, wait_for_predecessor
+from tracer.model import Experiment, Recording
+from tracer.observers.prepared import Prepared
 from tracer.runs.runner import record
 
 PROGRESS = "nettrace: "
@@ -31,52 +28,79 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     observed: bool = True
 
 
-def main(*, ends_soon: bool = False) -> int:
-    """Do the experiment; its exit code.
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """An error as it was raised in the guest.
 
     Args:
-        ends_soon: This process ends right after, and nobody waits for that.
+        kind: Name of a class of tracer.errors.
     """
+
+    kind: str
+    what: str
+    why: str
+    fix: str
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of an order: a recording or a failure.
+
+    Args:
+        outdated: Programs of bpf/ that had been compiled from another text than this run wanted.
+    """
+
+    recording: Recording | None = None
+    failure: Failure | None = None
+    outdated: list[str] = []
+
+
+_ORDERS = msgspec.json.Decoder(Order)
+_ANSWERS = msgspec.json.Encoder()
+
+
+def do(order: bytes, programs: dict[str, Any], predecessor: int | None) -> int:
+    """In a fork of the resident, which ends right after: see tracer.runs.warm."""
+    from workloads.forked import ForkedWorker
+
+    decoded = _ORDERS.decode(order)
+    return main(
+        decoded,
+        Prepared(
+            programs=programs,
+            predecessor=predecessor,
+            ends_soon=not decoded.experiment.profile,
+            start_worker=ForkedWorker,
+        ),
+    )
+
+
+def main(order: Order, prepared: Prepared) -> int:
+    """Do the experiment and answer; the exit code."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
-        order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
-        if ends_soon and not order.experiment.profile:
-            leave_to_the_kernel()
-        sys.stdout.buffer.write(encode(record(order.experiment, _tell, observed=order.observed)))
-        sys.stdout.flush()
+        recording = record(order.experiment, _tell, observed=order.observed, prepared=prepared)
+        answer, status = Answer(recording=recording, outdated=prepared.missed), EXIT_OK
     except NettraceError as error:
-        print(error, file=sys.stderr, flush=True)
-        return error.exit_code
+        answer, status = Answer(failure=_failure(error)), error.exit_code
     except KeyboardInterrupt:
-        print(Interrupted("interrupted before anything was measured"), file=sys.stderr, flush=True)
-        return Interrupted.exit_code
-    return EXIT_OK
+        error = Interrupted("interrupted before anything was measured", fix="run it again")
+        answer, status = Answer(failure=_failure(error)), error.exit_code
+    sys.stdout.buffer.write(_ANSWERS.encode(answer))
+    sys.stdout.flush()
+    return status
 
 
-def succeed(predecessor: int | None) -> int:
-    """Do the experiment in a child of the resident, which ends right after."""
-    from workloads.forked import ForkedWorker
-    from workloads.process import start_workers_by
-
-    wait_for_predecessor(predecessor)
-    start_workers_by(ForkedWorker)
-    return main(ends_soon=True)
+def _failure(error: NettraceError) -> Failure:
+    return Failure(kind=type(error).__name__, what=error.what, why=error.why, fix=error.fix)
 
 
-def prepare(address: str) -> int | None:
-    """Load and compile what experiments need, in a process that stays and does the first one, too; its exit code."""
-    import workloads.forked  # noqa: F401  the children have it then
-    from tracer.observers import functions, tracepoints
-    from tracer.observers.choice import why_no_functions
+def warm_up() -> None:
+    """What each run would load by itself, ten times slower."""
+    import importlib.metadata
 
-    _tell("loading BCC and compiling the probes for this kernel, once")
-    why_no_functions()  # remembers the answer
-    functions.prepare_program()
-    if address.endswith(ObserverChoice.ALL):
-        tracepoints.prepare_program()
-    leave_behind(Path(address), succeed)
-    return hand_over(address.encode())
+    import workloads.forked  # noqa: F401
+
+    importlib.metadata.version("nettrace-copies")
 
 
 def _tell(text: str) -> None:
@@ -90,8 +114,6 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    status = prepare(os.environ["NETTRACE_RESIDENT"]) if "NETTRACE_RESIDENT" in os.environ else None
-    if status is None:
-        status = main()
-    # All is undone and written; tearing down an interpreter that holds LLVM takes an emulated processor 0.3 s.
-    os._exit(status)
+    # Nobody waits in this guest: all is loaded and compiled for this one run.
+    code = main(_ORDERS.decode(sys.stdin.buffer.read().partition(b"\n")[0]), Prepared())
+    os._exit(code)

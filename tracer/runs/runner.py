@@ -22,7 +22,9 @@ from tracer.model import SCHEMA, CpuProfile, Experiment, Host, Observation, Reco
 from tracer.observers.choice import Observer, require_permission, start_observers
 from tracer.observers.flow import Flow
 from tracer.observers.meters import Meters, notes_of
+from tracer.observers.prepared import Prepared
 from tracer.observers.sampler import Sampler
+from workloads.process import Start
 
 Progress = Callable[[str], None]
 
@@ -38,7 +40,14 @@ def default_messages(size: int, threads: int) -> int:
     return max(_MIN_MESSAGES, min(_MAX_MESSAGES, _DEFAULT_BYTES // size) // threads)
 
 
-def record(experiment: Experiment, progress: Progress, *, port: int = 0, observed: bool = True) -> Recording:
+def record(
+    experiment: Experiment,
+    progress: Progress,
+    *,
+    port: int = 0,
+    observed: bool = True,
+    prepared: Prepared | None = None,
+) -> Recording:
     """Run an experiment; the same signature as lab.record.
 
     A KeyboardInterrupt ends the pass that runs: what was measured until then is returned, complete=False.
@@ -51,19 +60,20 @@ def record(experiment: Experiment, progress: Progress, *, port: int = 0, observe
         messages = default_messages(experiment.size, experiment.threads)
         experiment = msgspec.structs.replace(experiment, messages=messages)
     require_permission()
+    prepared = prepared or Prepared()
     try:
         with contextlib.ExitStack() as stack:
             link = stack.enter_context(open_link(experiment.link, experiment.peer))
             if not experiment.scatter_gather:
                 stack.enter_context(set_scatter_gather(link.device, False, link.sender_netns))
             cgroup = stack.enter_context(open_cgroup())
-            workers = stack.enter_context(_start_workers(experiment, link, port, cgroup))
+            workers = stack.enter_context(_start_workers(experiment, link, port, cgroup, prepared.start_worker))
             meters = Meters(experiment, workers)
             stack.callback(meters.close)
             if observed:
                 progress("compiling the probes for this kernel")
             observers = (
-                start_observers(experiment.observer, lambda: _flow_of(workers, link, cgroup), stacks=experiment.stacks)
+                start_observers(experiment.observer, lambda: _flow_of(workers, link, cgroup), stacks=experiment.stacks, prepared=prepared)
                 if observed
                 else []
             )
@@ -74,7 +84,7 @@ def record(experiment: Experiment, progress: Progress, *, port: int = 0, observe
         raise Interrupted("interrupted before anything was measured", fix="run it again") from error
 
 
-def _start_workers(experiment: Experiment, link: OpenLink, port: int, cgroup: Path) -> Workers:
+def _start_workers(experiment: Experiment, link: OpenLink, port: int, cgroup: Path, start: Start) -> Workers:
     user, group = invoking_user()
     return Workers(
         experiment,
@@ -86,6 +96,7 @@ def _start_workers(experiment: Experiment, link: OpenLink, port: int, cgroup: Pa
         gid=group,
         cgroup=cgroup,
         peer=(link.address, link.port) if link.port is not None else None,
+        start=start,
     )
 
 
@@ -106,6 +117,7 @@ def _run_passes(
     bare, finished = _run_pass(workers, experiment.messages, experiment.duration_s, meters.window())
     counters = meters.read_counters(bare) if bare is not None else []
     observed: Workload | None = None
+    attempts = 0
     observations: list[Observation] = []
     profile: CpuProfile | None = None
     if finished and bare is not None:
@@ -114,7 +126,7 @@ def _run_passes(
         try:
             if observers:
                 progress("observed pass: bytes, at " + ", ".join(observer.name for observer in observers))
-                observed, observations, finished = _observe_pass(workers, observers, messages, progress)
+                observed, observations, attempts, finished = _observe_pass(workers, observers, messages, progress)
             if finished and meters.sampler is not None:
                 for observer in observers:
                     observer.close()
@@ -132,6 +144,7 @@ def _run_passes(
         workload=bare,
         observed=observed,
         observations=observations,
+        attempts=attempts,
         complete=finished,
         counters=counters,
         profile=profile,
@@ -167,7 +180,7 @@ def _profile_pass(workers: Workers, sampler: Sampler, messages: int) -> tuple[Cp
 
 def _observe_pass(
     workers: Workers, observers: list[Observer], messages: int, progress: Progress
-) -> tuple[Workload | None, list[Observation], bool]:
+) -> tuple[Workload | None, list[Observation], int, bool]:
     """The pass that is watched; again, a few times at most, where the kernel skipped a probe.
 
     It skips one that is running already on that CPU: if a task is preempted in the middle of it, the next task's
@@ -182,7 +195,7 @@ def _observe_pass(
         if not lost or not finished or attempt == _ATTEMPTS:
             break
         progress(f"observed pass once more: {lost} events were lost")
-    return observed, observations, finished
+    return observed, observations, attempt, finished
 
 
 def invoking_user() -> tuple[int | None, int | None]:

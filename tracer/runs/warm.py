@@ -1,0 +1,85 @@
+"""What waits in the lab's guest: a process with all libraries loaded and the probes compiled, which forks for each run.
+
+It goes on living in every guest that is restored from the same snapshot, while nettrace's own modules may have been edited
+since. So what it calls is little, and part of the snapshot's key; a run's order brings the modules along where they have
+changed, and the fork imports those.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import shutil
+import signal
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tracer.lab.resident import leave_behind
+
+ADDRESS = "/run/nettrace/resident"
+PREPARE_TRACEPOINTS = b"prepare tracepoints"
+SOURCES = Path("/run/nettrace/sources")
+PACKAGES = ("tracer", "workloads", "bpf")
+
+
+def main() -> None:
+    """Load and compile what a run with the functions observer needs, and stay."""
+    import pyroute2  # noqa: F401  links import it when they are opened; each fork would anew
+
+    from tracer.machine import links, namespaces, nics  # noqa: F401
+    from tracer.observers import functions
+    from tracer.observers.choice import why_no_functions
+    from tracer.runs import in_guest
+
+    in_guest.warm_up()
+    why_no_functions()  # remembers the answer
+    programs: dict[str, Any] = {}
+    functions.prepare_program(programs)
+    leave_behind(Path(ADDRESS), job(programs))
+
+
+def job(programs: dict[str, Any]) -> Callable[[int | None], int]:
+    """What a fork does: the order on its standard input, one line, and the modules to do it with where they changed."""
+
+    def do(predecessor: int | None) -> int:
+        order, _, modules = sys.stdin.buffer.read().partition(b"\n")
+        if order == PREPARE_TRACEPOINTS:
+            return prepare_tracepoints(programs)
+        if modules:
+            adopt(modules)
+        from tracer.runs import in_guest
+
+        return in_guest.do(order, programs, predecessor)
+
+    return do
+
+
+def prepare_tracepoints(programs: dict[str, Any]) -> int:
+    """Compile the other observer too and take the resident's place; exit code."""
+    from tracer.observers import tracepoints
+
+    tracepoints.prepare_program(programs)
+    leave_behind(Path(ADDRESS), job(programs))
+    os.kill(os.getppid(), signal.SIGKILL)
+    return 0
+
+
+def adopt(modules: bytes) -> None:
+    """Have nettrace's modules imported anew, from this tar."""
+    directory = SOURCES / "handed-in"
+    shutil.rmtree(directory, ignore_errors=True)
+    with tarfile.open(fileobj=io.BytesIO(modules)) as archive:
+        archive.extractall(directory)
+    for name in [name for name in sys.modules if name.partition(".")[0] in PACKAGES]:
+        del sys.modules[name]
+    sys.path.insert(0, str(directory))
+    importlib.invalidate_caches()
+
+
+if __name__ == "__main__":
+    main()
+    os._exit(0)  # the fork lives on; tearing down an interpreter that holds LLVM takes an emulated processor 0.3 s
