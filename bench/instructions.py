@@ -62,7 +62,7 @@ def spread(values: list[float]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--kernel", default=kernels.DEFAULT, choices=list(kernels.SUITES))
+    parser.add_argument("--kernel", default=kernels.default(), choices=kernels.names())
     parser.add_argument("--observer", default="functions", choices=["functions", "tracepoints", "all"])
     given = parser.parse_args()
     told = f"median (range) of {given.repetitions}"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tracer.books.analysis import document_of
 from tracer.errors import Interrupted, NettraceError
-from tracer.lab.kernels import SUITES
+from tracer.lab import kernels
 from tracer.model import Document, Experiment, LawState, Link, ObserverChoice, Stage
 from tracer.runs.in_lab import record
 
@@ -152,7 +152,7 @@ def publish(text: str, readme: Path = README) -> bool:
 def main() -> int:
     """0 if every count is right."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kernels", default=",".join(SUITES))
+    parser.add_argument("--kernels", default=",".join(kernels.names()))
     parser.add_argument("--links", default=",".join(LINKS))
     parser.add_argument("--modes", default=",".join(MODES))
     parser.add_argument("--observer", default="all", choices=["all", "functions"])

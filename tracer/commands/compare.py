@@ -7,7 +7,7 @@ import sys
 import click
 
 from tracer.commands.options import MODES, progress_bar
-from tracer.commands.recorder import lab_option, record_run
+from tracer.commands.recorder import lab_option, record_run, setup_option
 from tracer.commands.run import MAX_THREADS, Size
 from tracer.commands.sweep import DEFAULT_MODES, DEFAULT_SEED
 from tracer.errors import EXIT_OK, EXIT_UNTRUSTWORTHY
@@ -22,6 +22,7 @@ from tracer.model import Link
 @click.option("--peer", help="HOST:PORT of `nettrace serve`, for --link nic.")
 @click.option("--repetitions", type=click.IntRange(1, 1000), default=5, show_default=True)
 @lab_option
+@setup_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the table.")
 @click.pass_context
 def command(
@@ -33,6 +34,7 @@ def command(
     peer: str | None,
     repetitions: int,
     lab: str | None,
+    setup: list[str],
     as_json: bool,
 ) -> None:
     """Run all modes at one size, in turn and several times, and say which one wins, if any does."""
@@ -50,6 +52,7 @@ def command(
         link=Link(link),
         peer=peer,
         lab=lab,
+        setup=setup,
     )
     with progress_bar("compare") as progress:
         comparison = comparison_of(measure(plan, progress, record_run))

@@ -27,14 +27,16 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("kernel", default="6.12")
+@click.argument("kernel", required=False)
 @BOUNCE
-def up(kernel: str, bounce: bool) -> None:
+def up(kernel: str | None, bounce: bool) -> None:
     """Start a guest with KERNEL that stays, stopping another one: exec, run and compare share it until `lab down`."""
-    from tracer.lab import opening
+    from tracer.lab import kernels, opening
     from tracer.runs import warming
 
-    staying = opening.keep(warming.wanted(kernel, bounce=bounce, least=warming.ALL), note)
+    staying = opening.keep(
+        warming.wanted(kernels.match(kernel or kernels.default()), bounce=bounce, least=warming.ALL), note
+    )
     click.echo(f"the lab runs kernel {staying.hardware.kernel.name} ({staying.hardware.kernel.release})")
 
 
@@ -55,7 +57,7 @@ def warm(kernels: tuple[str, ...], bounce: bool) -> None:
     from tracer.lab import making, opening
     from tracer.runs import warming
 
-    for name in kernels or known.names():
+    for name in [known.match(name) for name in kernels] or known.names():
         wanted = warming.wanted(name, bounce=bounce)
         where = opening.place(wanted, opening.hardware(wanted, note))
         saved = making.wait_for(where, wanted.maker(name, bounce), warming.ALL, note)
@@ -118,13 +120,13 @@ def execute(ctx: click.Context, kernel: str | None, bounce: bool, timeout: float
     """
     from tracer.lab import kept, opening
     from tracer.lab.guest import least_environment
-    from tracer.lab.kernels import default
+    from tracer.lab.kernels import default, match
     from tracer.runs import warming
 
     if kernel is None and (facts := kept.running()) is not None:
         kernel, bounce = facts.kernel, bounce or facts.bounce
     passed_on = {name: os.environ[name] for name in ("LANG", "TERM", "NO_COLOR") if name in os.environ}
-    with opening.guest(warming.wanted(kernel or default(), bounce=bounce, least=warming.EXEC), note) as guest:
+    with opening.guest(warming.wanted(match(kernel or default()), bounce=bounce, least=warming.EXEC), note) as guest:
         status = guest.run(
             argv,
             cwd=Path.cwd(),
@@ -148,12 +150,12 @@ def kernels(fetch: str | None, as_json: bool) -> None:
     rows = [
         {
             "name": name,
-            "suite": known.SUITES[name],
+            "suite": known.suite_of(name),
             "fetched": kernel is not None,
             "release": kernel.release if kernel else None,
             "version": kernel.version if kernel else None,
             "bytes": kernel.size() if kernel else None,
-            "default": name == known.DEFAULT,
+            "default": name == known.default(),
         }
         for name, kernel in known.available().items()
     ]

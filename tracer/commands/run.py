@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
+from tracer.commands.every_kernel import ALL, run_on_every_kernel
 from tracer.commands.output import emit, exit_code, note
-from tracer.commands.recorder import lab_option
+from tracer.commands.recorder import lab_option_of, setup_option
 from tracer.errors import MachineError, UsageError
 from tracer.model import Experiment, Link, ObserverChoice
 from tracer.units import format_size, parse_size
@@ -72,7 +73,8 @@ class Seconds(click.FloatRange):
     show_default=True,
     help="What watches the kernel.",
 )
-@lab_option
+@lab_option_of(every=True, more=", or on all of them")
+@setup_option
 @click.option("--peer", metavar="HOST:PORT", help="A `nettrace serve` on another machine, for --link nic.")
 @click.option("--no-sg", is_flag=True, help="Switch the NIC's scatter-gather off for the run.")
 @click.option("--bounce", is_flag=True, help="Boot the lab with swiotlb=force: every DMA through a bounce buffer.")
@@ -107,6 +109,7 @@ def command(
     link: str,
     observer: str,
     lab: str | None,
+    setup: list[str],
     peer: str | None,
     no_sg: bool,
     bounce: bool,
@@ -145,11 +148,17 @@ def command(
         profile=profile or folded is not None,
         peer=peer,
         lab=lab,
+        setup=setup,
     )
     check_link(experiment)
     for path in (save, folded, copy_stacks):
         if path is not None:
             check_writable(path)
+    if lab == ALL:
+        given = {"--save": save, "--folded": folded, "--copy-stacks": copy_stacks}
+        for option in (option for option, path in given.items() if path is not None):
+            raise UsageError(f"{option} holds one recording", "--lab all makes one for each kernel", "name one kernel")
+        ctx.exit(run_on_every_kernel(experiment, as_json, expect_zerocopy))
     ctx.exit(_run(experiment, port, as_json, save, folded, copy_stacks, expect_zerocopy))
 
 

@@ -9,7 +9,7 @@ import click
 
 from tracer.commands.options import MODES, SIZES, THREADS, Bytes, progress_bar
 from tracer.commands.output import note
-from tracer.commands.recorder import lab_option, record_run
+from tracer.commands.recorder import lab_option, record_run, setup_option
 from tracer.commands.run import Seconds
 from tracer.model import Link, ObserverChoice
 
@@ -38,6 +38,7 @@ DEFAULT_SEED = 1
 @click.option("--time-budget", type=Seconds(), help="Seconds that one run sends, instead of its bytes.")
 @click.option("--aa", is_flag=True, help="Check the noise: each mode runs twice, under two labels.")
 @lab_option
+@setup_option
 @click.option("--json", "as_json", is_flag=True, help="Print the medians and crossovers as one JSON document.")
 def command(
     directory: Path,
@@ -53,6 +54,7 @@ def command(
     time_budget: float | None,
     aa: bool,
     lab: str | None,
+    setup: list[str],
     as_json: bool,
 ) -> None:
     """Run all modes at all sizes and numbers of threads, several times in shuffled order, into DIRECTORY.
@@ -72,6 +74,7 @@ def command(
         observer=ObserverChoice(observer),
         peer=peer,
         lab=lab,
+        setup=setup,
         bytes_budget=bytes_budget,
         time_budget_s=time_budget,
         same_mode_twice=aa,

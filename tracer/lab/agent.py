@@ -19,7 +19,7 @@ and the payload:
                     x status    exit code (four bytes), 128 + N after signal N
 """
 
-# ruff: noqa: PTH108, PTH123, PTH208, SIM105
+# ruff: noqa: PTH123, PTH208, SIM105
 # pathlib and contextlib would be two more modules to start with.
 from __future__ import annotations
 

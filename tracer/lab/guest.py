@@ -6,7 +6,6 @@ import contextlib
 import os
 import select
 import signal
-import socket
 import struct
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence

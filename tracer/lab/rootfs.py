@@ -63,7 +63,7 @@ def image() -> Path:
     listing = places.images() / f"{_inputs()}.json"
     try:
         known = json.loads(listing.read_bytes())
-        path = places.images() / known["image"]
+        path = places.images() / str(known["image"])
         if path.exists() and known["files"] == [list(one) for one in _states(name for name, *_ in known["files"])]:
             return path
     except (OSError, ValueError, KeyError, TypeError):
@@ -116,7 +116,9 @@ def _compress(names: list[str], path: Path) -> None:
             process.stdin.close()
         if process.wait() != 0:
             said.seek(0)
-            raise LabError("cannot make the root image of the lab's guest", said.read().decode(errors="replace").strip())
+            raise LabError(
+                "cannot make the root image of the lab's guest", said.read().decode(errors="replace").strip()
+            )
 
 
 def _fill(archive: tarfile.TarFile, names: list[str]) -> None:

@@ -12,8 +12,8 @@ from tracer.model import Observation, Stack, Tally
 from tracer.observers.attachment import Attachment, KernelText
 from tracer.observers.breakpoints import Breakpoints
 from tracer.observers.flow import NOTHING, Flow
-from tracer.observers.program import Program, prepare, read_source
 from tracer.observers.prepared import Prepared, Source
+from tracer.observers.program import Program, prepare, read_source
 
 _PROGRAM = "functions.bpf.c"
 

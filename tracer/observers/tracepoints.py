@@ -11,8 +11,8 @@ from typing import Any
 from tracer.books.tracepoint_entries import COPY_OUT, EGRESS, INGRESS, RETRANSMIT, STATES, XMIT
 from tracer.model import Observation, Tally
 from tracer.observers.flow import Flow
-from tracer.observers.program import Program, prepare
 from tracer.observers.prepared import Prepared, Source
+from tracer.observers.program import Program, prepare
 
 _PROGRAM = "tracepoints.bpf.c"
 

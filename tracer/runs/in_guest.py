@@ -83,8 +83,8 @@ def main(order: Order, prepared: Prepared) -> int:
     except NettraceError as error:
         answer, status = Answer(failure=_failure(error)), error.exit_code
     except KeyboardInterrupt:
-        error = Interrupted("interrupted before anything was measured", fix="run it again")
-        answer, status = Answer(failure=_failure(error)), error.exit_code
+        interrupted = Interrupted("interrupted before anything was measured", fix="run it again")
+        answer, status = Answer(failure=_failure(interrupted)), interrupted.exit_code
     sys.stdout.buffer.write(_ANSWERS.encode(answer))
     sys.stdout.flush()
     return status

@@ -73,7 +73,12 @@ def record(
             if observed:
                 progress("compiling the probes for this kernel")
             observers = (
-                start_observers(experiment.observer, lambda: _flow_of(workers, link, cgroup), stacks=experiment.stacks, prepared=prepared)
+                start_observers(
+                    experiment.observer,
+                    lambda: _flow_of(workers, link, cgroup),
+                    stacks=experiment.stacks,
+                    prepared=prepared,
+                )
                 if observed
                 else []
             )

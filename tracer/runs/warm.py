@@ -1,14 +1,16 @@
-"""What waits in the lab's guest: a process with all libraries loaded and the probes compiled, which forks for each run.
+"""What waits in the lab's guest: a process with all libraries loaded and the probes compiled, a fork of which does a run.
 
-It goes on living in every guest that is restored from the same snapshot, while nettrace's own modules may have been edited
-since. So what it calls is little, and part of the snapshot's key; a run's order brings the modules along where they have
-changed, and the fork imports those.
+It goes on living in every guest that is restored from the same snapshot, while nettrace's own modules may have been
+edited since. So what it calls is little, and part of the snapshot's key; a run's order brings the modules along where
+they have changed, and the fork imports those.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
+import mmap
 import os
 import shutil
 import signal
@@ -24,6 +26,8 @@ ADDRESS = "/run/nettrace/resident"
 PREPARE_TRACEPOINTS = b"prepare tracepoints"
 SOURCES = Path("/run/nettrace/sources")
 PACKAGES = ("tracer", "workloads", "bpf")
+_LEFT_FREE = 64 << 20
+_POPULATED = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE
 
 
 def main() -> None:
@@ -63,9 +67,18 @@ def prepare_tracepoints(programs: dict[str, Any]) -> int:
     from tracer.observers import tracepoints
 
     tracepoints.prepare_program(programs)
+    clear_free_memory()
     leave_behind(Path(ADDRESS), job(programs))
     os.kill(os.getppid(), signal.SIGKILL)
     return 0
+
+
+def clear_free_memory() -> None:
+    """Have the kernel fill most of what is free with zeros: what was used once and freed would be saved with the rest."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    free = next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemFree:"))
+    with contextlib.suppress(OSError):
+        mmap.mmap(-1, max(free - _LEFT_FREE, mmap.PAGESIZE), flags=_POPULATED).close()
 
 
 def adopt(modules: bytes) -> None:

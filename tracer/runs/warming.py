@@ -1,4 +1,4 @@
-"""How a guest of the lab is prepared for experiments: the steps after which it is saved, and the process that makes them.
+"""How a lab's guest is prepared for experiments: the steps after which it is saved, and the process that does them.
 
 `python -m tracer.runs.warming KERNEL [--bounce]` makes the snapshots of one kind of guest; see tracer.lab.making.
 """

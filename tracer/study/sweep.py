@@ -46,7 +46,8 @@ def manifest_of(plan: Plan, recorder: Recorder) -> Manifest:
 
 def _host_of(plan: Plan, recorder: Recorder) -> Host:
     if plan.lab is not None:  # only the guest knows what it is
-        return recorder(Experiment(mode=plan.modes[0], size=1, messages=1, link=plan.link, lab=plan.lab), False).host
+        asked = Experiment(mode=plan.modes[0], size=1, messages=1, link=plan.link, lab=plan.lab, setup=plan.setup)
+        return recorder(asked, False).host
     with open_link(plan.link, plan.peer) as link:
         return read_host(link)
 

@@ -35,6 +35,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         time_budget_s: Time that one run sends for, instead of the bytes budget.
         same_mode_twice: An A/A check: every mode runs under two labels, whose ratio must be 1 but for noise.
         lab: The lab's kernel; None for this machine's own.
+        setup: Shell commands that are run in the lab's guest before each run's passes.
     """
 
     modes: Annotated[list[str], msgspec.Meta(min_length=1)]
@@ -49,6 +50,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     time_budget_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
     same_mode_twice: bool = False
     lab: str | None = None
+    setup: list[str] = []
 
     def labels(self) -> dict[str, str]:
         """Label to mode."""
@@ -165,6 +167,7 @@ def experiment_of(plan: Plan, job: Job) -> Experiment:
         observer=plan.observer,
         peer=plan.peer,
         lab=plan.lab,
+        setup=plan.setup,
         counters=plan.lab is None,
         profile=plan.lab is None and job.repetition == 0,
     )
