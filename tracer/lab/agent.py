@@ -19,7 +19,7 @@ and the payload:
                     x status    exit code (four bytes), 128 + N after signal N
 """
 
-# ruff: noqa: PTH123, PTH208, SIM105
+# ruff: noqa: PTH102, PTH103, PTH123, PTH208, SIM105
 # pathlib and contextlib would be two more modules to start with.
 from __future__ import annotations
 
@@ -279,7 +279,7 @@ def check(result: int, what: str) -> None:
 
 
 def mount(source: str, target: str, kind: str | None = None, flags: int = 0, data: str = "") -> None:
-    """mount(2)."""
+    """The system call of that name."""
     words = [None if word is None else os.fsencode(word) for word in (source, target, kind)]
     check(libc.mount(*words, ctypes.c_ulong(flags), os.fsencode(data)), f"mount {target}")
 

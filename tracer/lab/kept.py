@@ -1,4 +1,4 @@
-"""The one guest that stays between commands, so that what is set up in it is there for the next one: `nettrace lab up`."""
+"""The one guest that stays between commands, so that what is set up in it stays too: `nettrace lab up`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """QEMU: its command line, and one process of it.
 
-A machine is a directory: the serial `console` and what QEMU itself `said`. Its two conversations, with QEMU (monitor) and
-with the guest's agent, are sockets that listen before QEMU is there, so nobody ever waits for them to appear.
+A machine is a directory: the serial `console` and what QEMU itself `said`. Its two conversations, with QEMU (monitor)
+and with the guest's agent, are sockets that listen before QEMU is there, so nobody ever waits for them to appear.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Makes a snapshot: boots a guest, has it prepare step by step, and saves it after each step, so that nobody waits for all.
+"""Makes a snapshot: boots a guest, has it prepare step by step, and saves it after each, so that nobody waits for all.
 
 It is a process of its own, since it goes on behind the answer of the command that wanted the first step; whoever else
 wants the same waits for the same process. It tells how far it is in a log, which they follow.

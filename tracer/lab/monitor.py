@@ -73,7 +73,7 @@ class Monitor:
         self._wait_until("completed")
 
     def load(self, state: int) -> None:
-        """Have the guest go on as it was saved; QEMU was started with `-incoming defer` and inherited this descriptor."""
+        """Have the guest go on as it was saved: QEMU waits for that (`-incoming defer`) and inherited `state`."""
         self.ask("migrate-set-capabilities", capabilities=_RAM_STAYS)
         self.ask("migrate-incoming", uri=f"fd:{state}")
         deadline = time.monotonic() + LOAD_S

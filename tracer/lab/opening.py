@@ -60,19 +60,23 @@ def guest(wanted: Wanted, note: Note) -> Iterator[Guest]:
         MachineError: the lab lacks something here.
         LabError: no guest came up.
     """
-    if (facts := kept.running()) is not None and not wanted.counting:
-        if (facts.kernel, facts.bounce) == (wanted.kernel, wanted.bounce):
-            with kept.locked(note):
-                staying = kept.guest()
-                if staying is not None:
-                    yield staying
-                    return
+    if _stays(wanted):
+        with kept.locked(note):
+            staying = kept.guest()
+            if staying is not None:
+                yield staying
+                return
     with machine.own_directory() as directory:
         fresh = start(wanted, directory, note)
         try:
             yield fresh
         finally:
             fresh.machine.kill()
+
+
+def _stays(wanted: Wanted) -> bool:
+    facts = kept.running()
+    return facts is not None and (facts.kernel, facts.bounce, wanted.counting) == (wanted.kernel, wanted.bounce, False)
 
 
 def start(wanted: Wanted, directory: Path, note: Note, *, stays: bool = False) -> Guest:

@@ -15,7 +15,7 @@ def home() -> Path:
 
 
 def kept() -> Path:
-    """Of the guest that stays: its sockets `agent` and `monitor`, its `console`, and `guest.json`, which says what runs."""
+    """Of the guest that stays: sockets `agent` and `monitor`, its `console`, and `guest.json`, which says what runs."""
     return _below("kept")
 
 

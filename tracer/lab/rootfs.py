@@ -1,8 +1,8 @@
 """The guest's root file system: of this machine's files the few that an experiment needs, as one compressed image.
 
 A guest on the host's own files (9p) cannot be saved: QEMU refuses to move a mounted 9p. The image is read-only and
-shared by all kernels. It is made of files as they are now, remembers their sizes and times, and is made anew when one of
-them changes. nettrace's own modules are not in it: they are handed in (tracer.lab.sources).
+shared by all kernels. It is made of files as they are now, remembers their sizes and times, and is made anew when one
+of them changes. nettrace's own modules are not in it: they are handed in (tracer.lab.sources).
 """
 
 from __future__ import annotations

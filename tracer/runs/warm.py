@@ -1,4 +1,4 @@
-"""What waits in the lab's guest: a process with all libraries loaded and the probes compiled, a fork of which does a run.
+"""What waits in the lab's guest: a process with libraries loaded and probes compiled, a fork of which does a run.
 
 It goes on living in every guest that is restored from the same snapshot, while nettrace's own modules may have been
 edited since. So what it calls is little, and part of the snapshot's key; a run's order brings the modules along where
@@ -74,7 +74,7 @@ def prepare_tracepoints(programs: dict[str, Any]) -> int:
 
 
 def clear_free_memory() -> None:
-    """Have the kernel fill most of what is free with zeros: what was used once and freed would be saved with the rest."""
+    """Have the kernel fill most of what is free with zeros: what was used and freed would be saved with the rest."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     free = next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemFree:"))
     with contextlib.suppress(OSError):
