@@ -1,4 +1,4 @@
-"""How long a user of the lab waits: whole commands, as typed, medians of 5; each one in a fresh guest from a snapshot."""
+"""How long a user of the lab waits: whole commands, medians of 5, each in a fresh guest from a snapshot."""
 
 from __future__ import annotations
 

@@ -25,12 +25,12 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def guest() -> Iterator[Guest]:
+def guest() -> Guest:
     """The default kernel's guest, which stays from one test to the next unless a test ended it."""
     staying = kept.guest()
     if staying is None:
         staying = opening.keep(warming.wanted(kernels.default(), least=warming.EXEC), print)
-    yield staying
+    return staying
 
 
 @pytest.fixture(scope="module", autouse=True)

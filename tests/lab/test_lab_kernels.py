@@ -149,7 +149,7 @@ def test_a_missing_boot_module_is_a_lab_error(tmp_path: Path) -> None:
     with pytest.raises(LabError) as caught:
         modules.boot_files(tmp_path)
 
-    assert "e1000e, overlay, virtio_console" in caught.value.what
+    assert "e1000e, overlay, squashfs, veth, virtio_blk, virtio_console" in caught.value.what
 
 
 def test_an_unknown_compression_keeps_the_bzimage() -> None:

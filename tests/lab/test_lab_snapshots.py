@@ -63,13 +63,15 @@ def test_a_restored_guest_knows_what_time_it_is(guest: Guest) -> None:
     assert abs(float(output_of(guest, "date", "+%s")) - time.time()) < 60
 
 
-def test_a_fresh_guest_knows_nothing_of_the_one_before(ready: Snapshot) -> None:
+@pytest.mark.usefixtures("ready")
+def test_a_fresh_guest_knows_nothing_of_the_one_before() -> None:
     """The same state each time."""
     assert nettrace("lab", "exec", "--", "touch", "/run/mark").returncode == 0
     assert nettrace("lab", "exec", "--", "test", "-e", "/run/mark").returncode == 1
 
 
-def test_it_sees_the_host_s_files_as_they_are_now(ready: Snapshot, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("ready")
+def test_it_sees_the_host_s_files_as_they_are_now(tmp_path: Path) -> None:
     """Not as they were when it was saved, nor when it looked last."""
     (tmp_path / "file").write_text("new")
 
@@ -83,7 +85,8 @@ def test_a_network_namespace_of_one_command_is_there_for_the_next(guest: Guest) 
     assert "mine" in output_of(guest, "ip", "netns")
 
 
-def test_two_at_once_are_exact(ready: Snapshot) -> None:
+@pytest.mark.usefixtures("ready")
+def test_two_at_once_are_exact() -> None:
     """Each has a guest and a receiver of its own."""
     with ThreadPoolExecutor() as pool:
         found = list(pool.map(lambda _: document(*WORK, "--link", "nic", "--lab", timeout=200), range(2)))
@@ -93,7 +96,8 @@ def test_two_at_once_are_exact(ready: Snapshot) -> None:
     assert [one["ledger"]["trustworthy"] for one in found] == [True, True]
 
 
-def test_set_up_is_done_before_the_passes_and_told(ready: Snapshot) -> None:
+@pytest.mark.usefixtures("ready")
+def test_set_up_is_done_before_the_passes_and_told() -> None:
     """Scatter-gather off: what was pinned is copied after all, and the recording says who switched it off."""
     command = "ethtool -K eth0 sg off"
     found = document(*WORK, "--link", "nic", "--setup", command, "--lab", timeout=200)
@@ -103,7 +107,8 @@ def test_set_up_is_done_before_the_passes_and_told(ready: Snapshot) -> None:
     assert stage_bytes(found)["dma"] is not None
 
 
-def test_set_up_that_fails_is_an_error(ready: Snapshot) -> None:
+@pytest.mark.usefixtures("ready")
+def test_set_up_that_fails_is_an_error() -> None:
     """Nothing is measured in a guest that is not what was asked for."""
     done = nettrace("run", *WORK, "--setup", "echo no such thing; exit 3", "--lab", timeout=100)
 
@@ -121,7 +126,8 @@ def edited(tmp_path: Path, name: str, old: str, new: str) -> Path:
     return tmp_path
 
 
-def test_an_edit_of_nettrace_s_python_is_seen_and_costs_no_snapshot(ready: Snapshot, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("ready")
+def test_an_edit_of_nettrace_s_python_is_seen_and_costs_no_snapshot(tmp_path: Path) -> None:
     """The modules are handed in; the guest still is the one that was saved."""
     home = edited(tmp_path, "tracer/runs/runner.py", '"observed pass: bytes, at "', '"edited pass: bytes, at "')
 

@@ -63,6 +63,14 @@ class Kernel:
         """The tree that modprobe calls /lib/modules/RELEASE."""
         return self.directory / "lib/modules" / self.release
 
+    def has_all_modules(self) -> bool:
+        """Whether what this nettrace wants of it was kept when it was fetched."""
+        try:
+            facts = json.loads((self.directory / "kernel.json").read_bytes())
+        except (OSError, ValueError):
+            return False
+        return bool(facts.get("kept") == list(modules.KEPT))
+
     def size(self) -> int:
         """Bytes on disk, images made from it included."""
         return sum(path.lstat().st_size for path in self.directory.rglob("*") if path.is_file())
@@ -129,7 +137,11 @@ def available() -> dict[str, Kernel | None]:
 def get(name: str, note: Note) -> Kernel:
     """The kernel of this series, fetched now if it is not in the cache."""
     name = match(name)
-    return fetched(name) or fetch(name, note)
+    kernel = fetched(name)
+    if kernel is not None and not kernel.has_all_modules():
+        note(f"kernel {name} was fetched by an older nettrace, which kept fewer of its modules: fetching it again")
+        kernel = None
+    return kernel or fetch(name, note)
 
 
 def fetch(name: str, note: Note) -> Kernel:
@@ -198,7 +210,12 @@ def _unpack_newest(name: str, work: Path, note: Note) -> None:
     release = image.removeprefix("linux-image-")
     _keep_what_is_needed(work / "root", work / "kernel", release)
     version = re.search(r"^Version: (\S+)$", stanza, re.MULTILINE)
-    facts = {"release": release, "version": version.group(1) if version else release, "suite": suite}
+    facts = {
+        "release": release,
+        "version": version.group(1) if version else release,
+        "suite": suite,
+        "kept": modules.KEPT,
+    }
     (work / "kernel/kernel.json").write_text(json.dumps(facts))
 
 

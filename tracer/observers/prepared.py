@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from workloads.process import Started, start_python
-
 
 class Source(NamedTuple):
     """What is compiled: a file of bpf/, flags, and generated text that follows the file's."""
@@ -27,14 +25,14 @@ class Prepared:
         predecessor: pidfd of the process that used the same programs before, and may still be detaching.
         ends_soon: This process ends when its answer is out. Nothing is detached then, its end detaches all: each fentry
             that goes waits for a grace period of RCU tasks, 0.1 s, and nobody need wait for twenty-four of them.
-        start_worker: How a worker is started: anew, or forked.
+        start_worker: How a worker is started (workloads.process.Start); None for a fresh interpreter.
         missed: Programs that were prepared from another text than is wanted now.
     """
 
     programs: dict[str, Any] = field(default_factory=dict)
     predecessor: int | None = None
     ends_soon: bool = False
-    start_worker: Callable[[int], Started] = start_python
+    start_worker: Callable[[int], Any] | None = None
     missed: list[str] = field(default_factory=list)
 
     def take(self, fingerprint: str) -> Any | None:

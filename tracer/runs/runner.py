@@ -24,7 +24,7 @@ from tracer.observers.flow import Flow
 from tracer.observers.meters import Meters, notes_of
 from tracer.observers.prepared import Prepared
 from tracer.observers.sampler import Sampler
-from workloads.process import Start
+from workloads.process import Start, start_python
 
 Progress = Callable[[str], None]
 
@@ -67,7 +67,8 @@ def record(
             if not experiment.scatter_gather:
                 stack.enter_context(set_scatter_gather(link.device, False, link.sender_netns))
             cgroup = stack.enter_context(open_cgroup())
-            workers = stack.enter_context(_start_workers(experiment, link, port, cgroup, prepared.start_worker))
+            start = prepared.start_worker or start_python
+            workers = stack.enter_context(_start_workers(experiment, link, port, cgroup, start))
             meters = Meters(experiment, workers)
             stack.callback(meters.close)
             if observed:
