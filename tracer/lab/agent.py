@@ -78,8 +78,9 @@ class Frames:
 class Port:
     """The guest's end of the virtio-serial port."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, idle_s: float) -> None:
         self.descriptor = descriptor
+        self.idle_s = idle_s  # what the host asked for last
         self._frames = Frames()
 
     def receive(self) -> list[tuple[bytes, bytes]]:
@@ -250,6 +251,12 @@ def hand_over(address: bytes) -> int | None:
     import _socket  # 50 ms less than socket, of which nothing more is needed
 
     signals = (signal.SIGINT, signal.SIGTERM)
+    passed_on = [signal.SIGKILL]
+
+    def pass_on(number: int, _frame: object) -> None:
+        passed_on.append(signal.Signals(number))
+        os.kill(struct.unpack("!i", pid)[0], number)
+
     resident = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
@@ -258,14 +265,14 @@ def hand_over(address: bytes) -> int | None:
         pid = resident.recv(4)
         if len(pid) == 4:
             for number in signals:
-                signal.signal(number, lambda number, _: os.kill(struct.unpack("!i", pid)[0], number))
+                signal.signal(number, pass_on)
     except OSError:
         pid = b""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
     if len(pid) < 4:
         return None
     status = resident.recv(4)
-    return struct.unpack("!i", status)[0] if len(status) == 4 else 128 + signal.SIGKILL
+    return struct.unpack("!i", status)[0] if len(status) == 4 else 128 + passed_on[-1]
 
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -320,18 +327,18 @@ def reap() -> None:
         pass
 
 
-def serve(port: Port, idle_s: float) -> float:
-    """Answer one host until it is gone or silent; the idle time that it asked for."""
+def serve(port: Port) -> None:
+    """Answer one host until it is gone or silent."""
     poll = select.poll()
     poll.register(port.descriptor, select.POLLIN)
     request = Request()
-    while poll.poll(idle_s * 1000):
+    while poll.poll(port.idle_s * 1000):
         for kind, payload in port.receive():
             if kind == b"h":
                 request = Request()  # half of an earlier host's may be left
                 port.send(b"h", payload)
             elif kind == b"i":
-                idle_s = float(payload)
+                port.idle_s = float(payload)
             elif kind == b"t":
                 time.clock_settime(time.CLOCK_REALTIME, float(payload))
             elif kind == b"c":
@@ -343,7 +350,6 @@ def serve(port: Port, idle_s: float) -> float:
                 port.send(b"x", struct.pack("!i", status))
             else:
                 request.add(kind, payload)
-    return idle_s
 
 
 def wait_for_host(descriptor: int, idle_s: float) -> bool:
@@ -383,10 +389,12 @@ def main() -> None:
     idle_s = float(sys.argv[1])
     print("nettrace lab: agent ready", flush=True)
     while wait_for_host(descriptor, idle_s):
+        port = Port(descriptor, idle_s)
         try:
-            idle_s = serve(Port(descriptor), idle_s)
+            serve(port)
         except HostGoneError:
             reap()
+        idle_s = port.idle_s
     print("nettrace lab: idle, switching off", flush=True)
     with open("/proc/sysrq-trigger", "w") as file:
         file.write("b")  # QEMU runs with -no-reboot: it ends
