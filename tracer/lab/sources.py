@@ -45,6 +45,8 @@ def bundle(name: str) -> bytes:
     except FileNotFoundError:
         pass
     content = _tar()
+    if digest() != name:
+        return content  # edited meanwhile: right for now, and not what the name says
     with tempfile.NamedTemporaryFile(dir=places.sources(), suffix=".part", delete=False) as file:
         file.write(content)
     Path(file.name).rename(path)
