@@ -39,6 +39,14 @@ enum skb_state { COPIED, ZEROCOPY, MIXED, LINEAR, SKB_STATES };
 
 #define READ(variable, pointer) bpf_probe_read_kernel(&(variable), sizeof(variable), (pointer))
 
+/*
+ * Where /proc/kallsyms shows no addresses, BCC takes the kernel for one before 5.5 and puts "#define bpf_probe_read_kernel
+ * bpf_probe_read" on top of the file; cgroup programs may not call that. The helper by its number (linux/bpf.h) stays.
+ */
+static int (*read_kernel)(void *to, u32 size, const void *from) = (void *)BPF_FUNC_probe_read_kernel;
+#undef bpf_probe_read_kernel
+#define bpf_probe_read_kernel read_kernel
+
 static __always_inline bool in_netns(struct net *net, u32 inode)
 {
 	u32 inum = 0;

@@ -10,6 +10,7 @@ from tracer.errors import MachineError, PrivilegeError
 from tracer.machine.kernel.bpf_trial import ProgramType, can_kprobe, can_load
 from tracer.machine.kernel.capabilities import as_root
 from tracer.machine.kernel.installation import require_bcc
+from tracer.machine.kernel.symbols import hidden_names
 from tracer.model import Observation, ObserverChoice
 from tracer.observers.flow import Flow
 
@@ -34,7 +35,7 @@ def start_observers(choice: ObserverChoice, flow: Callable[[], Flow], *, stacks:
 
     Args:
         flow: Called when BCC has been found, so that the workload can start meanwhile.
-        stacks: Kernel stacks are wanted; tracepoints have none.
+        stacks: Kernel stacks are wanted; tracepoints have none. They are left out where their functions have no names.
 
     Raises:
         MachineError: this kernel does not allow what was asked for.
@@ -47,7 +48,8 @@ def start_observers(choice: ObserverChoice, flow: Callable[[], Flow], *, stacks:
             f"this kernel refuses them: {why_no_functions()}",
             "run it in the lab: --lab; or leave out --stacks",
         )
-    return [_start(name, flow(), stacks) for name in names]
+    named = stacks and hidden_names() is None
+    return [_start(name, flow(), named) for name in names]
 
 
 def require_permission() -> None:

@@ -14,8 +14,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tracer.books.samples import Sample, without_tracers
 from tracer.errors import MachineError, PrivilegeError
 from tracer.machine.kernel.installation import require_bcc
+from tracer.machine.kernel.symbols import hidden_names
 from tracer.observers.headers import header_tree
 
 # enum bpf_attach_type of linux/bpf.h
@@ -23,20 +25,6 @@ _CGROUP_DIRECTIONS = {"cgroup_ingress": 0, "cgroup_egress": 1}
 
 
 _HEADER = "nettrace.h"
-
-
-class Sample(NamedTuple):
-    """A stack that was sampled, and how often.
-
-    Args:
-        context: Index of the process, as the program numbers them.
-        frames: Function names, innermost first; in user mode two at most.
-    """
-
-    context: int
-    user: bool
-    frames: list[str]
-    times: int
 
 
 class Source(NamedTuple):
@@ -166,6 +154,9 @@ class Program:
         return samples, sum(self.bpf[lost][ctypes.c_int(0)])
 
     def _names(self, addresses: list[int]) -> list[str]:
+        # BCC reads all of /proc/kallsyms anew for each address that it does not find: minutes, where none is shown.
+        if hidden_names():
+            return ["[unknown]"] * len(addresses)
         return [self.bpf.ksym(address).decode() for address in addresses]
 
     def _user_frames(self, addresses: list[int], process: int) -> list[str]:
@@ -189,7 +180,7 @@ class Program:
         """Counts by (row, stack): row, frames innermost first, events, bytes."""
         found = []
         for key, tally in self.bpf[table].items():
-            frames = [self.bpf.ksym(address).decode() for address in self.bpf[stacks].walk(key.stack)]
+            frames = without_tracers(self._names(list(self.bpf[stacks].walk(key.stack))))
             found.append((key.row, frames, tally.events, tally.bytes))
         return found
 

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import msgspec
 
+from tracer.books.cost_notes import notes_of, notes_on_names
 from tracer.books.tallies import total
 from tracer.errors import Interrupted
 from tracer.machine.cgroups import open_cgroup
+from tracer.machine.kernel.symbols import hidden_names
 from tracer.machine.links import OpenLink, open_link
 from tracer.machine.namespaces import read_congestion_control, read_optmem_max
 from tracer.machine.nics import read_nic, set_scatter_gather
@@ -21,7 +23,7 @@ from tracer.machine.processes import Workers
 from tracer.model import SCHEMA, CpuProfile, Experiment, Host, Observation, Recording, Workload
 from tracer.observers.choice import Observer, require_permission, start_observers
 from tracer.observers.flow import Flow
-from tracer.observers.meters import Meters, notes_of
+from tracer.observers.meters import Meters
 from tracer.observers.sampler import Sampler
 
 Progress = Callable[[str], None]
@@ -135,7 +137,7 @@ def _run_passes(
         complete=finished,
         counters=counters,
         profile=profile,
-        notes=[link.note, *notes_of(counters, profile)],
+        notes=[link.note, *notes_of(counters, profile), *notes_on_names(experiment, *(hidden_names() or (None,)))],
     )
 
 

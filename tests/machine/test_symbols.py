@@ -1,0 +1,31 @@
+"""Whether kernel functions have names here, and why not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tracer.machine.kernel import symbols
+from tracer.machine.kernel.symbols import address_of, hidden_by
+
+
+@pytest.mark.parametrize(
+    ("restriction", "fix"), [("2", "sysctl"), ("1", "CAP_SYSLOG"), ("0", "CAP_SYSLOG"), (None, "CAP_SYSLOG")]
+)
+def test_what_shows_hidden_names_depends_on_the_sysctl(restriction: str | None, fix: str) -> None:
+    """2 hides them from root too: no capability helps there."""
+    found = hidden_by(restriction)
+
+    assert f"kernel.kptr_restrict = {restriction or 'unknown'}" in found.why
+    assert fix in found.fix
+
+
+def test_an_address_of_zero_is_a_hidden_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So the kernel writes it; a name's own letters must fit to the end."""
+    table = tmp_path / "kallsyms"
+    table.write_text("ffffffff81000010 T shown\n0000000000000000 T hidden\nffffffff81000020 T other_than_shown\n")
+    monkeypatch.setattr(symbols, "_SYMBOLS", table)
+
+    assert address_of(b"shown") == 0xFFFFFFFF81000010
+    assert (address_of(b"hidden"), address_of(b"absent")) == (0, 0)
