@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tracer.books.samples import Sample, without_tracers
+from tracer.books.tallies import total
 from tracer.errors import MachineError, PrivilegeError
 from tracer.machine.kernel.installation import require_bcc
 from tracer.machine.kernel.symbols import hidden_names
 from tracer.observers.headers import header_tree
+from tracer.observers.kprobes import Kprobe
 
 # enum bpf_attach_type of linux/bpf.h
 _CGROUP_DIRECTIONS = {"cgroup_ingress": 0, "cgroup_egress": 1}
@@ -56,6 +58,8 @@ class Program:
         self.bpf: Any = _ready.pop(source) if source in _ready else compile_source(source)
         self._bcc = bcc
         self._functions: dict[int, int | None] = {}
+        self._kprobes: list[Kprobe] = []
+        self._missed_before: int | None = 0
         self._detachers: list[Callable[[], None]] = []
 
     def _load(self, function: str, kind: int) -> Any:
@@ -113,10 +117,9 @@ class Program:
             self._load(function, self._bcc.BPF.TRACING)
             (self.bpf.attach_kretfunc if returns else self.bpf.attach_kfunc)(fn_name=function)
             return lambda: (self.bpf.detach_kretfunc if returns else self.bpf.detach_kfunc)(fn_name=function)
-        self._load(function, self._bcc.BPF.KPROBE)
-        (self.bpf.attach_kretprobe if returns else self.bpf.attach_kprobe)(event=symbol, fn_name=function)
-        detach = self.bpf.detach_kretprobe if returns else self.bpf.detach_kprobe
-        return lambda: detach(event=symbol, fn_name=function)
+        loaded = self._load(function, self._bcc.BPF.KPROBE)
+        self._kprobes.append(Kprobe(loaded.fd, symbol, returns=returns))
+        return self._kprobes[-1].detach
 
     def load_perf_event(self, function: str) -> int:
         """Load a function as a perf_event program; its descriptor."""
@@ -199,23 +202,28 @@ class Program:
             self._detachers.pop()()
 
     def skipped_runs(self) -> int | None:
-        """Times the kernel skipped a function since it was attached, because it was running already on that CPU.
+        """Times the kernel skipped a function since it was attached.
 
-        That is the kernel's recursion_misses.
+        Because it was running already on that CPU (the kernel's recursion_misses), or a kprobe was passed over
+        (kprobe_profile).
 
-        None where this kernel does not count it (before 5.12).
+        None where this kernel does not count one of the two (the first before 5.12).
         """
-        skipped = 0
+        skipped = total(self._missed_by_kprobes(), -self._missed_before if self._missed_before is not None else None)
         for descriptor, before in self._functions.items():
             now = _recursion_misses(descriptor)
-            if now is None or before is None:
+            if now is None or before is None or skipped is None:
                 return None
             skipped += now - before
         return skipped
 
+    def _missed_by_kprobes(self) -> int | None:
+        return total(0, *(probe.missed() for probe in self._kprobes))
+
     def forget_skipped_runs(self) -> None:
         """Count anew from here."""
         self._functions = {descriptor: _recursion_misses(descriptor) for descriptor in self._functions}
+        self._missed_before = self._missed_by_kprobes()
 
     def close(self) -> None:
         """Detach and free everything."""
