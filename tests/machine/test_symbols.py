@@ -29,3 +29,21 @@ def test_an_address_of_zero_is_a_hidden_one(tmp_path: Path, monkeypatch: pytest.
 
     assert address_of(b"shown") == 0xFFFFFFFF81000010
     assert (address_of(b"hidden"), address_of(b"absent")) == (0, 0)
+
+
+def test_data_at_address_zero_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data of each CPU has addresses from 0 on, and comes first on x86 before 6.15."""
+    table = tmp_path / "kallsyms"
+    table.write_text("0000000000000000 A fixed_percpu_data\nffffffff81000000 T _stext\n")
+    monkeypatch.setattr(symbols, "_SYMBOLS", table)
+
+    assert symbols.hidden_names.__wrapped__() is None
+
+
+def test_functions_at_address_zero_are_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them are, then."""
+    table = tmp_path / "kallsyms"
+    table.write_text("0000000000000000 A fixed_percpu_data\n0000000000000000 T _stext\n")
+    monkeypatch.setattr(symbols, "_SYMBOLS", table)
+
+    assert symbols.hidden_names.__wrapped__() is not None

@@ -20,7 +20,10 @@ class Hidden(NamedTuple):
 
 @functools.cache
 def hidden_names() -> Hidden | None:
-    """None if this process sees where the kernel's functions lie; else the reason. Asked once: it reads 100 KB."""
+    """None if this process sees where the kernel's functions lie; else the reason.
+
+    Told by a function: data of each CPU has addresses from 0 on, and comes first on x86 before 6.15.
+    """
     return None if address_of(_FIRST) else hidden_by(read_restriction())
 
 
