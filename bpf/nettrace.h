@@ -37,13 +37,14 @@ struct tally {
  */
 enum skb_state { COPIED, ZEROCOPY, MIXED, LINEAR, SKB_STATES };
 
-#define READ(variable, pointer) bpf_probe_read_kernel(&(variable), sizeof(variable), (pointer))
-
 /*
- * Where /proc/kallsyms shows no addresses, BCC takes the kernel for one before 5.5 and puts "#define bpf_probe_read_kernel
- * bpf_probe_read" on top of the file; cgroup programs may not call that. The helper by its number (linux/bpf.h) stays.
+ * By its number (linux/bpf.h): BCC looks the helper's name up in /proc/kallsyms, and where that is hidden
+ * (kernel.kptr_restrict, no CAP_SYSLOG) takes bpf_probe_read() instead, which cgroup programs may not call.
  */
-static int (*read_kernel)(void *to, u32 size, const void *from) = (void *)BPF_FUNC_probe_read_kernel;
+static long (*read_kernel)(void *to, u32 size, const void *from) = (void *)113;
+#define READ(variable, pointer) read_kernel(&(variable), sizeof(variable), (pointer))
+
+/* The helper's own name means that one too, whatever BCC defines it to. */
 #undef bpf_probe_read_kernel
 #define bpf_probe_read_kernel read_kernel
 

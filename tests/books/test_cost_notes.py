@@ -38,8 +38,8 @@ def test_hidden_names_are_told_to_who_asked_for_names() -> None:
     """With the reason and the way out; nobody else need know."""
     asked = Experiment(mode="onecopy", size=1, messages=1, stacks=True, profile=True)
 
-    assert notes_on_names(asked, "names are hidden", "show them") == [
-        "stacks and CPU profile: n/a, because names are hidden; show them"
+    assert notes_on_names(asked, "names are hidden: show them") == [
+        "stacks and CPU profile: n/a, because names are hidden: show them"
     ]
     assert notes_on_names(asked, None) == []
-    assert notes_on_names(Experiment(mode="onecopy", size=1, messages=1), "names are hidden", "show them") == []
+    assert notes_on_names(Experiment(mode="onecopy", size=1, messages=1), "names are hidden: show them") == []

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from tracer.books.facts import Diagnosis, Fact, Purpose, State, diagnose
 from tracer.commands.doctor import command
 from tracer.errors import MachineError
-from tracer.machine.kernel import bpf_trial, capabilities, symbols
+from tracer.machine.kernel import bpf_trial, capabilities
 from tracer.machine.kernel.examination import tried_fact
 from tracer.machine.kernel.installation import Interpreter, bcc_problem, find_bcc
 from tracer.reports.doctor import doctor_text
@@ -138,9 +138,9 @@ def test_perf_event_paranoid_binds_only_who_may_not_trace(level: str | None, hel
 
 def test_hidden_kernel_addresses_are_told():
     """kptr_restrict = 2 hides them even from root."""
-    hidden = capabilities.addresses_fact(symbols.hidden_by("2"), "2")
+    hidden = capabilities.addresses_fact(True, "2")
 
-    assert capabilities.addresses_fact(None, "1").state is State.OK
+    assert capabilities.addresses_fact(False, "1").state is State.OK
     assert hidden.state is State.MISSING
     assert "kernel.kptr_restrict = 2" in hidden.detail
     assert hidden.fix == "sysctl -w kernel.kptr_restrict=1"

@@ -35,15 +35,14 @@ def complaint_of(counters: list[Counter]) -> str | None:
     return f"no counters of {', '.join(reasons)}: {whole}" if reasons else None
 
 
-def notes_on_names(experiment: Experiment, why: str | None, fix: str = "") -> list[str]:
+def notes_on_names(experiment: Experiment, why: str | None) -> list[str]:
     """A note on the stacks that were asked for and have no names.
 
     Args:
-        why: Why the names of kernel functions are hidden; None if they are not.
-        fix: What shows them.
+        why: Why the names of kernel functions are hidden, and what shows them; None if they are not.
     """
     asked = [name for name, wanted in (("stacks", experiment.stacks), ("CPU profile", experiment.profile)) if wanted]
-    return [f"{' and '.join(asked)}: n/a, because {why}; {fix}"] if why and asked else []
+    return [f"{' and '.join(asked)}: n/a, because {why}"] if why and asked else []
 
 
 def _profile_notes(profile: CpuProfile) -> list[str]:

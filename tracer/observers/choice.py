@@ -10,7 +10,7 @@ from tracer.errors import MachineError, PrivilegeError
 from tracer.machine.kernel.bpf_trial import ProgramType, can_kprobe, can_load
 from tracer.machine.kernel.capabilities import as_root
 from tracer.machine.kernel.installation import require_bcc
-from tracer.machine.kernel.symbols import hidden_names
+from tracer.machine.kernel.symbols import why_no_names
 from tracer.model import Observation, ObserverChoice
 from tracer.observers.flow import Flow
 
@@ -48,7 +48,7 @@ def start_observers(choice: ObserverChoice, flow: Callable[[], Flow], *, stacks:
             f"this kernel refuses them: {why_no_functions()}",
             "run it in the lab: --lab; or leave out --stacks",
         )
-    named = stacks and hidden_names() is None
+    named = stacks and why_no_names() is None
     return [_start(name, flow(), named) for name in names]
 
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from tracer.machine.kernel.symbols import hidden_names
+from tracer.machine.kernel.symbols import why_no_names
 from tracer.machine.perf_output import tsc_rate
 from tracer.machine.processes import Workers
 from tracer.model import Counter, Experiment, Workload
@@ -26,7 +26,7 @@ class Meters:
         self.sampler: Sampler | None = None
         self._counters = Counters(sender, receiver) if experiment.counters else None
         try:
-            if experiment.profile and hidden_names() is None:
+            if experiment.profile and why_no_names() is None:
                 rate = tsc_rate(Path("/proc/cpuinfo").read_text())
                 self.sampler = Sampler(Processes(sender, receiver or 0), rate)
         except BaseException:

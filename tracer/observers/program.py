@@ -18,7 +18,7 @@ from tracer.books.samples import Sample, without_tracers
 from tracer.books.tallies import total
 from tracer.errors import MachineError, PrivilegeError
 from tracer.machine.kernel.installation import require_bcc
-from tracer.machine.kernel.symbols import hidden_names
+from tracer.machine.kernel.symbols import why_no_names
 from tracer.observers.headers import header_tree
 from tracer.observers.kprobes import Kprobe
 
@@ -158,7 +158,7 @@ class Program:
 
     def _names(self, addresses: list[int]) -> list[str]:
         # BCC reads all of /proc/kallsyms anew for each address that it does not find: minutes, where none is shown.
-        if hidden_names():
+        if why_no_names() is not None:
             return ["[unknown]"] * len(addresses)
         return [self.bpf.ksym(address).decode() for address in addresses]
 

@@ -15,7 +15,7 @@ from tracer.books.cost_notes import notes_of, notes_on_names
 from tracer.books.tallies import total
 from tracer.errors import Interrupted
 from tracer.machine.cgroups import open_cgroup
-from tracer.machine.kernel.symbols import hidden_names
+from tracer.machine.kernel.symbols import why_no_names
 from tracer.machine.links import OpenLink, open_link
 from tracer.machine.namespaces import read_congestion_control, read_optmem_max
 from tracer.machine.nics import read_nic, set_scatter_gather
@@ -137,7 +137,7 @@ def _run_passes(
         complete=finished,
         counters=counters,
         profile=profile,
-        notes=[link.note, *notes_of(counters, profile), *notes_on_names(experiment, *(hidden_names() or (None,)))],
+        notes=[link.note, *notes_of(counters, profile), *notes_on_names(experiment, why_no_names())],
     )
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from tracer.books.facts import Fact, Purpose, State
-from tracer.machine.kernel.symbols import Hidden
+from tracer.machine.kernel.symbols import hidden_by, shown_by
 
 # linux/capability.h
 CAPABILITIES = {
@@ -111,16 +111,16 @@ def lockdown_fact(text: str | None) -> Fact:
     )
 
 
-def addresses_fact(hidden: Hidden | None, kptr_restrict: str | None) -> Fact:
+def addresses_fact(hidden: bool, kptr_restrict: str | None) -> Fact:
     """Whether /proc/kallsyms shows addresses to this user; why not, if it hides them."""
     shown = f"shown in /proc/kallsyms; kernel.kptr_restrict = {kptr_restrict or 'unknown'}"
     return Fact(
         name="kernel addresses",
         purpose=Purpose.FUNCTIONS,
         state=State.MISSING if hidden else State.OK,
-        detail=hidden.why if hidden else shown,
+        detail=hidden_by(kptr_restrict) if hidden else shown,
         why_it_matters="names the functions in --stacks and --profile, and says where to put a breakpoint",
-        fix=hidden.fix if hidden else "",
+        fix=shown_by(kptr_restrict) if hidden else "",
     )
 
 

@@ -10,7 +10,7 @@ from tracer.books.facts import Fact, Purpose, State
 from tracer.machine.kernel import capabilities
 from tracer.machine.kernel.bpf_trial import ProgramType, can_break_at, can_count_cycles, can_kprobe, can_load
 from tracer.machine.kernel.btf import VMLINUX
-from tracer.machine.kernel.symbols import address_of, hidden_names, read_restriction
+from tracer.machine.kernel.symbols import address_of, read_restriction, why_no_names
 from tracer.machine.leftovers import cgroup2_mount
 
 # A function of lib/, where neither kprobes nor fentry can go, and which a breakpoint is there to watch.
@@ -63,7 +63,7 @@ def _facts_on_functions() -> list[Fact]:
             f"counts calls of {WATCHED_FUNCTION.decode()}, which no kprobe can reach",
             lambda: can_break_at(address) if address else "EPERM: the function's address is hidden",
         ),
-        capabilities.addresses_fact(hidden_names(), read_restriction()),
+        capabilities.addresses_fact(why_no_names() is not None, read_restriction()),
         capabilities.lockdown_fact(_read("/sys/kernel/security/lockdown")),
         capabilities.tracefs_fact(Path("/sys/kernel/tracing")),
     ]

@@ -4,38 +4,36 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import NamedTuple
 
 _SYMBOLS, _RESTRICTION = Path("/proc/kallsyms"), Path("/proc/sys/kernel/kptr_restrict")
 # The first function of kernel text; every kernel has it.
 _FIRST = b"_stext"
 
 
-class Hidden(NamedTuple):
-    """Why addresses are hidden, and what shows them."""
-
-    why: str
-    fix: str
-
-
 @functools.cache
-def hidden_names() -> Hidden | None:
-    """None if this process sees where the kernel's functions lie; else the reason.
+def why_no_names() -> str | None:
+    """None if this process sees where the kernel's functions lie; else the reason, and what shows them.
 
     Told by a function: data of each CPU has addresses from 0 on, and comes first on x86 before 6.15.
     """
-    return None if address_of(_FIRST) else hidden_by(read_restriction())
+    if address_of(_FIRST):
+        return None
+    restriction = read_restriction()
+    return f"{hidden_by(restriction)}: {shown_by(restriction)}"
 
 
-def hidden_by(kptr_restrict: str | None) -> Hidden:
+def hidden_by(kptr_restrict: str | None) -> str:
     """The reason for addresses of 0 in /proc/kallsyms, by kernel.kptr_restrict.
 
     kernel/ksyms_common.c, kallsyms_show_value(): 2 hides them from everybody, 0 and 1 show them to CAP_SYSLOG.
     """
-    sysctl = f"kernel.kptr_restrict = {kptr_restrict or 'unknown'}"
-    if kptr_restrict == "2":
-        return Hidden(f"{sysctl} hides where kernel functions lie, from root too", "sysctl -w kernel.kptr_restrict=1")
-    return Hidden(f"{sysctl} shows where kernel functions lie to CAP_SYSLOG alone", "run it as root, with CAP_SYSLOG")
+    whom = "from root too" if kptr_restrict == "2" else "from those without CAP_SYSLOG"
+    return f"kernel.kptr_restrict = {kptr_restrict or 'unknown'} hides where kernel functions lie, {whom}"
+
+
+def shown_by(kptr_restrict: str | None) -> str:
+    """What shows them."""
+    return "sysctl -w kernel.kptr_restrict=1" if kptr_restrict == "2" else "run it as root, with CAP_SYSLOG"
 
 
 def read_restriction() -> str | None:
