@@ -77,6 +77,13 @@ def test_the_compilers_suffixes_are_dropped(symbol: str, name: str) -> None:
     assert plain_name(symbol) == name
 
 
+def test_another_tracers_work_is_part_of_what_it_traces() -> None:
+    """Whoever has a program on a tracepoint slows the call down; that makes nothing of it unknown."""
+    tracing = ["bpf_trace_run3", "__traceiter_sock_send_length", "call_trace_sock_send_length"]
+
+    assert cost_of_kernel_stack([*tracing, "__sys_sendto", "do_syscall_64"]).work == Work.SYSTEM_CALL
+
+
 @pytest.mark.parametrize(
     "frames",
     [

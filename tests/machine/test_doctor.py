@@ -138,8 +138,12 @@ def test_perf_event_paranoid_binds_only_who_may_not_trace(level: str | None, hel
 
 def test_hidden_kernel_addresses_are_told():
     """kptr_restrict = 2 hides them even from root."""
-    assert capabilities.addresses_fact(0xFFFFFFFF81000000, "1").state is State.OK
-    assert capabilities.addresses_fact(0, "2").fix == "sysctl -w kernel.kptr_restrict=1"
+    hidden = capabilities.addresses_fact(True, "2")
+
+    assert capabilities.addresses_fact(False, "1").state is State.OK
+    assert hidden.state is State.MISSING
+    assert "kernel.kptr_restrict = 2" in hidden.detail
+    assert hidden.fix == "sysctl -w kernel.kptr_restrict=1"
 
 
 def test_tracefs_that_is_not_mounted_is_told_with_the_mount(tmp_path: Path):

@@ -13,8 +13,9 @@ import pytest
 
 from tests import samples
 from tests.command import Running, children, command_line, document, wait_until_gone
+from tracer.books.cost_notes import complaint_of
 from tracer.model import Counter
-from tracer.observers.counters import Counters, complaint_of
+from tracer.observers.counters import Counters
 
 RECORDED = Path(__file__).parents[1] / "data/perf"
 needs_perf = pytest.mark.skipif(shutil.which("perf") is None, reason="perf is not installed (Debian: linux-perf)")

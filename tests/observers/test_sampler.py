@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.command import document, nettrace
-from tracer.observers.program import Sample
-from tracer.observers.sampler import fold
+from tests.command import document, nettrace, stage_bytes
 
 # Long enough for some hundred samples: a stage of one in a hundred is then there.
 WORK = ("--size", 16384, "--messages", 8209)
@@ -94,29 +93,30 @@ def test_a_folded_file_that_cannot_be_written_is_told_before_the_run(tmp_path: P
     assert "there is no directory" in done.stderr
 
 
-def test_another_process_counts_only_in_tcps_softirq() -> None:
-    """What a stranger sends over lo itself is his; TCP's receive side after an interrupt may be ours."""
-    receive = ["tcp_v4_rcv", "ip_local_deliver_finish", "net_rx_action", "handle_softirqs", "__irq_exit_rcu"]
-    looped = [*receive[:-1], "do_softirq.part.0", "__local_bh_enable_ip", "__dev_queue_xmit", "tcp_sendmsg_locked"]
-    interrupted = ["handle_softirqs", "__irq_exit_rcu", "sysvec_apic_timer_interrupt", "tcp_sendmsg_locked"]
-    samples = [
-        Sample(2, False, receive, 3),
-        Sample(2, False, looped, 13),
-        Sample(2, False, interrupted, 17),
-        Sample(2, False, ["tcp_sendmsg", "__sys_sendto"], 5),
-        Sample(2, False, ["virtnet_poll", "net_rx_action", "handle_softirqs"], 7),
-        Sample(2, False, ["pv_native_safe_halt", "do_idle"], 11),
-    ]
-
-    assert fold(samples) == {"softirq;kernel;" + ";".join(receive[::-1]): 3}
+needs_setpriv = pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed (util-linux)")
+WITHOUT_SYSLOG = ("setpriv", "--bounding-set=-syslog")
 
 
-def test_stacks_that_differ_by_a_suffix_are_one() -> None:
-    """The compiler's suffixes say nothing to a reader."""
-    samples = [
-        Sample(0, False, ["do_softirq.part.0"], 2),
-        Sample(0, False, ["do_softirq"], 1),
-        Sample(0, True, ["memcpy", "pool_pack"], 4),
-    ]
+@needs_setpriv
+@pytest.mark.live
+def test_bytes_are_counted_where_kernel_addresses_are_hidden() -> None:
+    """Programs call their helpers by number, whatever /proc/kallsyms shows."""
+    done = nettrace("run", "onecopy", "--messages", 23, "--size", 10007, "--json", before=WITHOUT_SYSLOG)
+    found = json.loads(done.stdout)
 
-    assert fold(samples) == {"sender;user;pool_pack;memcpy": 4, "sender;kernel;do_softirq": 3}
+    assert done.returncode == 0
+    assert "bpf_probe_read" not in done.stderr
+    assert (stage_bytes(found)["copy_in"], stage_bytes(found)["copy_out"]) == (23 * 10007, 23 * 10007)
+
+
+@needs_setpriv
+@pytest.mark.live
+def test_a_profile_without_names_is_none_and_says_so() -> None:
+    """Decided before the pass: no minutes of look-ups, no "unmapped"."""
+    done = nettrace("run", "onecopy", "--profile", "--messages", 23, "--json", before=WITHOUT_SYSLOG)
+    found = json.loads(done.stdout)
+
+    assert done.returncode == 0
+    assert "profiled pass" not in done.stderr
+    assert found["profile"] is None
+    assert any(note.startswith("CPU profile: n/a, because kernel.kptr_restrict") for note in found["notes"])

@@ -274,5 +274,5 @@ TABLE: tuple[Row, ...] = (
         "ref_tracker_* mm_*",
         FOLDED, "a clock, a list, a tree, a counter: work for whoever calls it",
     ),
-    Row("bpf_* __bpf_* perf_* __perf_* trace_* __traceiter_* __trace_*", FOLDED, "the tracing itself"),
+    Row("bpf_* __bpf_* perf_* __perf_* trace_* call_trace_* __traceiter_* __trace_*", FOLDED, "the tracing itself"),
 )  # fmt: skip

@@ -18,6 +18,7 @@ from typing import Literal
 from tracer.errors import PrivilegeError
 
 NAMESPACES = Path("/run/netns")
+TRACE_EVENTS = Path("/sys/kernel/tracing/kprobe_events")
 
 # Names of earlier versions have no PID namespace.
 _OWNED = re.compile(r"nettrace-(?P<pid>\d+)-(?P<start>\d+)-(?:(?P<namespace>\d+)-)?\w+")
@@ -29,7 +30,7 @@ _FIRST_PID_NAMESPACE = 0xEFFFFFFC
 class Leftover:
     """A thing whose owner is no longer running."""
 
-    kind: Literal["namespace", "cgroup", "temporary file"]
+    kind: Literal["namespace", "cgroup", "temporary file", "trace event"]
     path: Path
 
 
@@ -91,12 +92,26 @@ def _has_processes(namespace: int) -> bool:
 
 
 def find(namespaces: Path = NAMESPACES, temporary: Path | None = None) -> list[Leftover]:
-    """What killed runs left: network namespaces, cgroups, and this user's temporary files."""
+    """What killed runs left: network namespaces, cgroups, trace events, and this user's temporary files."""
     left = [Leftover("namespace", path) for path in _orphans(namespaces)]
     mount = cgroup2_mount()
     left += [Leftover("cgroup", path) for path in (_orphans(mount) if mount else [])]
+    left += [Leftover("trace event", Path(event)) for event in orphaned_events(_read(TRACE_EVENTS))]
     files = _orphans(temporary or Path(tempfile.gettempdir()))
     return left + [Leftover("temporary file", path) for path in files if _is_mine(path)]
+
+
+def orphaned_events(definitions: str) -> list[str]:
+    """Return probes that killed runs left, from the text of kprobe_events: "r4096:kprobes/NAME_bcc_PID symbol"."""
+    words = (line.split()[0].partition(":")[2] for line in definitions.splitlines() if line.strip())
+    return [word for word in words if is_orphan(word.rpartition("/")[2].rpartition("_bcc_")[0].replace("_", "-"))]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:  # no tracefs, no kprobes, or this user may not look
+        return ""
 
 
 def _orphans(directory: Path) -> list[Path]:
@@ -141,7 +156,18 @@ def _remove(leftover: Leftover) -> None:
         netns.remove(leftover.path.name)
     elif leftover.kind == "cgroup":
         leftover.path.rmdir()
+    elif leftover.kind == "trace event":
+        _undefine(leftover.path)
     elif leftover.path.is_dir() and not leftover.path.is_symlink():
         shutil.rmtree(leftover.path)
     else:
         leftover.path.unlink()
+
+
+def _undefine(event: Path) -> None:
+    """Neither truncated, which would remove everybody's events, nor opened to append, which seeks: EINVAL."""
+    definitions = os.open(TRACE_EVENTS, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(definitions, f"-:{event}\n".encode())
+    finally:
+        os.close(definitions)

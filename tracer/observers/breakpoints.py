@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 
+from tracer.errors import MachineError
 from tracer.machine.kernel.bpf_trial import open_breakpoint
 from tracer.observers.program import Program
 
@@ -30,7 +31,12 @@ class Breakpoints:
         """
         descriptor = self._program.load_perf_event(function)
         for cpu in os.sched_getaffinity(0):
-            event = open_breakpoint(address, cpu)
+            try:
+                event = open_breakpoint(address, cpu)
+            except OSError as error:
+                raise MachineError(
+                    f"cannot watch {address:#x} by a breakpoint", str(error.strerror), "see: nettrace doctor"
+                ) from error
             self._events.append(event)
             fcntl.ioctl(event, _PERF_EVENT_IOC_SET_BPF, descriptor)
             fcntl.ioctl(event, _PERF_EVENT_IOC_ENABLE, 0)

@@ -205,14 +205,3 @@ def _finish(perf: PerfStat | str, scope: Scope) -> list[Counter]:
     if isinstance(perf, str):
         return absent_counters(scope, perf)
     return read_counters(perf.finish(), scope) or absent_counters(scope, perf.reason())
-
-
-def complaint_of(counters: list[Counter]) -> str | None:
-    """A note for a run in which perf counted nothing for a scope; None where it counted something everywhere."""
-    reasons: dict[str, str] = {}
-    for scope in dict.fromkeys(counter.scope for counter in counters):
-        mine = [counter for counter in counters if counter.scope == scope and counter.source in ("none", "perf")]
-        if mine and not any(counter.source == "perf" for counter in mine):
-            reasons[scope] = mine[0].note
-    whole = "; ".join(dict.fromkeys(reasons.values()))
-    return f"no counters of {', '.join(reasons)}: {whole}" if reasons else None

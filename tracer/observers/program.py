@@ -14,35 +14,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tracer.books.samples import Sample, without_tracers
+from tracer.books.tallies import total
 from tracer.errors import MachineError, PrivilegeError
 from tracer.machine.kernel.installation import require_bcc
+from tracer.machine.kernel.symbols import why_no_names
 from tracer.machine.user_symbols import UserSymbols
 from tracer.observers.cgroup_links import exclusive_holder, link_to_cgroup
 from tracer.observers.headers import header_tree
+from tracer.observers.kprobes import Kprobe
 
 # enum bpf_attach_type of linux/bpf.h
 _CGROUP_DIRECTIONS = {"cgroup_ingress": 0, "cgroup_egress": 1}
 
 
 _HEADER = "nettrace.h"
-
-
-# Threads that may be inside of one function: 64 that send and 64 that receive, and as many of others.
-_MAX_ACTIVE = 256
-
-
-class Sample(NamedTuple):
-    """A stack that was sampled, and how often.
-
-    Args:
-        context: Index of the process, as the program numbers them.
-        frames: Function names, innermost first; in user mode two at most.
-    """
-
-    context: int
-    user: bool
-    frames: list[str]
-    times: int
 
 
 class Source(NamedTuple):
@@ -79,6 +65,8 @@ class Program:
         self.bpf: Any = _ready.pop(source) if source in _ready else compile_source(source)
         self._bcc = bcc
         self._functions: dict[int, int | None] = {}
+        self._kprobes: list[Kprobe] = []
+        self._missed_before: int | None = 0
         self._detachers: list[Callable[[], None]] = []
 
     def _load(self, function: str, kind: int) -> Any:
@@ -142,14 +130,9 @@ class Program:
             self._load(function, self._bcc.BPF.TRACING)
             (self.bpf.attach_kretfunc if returns else self.bpf.attach_kfunc)(fn_name=function)
             return lambda: (self.bpf.detach_kretfunc if returns else self.bpf.detach_kfunc)(fn_name=function)
-        self._load(function, self._bcc.BPF.KPROBE)
-        (self._attach_kretprobe if returns else self.bpf.attach_kprobe)(event=symbol, fn_name=function)
-        detach = self.bpf.detach_kretprobe if returns else self.bpf.detach_kprobe
-        return lambda: detach(event=symbol, fn_name=function)
-
-    def _attach_kretprobe(self, event: str, fn_name: str) -> None:
-        """Room for every thread that a run may have: a call that finds none returns unseen."""
-        self.bpf.attach_kretprobe(event=event, fn_name=fn_name, maxactive=_MAX_ACTIVE)
+        loaded = self._load(function, self._bcc.BPF.KPROBE)
+        self._kprobes.append(Kprobe(loaded.fd, symbol, returns=returns))
+        return self._kprobes[-1].detach
 
     def load_perf_event(self, function: str) -> int:
         """Load a function as a perf_event program; its descriptor."""
@@ -188,6 +171,9 @@ class Program:
         return samples, sum(self.bpf[lost][ctypes.c_int(0)])
 
     def _names(self, addresses: list[int]) -> list[str]:
+        # BCC reads all of /proc/kallsyms anew for each address that it does not find: minutes, where none is shown.
+        if why_no_names() is not None:
+            return ["[unknown]"] * len(addresses)
         return [self.bpf.ksym(address).decode() for address in addresses]
 
     def clear(self, *tables: str) -> None:
@@ -206,7 +192,7 @@ class Program:
         """Counts by (row, stack): row, frames innermost first, events, bytes."""
         found = []
         for key, tally in self.bpf[table].items():
-            frames = without_our_own(self._names(list(self.bpf[stacks].walk(key.stack))))
+            frames = without_tracers(self._names(list(self.bpf[stacks].walk(key.stack))))
             found.append((key.row, frames, tally.events, tally.bytes))
         return found
 
@@ -237,23 +223,28 @@ class Program:
             self._detachers.pop()()
 
     def skipped_runs(self) -> int | None:
-        """Times the kernel skipped a function since it was attached, because it was running already on that CPU.
+        """Times the kernel skipped a function since it was attached.
 
-        That is the kernel's recursion_misses.
+        Because it was running already on that CPU (the kernel's recursion_misses), or a kprobe was passed over
+        (kprobe_profile).
 
-        None where this kernel does not count it (before 5.12).
+        None where this kernel does not count one of the two (the first before 5.12).
         """
-        skipped = 0
+        skipped = total(self._missed_by_kprobes(), -self._missed_before if self._missed_before is not None else None)
         for descriptor, before in self._functions.items():
             now = _recursion_misses(descriptor)
-            if now is None or before is None:
+            if now is None or before is None or skipped is None:
                 return None
             skipped += now - before
         return skipped
 
+    def _missed_by_kprobes(self) -> int | None:
+        return total(0, *(probe.missed() for probe in self._kprobes))
+
     def forget_skipped_runs(self) -> None:
         """Count anew from here."""
         self._functions = {descriptor: _recursion_misses(descriptor) for descriptor in self._functions}
+        self._missed_before = self._missed_by_kprobes()
 
     def close(self) -> None:
         """Detach and free everything."""
@@ -299,18 +290,6 @@ def wait_for_predecessor(predecessor: int | None) -> None:
     """
     global _predecessor
     _predecessor = predecessor
-
-
-def without_our_own(frames: list[str]) -> list[str]:
-    """A stack without the programs that looked at it, whose names split stacks that are equal.
-
-    What returns through a trampoline stands on both sides of it.
-    """
-    seen = [frame for frame in frames if not frame.startswith(_OUR_OWN)]
-    return [frame for frame, before in zip(seen, [None, *seen], strict=False) if frame != before]
-
-
-_OUR_OWN = ("bpf_prog_", "bpf_trampoline_")
 
 
 def _user_frames(addresses: list[int], symbols: UserSymbols | None) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from tracer.books.cost_notes import notes_of, notes_on_names
 from tracer.errors import Interrupted, in_one_line
 from tracer.machine.cgroups import open_cgroup
 from tracer.machine.interrupts import interrupts
@@ -24,7 +25,7 @@ from tracer.machine.users import User, invoking_user, user_name
 from tracer.model import SCHEMA, Experiment, Host, Link, Recording
 from tracer.observers.choice import Observer, require_permission, start_observers
 from tracer.observers.flow import Flow
-from tracer.observers.meters import Meters, notes_of
+from tracer.observers.meters import Meters
 from tracer.runs.dispatch import Progress
 from tracer.runs.passes import Passes
 from workloads.process import Start, start_python
@@ -133,15 +134,8 @@ def _recording_of(experiment: Experiment, passes: Passes, host: Host, user: User
         counters=passes.counters,
         profile=passes.profile,
         stuck=in_one_line(passes.stuck) if passes.stuck is not None else "",
-        notes=[*notes, *notes_of(passes.counters, passes.profile), *_without_names(experiment)],
+        notes=[*notes, *notes_of(passes.counters, passes.profile), *notes_on_names(experiment, why_no_names())],
     )
-
-
-def _without_names(experiment: Experiment) -> list[str]:
-    """What was asked for and cannot be told where the kernel's functions have no names."""
-    asked = [name for name, wanted in (("--stacks", experiment.stacks), ("--profile", experiment.profile)) if wanted]
-    reason = why_no_names()
-    return [f"{' and '.join(asked)}: n/a, {reason}"] if asked and reason else []
 
 
 def read_host(link: OpenLink) -> Host:

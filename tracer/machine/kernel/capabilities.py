@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from tracer.books.facts import Fact, Purpose, State
+from tracer.machine.kernel.symbols import hidden_by, shown_by
 
 # linux/capability.h
 CAPABILITIES = {
@@ -110,16 +111,16 @@ def lockdown_fact(text: str | None) -> Fact:
     )
 
 
-def addresses_fact(address: int, kptr_restrict: str | None) -> Fact:
-    """Whether /proc/kallsyms shows addresses to this user; 0 stands for a hidden one."""
-    sysctl = f"kptr_restrict = {kptr_restrict or 'unknown'}"
+def addresses_fact(hidden: bool, kptr_restrict: str | None) -> Fact:
+    """Whether /proc/kallsyms shows addresses to this user; why not, if it hides them."""
+    shown = f"shown in /proc/kallsyms; kernel.kptr_restrict = {kptr_restrict or 'unknown'}"
     return Fact(
         name="kernel addresses",
         purpose=Purpose.FUNCTIONS,
-        state=State.OK if address else State.MISSING,
-        detail=f"{'shown' if address else 'hidden'} in /proc/kallsyms; {sysctl}",
-        why_it_matters="names the functions in stacks, and says where to put a breakpoint",
-        fix="" if address else "sysctl -w kernel.kptr_restrict=1" if kptr_restrict == "2" else as_root(),
+        state=State.MISSING if hidden else State.OK,
+        detail=hidden_by(kptr_restrict) if hidden else shown,
+        why_it_matters="names the functions in --stacks and --profile, and says where to put a breakpoint",
+        fix=shown_by(kptr_restrict) if hidden else "",
     )
 
 

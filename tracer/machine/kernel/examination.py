@@ -10,6 +10,7 @@ from tracer.books.facts import Fact, Purpose, State
 from tracer.machine.kernel import capabilities
 from tracer.machine.kernel.bpf_trial import ProgramType, can_break_at, can_count_cycles, can_kprobe, can_load
 from tracer.machine.kernel.btf import VMLINUX
+from tracer.machine.kernel.symbols import address_of, read_restriction, why_no_names
 from tracer.machine.leftovers import cgroup2_mount
 
 # A function of lib/, where neither kprobes nor fentry can go, and which a breakpoint is there to watch.
@@ -47,7 +48,7 @@ def _facts_to_run() -> list[Fact]:
 
 
 def _facts_on_functions() -> list[Fact]:
-    address = _address_of(WATCHED_FUNCTION)
+    address = address_of(WATCHED_FUNCTION)
     return [
         tried_fact(
             "fentry",
@@ -62,7 +63,7 @@ def _facts_on_functions() -> list[Fact]:
             f"counts calls of {WATCHED_FUNCTION.decode()}, which no kprobe can reach",
             lambda: can_break_at(address) if address else "EPERM: the function's address is hidden",
         ),
-        capabilities.addresses_fact(address, _read("/proc/sys/kernel/kptr_restrict")),
+        capabilities.addresses_fact(why_no_names() is not None, read_restriction()),
         capabilities.lockdown_fact(_read("/sys/kernel/security/lockdown")),
         capabilities.tracefs_fact(Path("/sys/kernel/tracing")),
     ]
@@ -132,13 +133,3 @@ def _read(path: str) -> str | None:
         return Path(path).read_text().strip()
     except OSError:
         return None
-
-
-def _address_of(function: bytes) -> int:
-    """Where a function starts, from /proc/kallsyms; 0 where that hides or does not have it."""
-    try:
-        lines = Path("/proc/kallsyms").read_bytes()
-    except OSError:
-        return 0
-    end = lines.find(b" T %s\n" % function)
-    return int(lines[lines.rfind(b"\n", 0, end) + 1 : end], 16) if end >= 0 else 0
