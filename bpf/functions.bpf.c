@@ -12,19 +12,8 @@
 
 #include "nettrace.h"
 
-/* In the order of ROWS in tracer/books/function_rows.py. */
-enum row {
-	SEND_RETURN, CHECK_SEND, ZEROCOPY_STREAM, SPLICE_FROM_ITER, SENDPAGES, USER_PAGES, ACCOUNTED,
-	TRANSMIT, RETRANSMIT, XMIT_PAYLOAD, XMIT_WIRE, XMIT_ZEROCOPY,
-	COPY_UBUFS, SEGMENT_COPY, LINEARIZE, PULL, COPY_BITS,
-	BOUNCE_WIRE, BOUNCE, DMA_WIRE, DMA,
-	COMPLETION_ZEROCOPY, COMPLETION_COPIED,
-	RECEIVE_RETURN, CHECK_RECEIVE, COPY_TO_ITER, SPLICE_READ, SPLICE_BITS,
-	BREAK_FROM_ITER, BREAK_TO_ITER,
-	CHECK_ANY,
-	LOST,
-	ROWS
-};
+/* The rows are made from the table of tracer/books/function_rows.py. */
+enum row { NT_ROWS, LOST, ROWS };
 
 BPF_PERCPU_ARRAY(tallies, struct tally, ROWS);
 
@@ -35,19 +24,34 @@ BPF_HASH(receiving, u32, u8, 1024);
 /* ubuf_info of the workload's zero-copy sends that are not completed yet. */
 BPF_HASH(ubufs, u64, u8, 65536);
 
-/* What one CPU is in the middle of; all its users run with bottom halves disabled. */
-struct in_progress {
-	u64 xmit;		/* skb that the driver is handling, 0 between two */
-	u32 headers;		/* bytes of its link, IP and TCP headers */
+/* The skb that one CPU's driver is handling, all of whose work runs with bottom halves disabled. */
+struct handover {
+	u64 skb;		/* 0 between two */
+	u64 device, bus;	/* that may map it: the network device's parent, and whose child that is */
+	s32 headers;		/* bytes of its link, IP and TCP headers */
+	u32 wire;		/* its length */
+	s32 linear;		/* payload behind the headers */
+	u32 zerocopy;		/* payload in fragments, with the zero-copy flag */
 	u32 mappings;		/* DMA mappings made for it, and their bytes */
 	u32 mapped;
 	u32 bounced;		/* bytes of these that swiotlb copied */
-	u32 bounced_headers;
-	u32 deferred;		/* bytes that the running skb_copy_ubufs() will have copied */
-	u32 segmenting;		/* inside skb_segment() for the workload */
-	s32 stack;		/* of the deferred copy that is running */
+	s32 bounced_headers;
 };
-BPF_PERCPU_ARRAY(in_progress, struct in_progress, 1);
+BPF_PERCPU_ARRAY(handovers, struct handover, 1);
+
+/* What copies one CPU is in the middle of, bottom halves disabled as well. */
+struct copying {
+	u64 caller;		/* of the running skb_copy_ubufs() */
+	u32 deferred;		/* bytes that it will have copied */
+	s32 stack;
+	u32 segmenting;		/* inside skb_segment() for the workload */
+	u32 checksumming;	/* inside skb_checksum_help() for the workload */
+	u64 pulling;		/* skb of the __pskb_pull_tail() that has not copied yet */
+};
+BPF_PERCPU_ARRAY(copyings, struct copying, 1);
+
+/* Deferred copies by the address of who asked for them; what that means is told where functions have names. */
+BPF_HASH(callers, u64, struct tally, 64);
 
 #ifdef NT_STACKS
 struct stack_key {
@@ -101,11 +105,18 @@ static __always_inline void add_here(void *ctx, u32 row, u64 bytes)
 	add_stack(row, take_stack(ctx), bytes);
 }
 
-static __always_inline struct in_progress *on_this_cpu(void)
+static __always_inline struct handover *handed_over(void)
 {
 	u32 zero = 0;
 
-	return in_progress.lookup(&zero);
+	return handovers.lookup(&zero);
+}
+
+static __always_inline struct copying *copied_now(void)
+{
+	u32 zero = 0;
+
+	return copyings.lookup(&zero);
 }
 
 static __always_inline bool is_inside(bool send)
@@ -251,9 +262,39 @@ int on_retransmit(struct bpf_raw_tracepoint_args *ctx)
 
 /* The deferred copy. At exit: it can fail with -ENOMEM after entry, having copied nothing. */
 
+/* Who called skb_copy_ubufs(): below a trampoline's frames, or where the call has left its return address. */
+static __always_inline u64 caller_of(void *ctx)
+{
+#ifdef NT_COPY_UBUFS_BY_KPROBE
+	struct pt_regs *registers = ctx;
+	u64 caller = 0;
+
+	READ(caller, (void *)registers->sp);
+	return caller;
+#else
+	/* This program, its trampoline, skb_copy_ubufs(), and then its caller. */
+	u64 frames[4] = {};
+
+	bpf_get_stack(ctx, frames, sizeof(frames), 0);
+	return frames[3];
+#endif
+}
+
+static __always_inline void add_caller(u64 caller, u64 bytes)
+{
+	struct tally zero = {}, *tally = callers.lookup_or_try_init(&caller, &zero);
+
+	if (tally) {
+		lock_xadd(&tally->events, 1);
+		lock_xadd(&tally->bytes, bytes);
+	} else {
+		add(LOST, 0, 0);
+	}
+}
+
 static __always_inline int enter_copy_ubufs(void *ctx, u64 from, u64 gfp, u64 a3, u64 a4, u64 a5)
 {
-	struct in_progress *now = on_this_cpu();
+	struct copying *now = copied_now();
 	struct sk_buff *skb = (void *)from;
 	struct skb_shared_info *shinfo;
 	void *head = NULL;
@@ -267,29 +308,35 @@ static __always_inline int enter_copy_ubufs(void *ctx, u64 from, u64 gfp, u64 a3
 	if (!now || !ubufs.lookup(&ubuf))
 		return 0;
 	READ(now->deferred, &skb->data_len);
+	now->caller = caller_of(ctx);
 	now->stack = take_stack(ctx);
 	return 0;
 }
 
 static __always_inline int leave_copy_ubufs(void *ctx, s64 result)
 {
-	struct in_progress *now = on_this_cpu();
+	struct copying *now = copied_now();
 
 	if (!now || !now->deferred)
 		return 0;
 	if ((s32)result == 0) {
 		add(COPY_UBUFS, now->deferred, 0);
+		add_caller(now->caller, now->deferred);
 		add_stack(COPY_UBUFS, now->stack, now->deferred);
 	}
 	now->deferred = 0;
 	return 0;
 }
 
-/* Linear packets: segmented by copying (GSO), or pulled whole into the head. Both copy with skb_copy_bits(). */
+/*
+ * Linear packets: segmented by copying (GSO), or pulled whole into the head. Both copy with skb_copy_bits().
+ *
+ * A segment that is being made has no socket yet: all copies of skb_segment() are ours if the packet is that it cuts.
+ */
 
 static __always_inline int enter_segment(void *ctx, u64 skb, u64 features, u64 a3, u64 a4, u64 a5)
 {
-	struct in_progress *now = on_this_cpu();
+	struct copying *now = copied_now();
 
 	if (now && is_senders_skb((void *)skb))
 		now->segmenting = 1;
@@ -298,98 +345,167 @@ static __always_inline int enter_segment(void *ctx, u64 skb, u64 features, u64 a
 
 static __always_inline int leave_segment(void *ctx, s64 result)
 {
-	struct in_progress *now = on_this_cpu();
+	struct copying *now = copied_now();
 
 	if (now)
 		now->segmenting = 0;
 	return 0;
 }
 
+/* net/core/dev.c: sums up where the device cannot; pages that their owner may change are copied first. */
+static __always_inline int enter_checksum_help(void *ctx, u64 skb, u64 a2, u64 a3, u64 a4, u64 a5)
+{
+	struct copying *now = copied_now();
+
+	if (now && is_senders_skb((void *)skb))
+		now->checksumming = 1;
+	return 0;
+}
+
+static __always_inline int leave_checksum_help(void *ctx, s64 result)
+{
+	struct copying *now = copied_now();
+
+	if (now)
+		now->checksumming = 0;
+	return 0;
+}
+
 /*
  * All of data_len: linearized. Less: a few bytes that a driver wants in the head (e1000e pulls 4), or that skb_condense()
- * moves there.
+ * moves there. Without scatter-gather skb_segment() copies, and never pulls: it pulls to sum up what is shared.
  */
 static __always_inline int enter_pull_tail(void *ctx, u64 from, u64 delta, u64 a3, u64 a4, u64 a5)
 {
+	struct copying *now = copied_now();
 	struct sk_buff *skb = (void *)from;
 	u32 data_len = 0;
 
-	if (!is_senders_skb(skb))
+	if (!now || !(now->segmenting || is_senders_skb(skb)))
 		return 0;
+	now->pulling = from;
 	READ(data_len, &skb->data_len);
-	if ((u32)delta == data_len)
-		add_here(ctx, LINEARIZE, (u32)delta);
-	else
+	if ((u32)delta != data_len)
 		add(PULL, (u32)delta, 0);
+	else if (now->segmenting || now->checksumming)
+		add_here(ctx, LINEARIZE_CHECKSUM, (u32)delta);
+	else
+		add_here(ctx, LINEARIZE, (u32)delta);
 	return 0;
 }
 
 static __always_inline int enter_copy_bits(void *ctx, u64 skb, u64 offset, u64 to, u64 length, u64 a5)
 {
-	struct in_progress *now = on_this_cpu();
+	struct copying *now = copied_now();
 
-	if (!is_senders_skb((void *)skb))
+	if (!now || !(now->segmenting || is_senders_skb((void *)skb)))
 		return 0;
 	add(COPY_BITS, (u32)length, 0);
-	if (now && now->segmenting)
+	if (now->pulling == skb)
+		now->pulling = 0;
+	else if (now->segmenting)
 		add_here(ctx, SEGMENT_COPY, (u32)length);
 	return 0;
 }
 
-/* The driver. Between the two tracepoints every DMA mapping on this CPU is for that skb. */
+/* The driver. Between the two tracepoints every mapping of its device on this CPU is for that skb. */
+
+static __always_inline void remember_device(struct handover *now, struct sk_buff *skb)
+{
+	struct net_device *device = NULL;
+
+	now->device = now->bus = 0;
+	READ(device, &skb->dev);
+	READ(now->device, &device->parent);
+	/* A virtio device maps by the bus that it is on. */
+	if (now->device)
+		READ(now->bus, &((struct device *)now->device)->parent);
+}
 
 int on_xmit(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct sk_buff *from = (void *)ctx->args[0];
-	struct in_progress *now = on_this_cpu();
+	struct sk_buff *skb = (void *)ctx->args[0];
+	struct handover *now = handed_over();
 	struct skb_shared_info *shinfo;
-	struct sk_buff skb;
-	u8 doff = 0, flags = 0;
-	void *tcp;
+	struct packet packet = {};
+	u8 flags = 0;
 
-	if (!now || !is_senders_skb(from))
+	if (!now || !is_senders_skb(skb))
 		return 0;
-	READ(skb, from);
-	tcp = skb.head + skb.transport_header;
-	READ(doff, tcp + 12);
-	now->xmit = (u64)from;
-	now->headers = tcp - skb.data + (doff >> 4) * 4;
-	now->mappings = now->mapped = now->bounced = now->bounced_headers = 0;
-	add(XMIT_WIRE, skb.len, 0);
-	if (skb.len > now->headers)
-		add(XMIT_PAYLOAD, skb.len - now->headers, 0);
-	shinfo = skb.head + skb.end;
+	look_at(&packet, skb);
+	shinfo = packet.head + packet.end;
 	READ(flags, &shinfo->flags);
-	if (flags & SKBFL_ZEROCOPY_ENABLE)
-		add(XMIT_ZEROCOPY, skb.data_len, 0);
+	now->skb = (u64)skb;
+	now->headers = header_bytes(&packet);
+	now->wire = packet.len;
+	now->linear = (s32)(packet.len - packet.data_len) - now->headers;
+	now->zerocopy = flags & SKBFL_ZEROCOPY_ENABLE ? packet.data_len : 0;
+	now->mappings = now->mapped = now->bounced = now->bounced_headers = 0;
+	remember_device(now, skb);
 	return 0;
 }
 
-int on_xmit_done(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline void count_packet(struct handover *now)
 {
-	struct in_progress *now = on_this_cpu();
+	add(XMIT_WIRE, now->wire, 0);
+	if ((s32)now->wire > now->headers)
+		add(XMIT_PAYLOAD, now->wire - now->headers, 0);
+	if (now->linear > 0)
+		add(XMIT_LINEAR, now->linear, 0);
+	if (now->zerocopy)
+		add(XMIT_ZEROCOPY, now->zerocopy, 0);
+}
 
-	if (!now || now->xmit != ctx->args[0])
-		return 0;
-	now->xmit = 0;
-	if (now->mapped) {
-		add(DMA_WIRE, now->mapped, 0);
-		add(DMA, (now->mapped - now->headers) - (now->bounced - now->bounced_headers), 0);
+/*
+ * What was handed over; in place, as far as it did not bounce. A driver that passes headers on by a way of its own maps
+ * less than the packet's length, and nothing here says which part: such a sum is no count.
+ */
+static __always_inline void count_mappings(struct handover *now)
+{
+	s32 bounced = (s32)now->bounced - now->bounced_headers;
+	s32 in_place = (s32)now->mapped - now->headers - bounced;
+
+	if (bounced < 0 || (now->mapped && in_place < 0)) {
+		add(LOST, 0, 0);
+		return;
 	}
 	if (now->bounced) {
 		add(BOUNCE_WIRE, now->bounced, 0);
-		add(BOUNCE, now->bounced - now->bounced_headers, 0);
+		add(BOUNCE, bounced, 0);
+	}
+	if (now->mapped) {
+		add(DMA_WIRE, now->mapped, 0);
+		add(DMA, in_place, 0);
+	}
+}
+
+/* include/trace/events/net.h: net_dev_xmit(skb, rc, dev, skb_len). A refused skb comes again, and counts then. */
+int on_xmit_done(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct handover *now = handed_over();
+
+	if (!now || now->skb != ctx->args[0])
+		return 0;
+	now->skb = 0;
+	if ((s32)ctx->args[1] != NETDEV_TX_BUSY) {
+		count_packet(now);
+		count_mappings(now);
 	}
 	return 0;
 }
 
-#define DMA_TO_DEVICE 1
+static __always_inline bool maps_packet(struct handover *now, u64 device, u64 direction)
+{
+	if (!now || !now->skb || (u32)direction != DMA_TO_DEVICE)
+		return false;
+	return device == now->device || device == now->bus;
+}
 
 static __always_inline int enter_dma_map(void *ctx, u64 device, u64 page, u64 offset, u64 size, u64 direction)
 {
-	struct in_progress *now = on_this_cpu();
+	struct handover *now = handed_over();
 
-	if (now && now->xmit && (u32)direction == DMA_TO_DEVICE) {
+	if (maps_packet(now, device, direction)) {
 		now->mappings++;
 		now->mapped += size;
 	}
@@ -399,9 +515,9 @@ static __always_inline int enter_dma_map(void *ctx, u64 device, u64 page, u64 of
 /* The driver maps the linear part, which holds the headers, first. */
 static __always_inline int enter_swiotlb_map(void *ctx, u64 device, u64 address, u64 size, u64 direction, u64 a5)
 {
-	struct in_progress *now = on_this_cpu();
+	struct handover *now = handed_over();
 
-	if (!now || !now->xmit || (u32)direction != DMA_TO_DEVICE)
+	if (!maps_packet(now, device, direction))
 		return 0;
 	now->bounced += size;
 	if (now->mappings <= 1)

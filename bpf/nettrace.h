@@ -30,13 +30,6 @@ struct tally {
 	u64 pages;
 };
 
-/*
- * What an skb's payload is made of. A MIXED skb holds zero-copy and copied payload: the kernel marks an skb "pure" only
- * if it holds no copied fragment (SKBFL_PURE_ZEROCOPY), and nothing in the skb tells how much is which. LINEAR payload
- * is behind the headers, not in fragments.
- */
-enum skb_state { COPIED, ZEROCOPY, MIXED, LINEAR, SKB_STATES };
-
 #define READ(variable, pointer) bpf_probe_read_kernel(&(variable), sizeof(variable), (pointer))
 
 static __always_inline bool in_netns(struct net *net, u32 inode)
@@ -76,3 +69,161 @@ static __always_inline bool is_receiver(struct sock *sk)
 	READ(net, &sk->net);
 	return in_netns(net, the_flow().receiver_netns);
 }
+
+/* A member of this kernel's, or 0 where it has none: SKBFL_PURE_ZEROCOPY came with 5.16. */
+#ifndef SKBFL_PURE_ZEROCOPY
+#define SKBFL_PURE_ZEROCOPY 0
+#endif
+
+/* What is needed of an sk_buff, member by member: the whole of it would fill half of the 512 bytes of stack. */
+struct packet {
+	void *head, *data;
+	u32 len, data_len, end;
+	u16 transport_header;
+};
+
+static __always_inline void look_at(struct packet *packet, struct sk_buff *skb)
+{
+	READ(packet->head, &skb->head);
+	READ(packet->data, &skb->data);
+	READ(packet->len, &skb->len);
+	READ(packet->data_len, &skb->data_len);
+	READ(packet->end, &skb->end);
+	READ(packet->transport_header, &skb->transport_header);
+}
+
+/*
+ * Bytes from data to the payload: data is at the link, the IP or the TCP header, or behind all of them; doff is in TCP's
+ * 13th byte.
+ */
+static __always_inline s32 header_bytes(struct packet *packet)
+{
+	void *tcp = packet->head + packet->transport_header;
+	u8 doff = 0;
+
+	READ(doff, tcp + 12);
+	return (s32)(tcp - packet->data) + (doff >> 4) * 4;
+}
+
+#ifdef NT_PLACES
+/* Payload that this machine drops. */
+
+enum place { NT_PLACES, PLACES, NOT_OURS };
+
+struct drop {
+	u32 place;
+	u32 reason;
+};
+/* Preallocated, and larger than there are places and reasons: it cannot be full. */
+BPF_HASH(drops, struct drop, struct tally, 1024);
+#define MAX_REASON 255
+#define NO_HEADER 0xffff
+#define TCP_PROTOCOL 6
+#define MORE_FRAGMENTS_OR_OFFSET 0x3fff
+#define OFFSET 0x1fff
+
+/* What an IP header says: is it TCP, and a fragment of a packet? */
+struct ip {
+	u8 version, protocol;
+	u16 fragment;
+};
+
+static __always_inline void read_ip(struct ip *ip, struct sk_buff *skb, void *head)
+{
+	u16 network_header = 0;
+	void *at;
+
+	READ(network_header, &skb->network_header);
+	at = head + network_header;
+	READ(ip->version, at);
+	ip->version >>= 4;
+	if (ip->version == 6) {
+		READ(ip->protocol, at + 6);
+		return;
+	}
+	READ(ip->protocol, at + 9);
+	READ(ip->fragment, at + 6);
+	ip->fragment = __builtin_bswap16(ip->fragment);
+}
+
+static __always_inline bool has_our_port(struct packet *packet)
+{
+	u16 dport = 0;
+
+	READ(dport, packet->head + packet->transport_header + 2);
+	return dport && dport == __builtin_bswap16(the_flow().port);
+}
+
+/* A packet that has left its sender's socket, and that no other has taken yet: known by its port. */
+static __always_inline enum place place_by_header(struct sk_buff *skb, struct packet *packet, struct ip *ip)
+{
+	struct net_device *device = NULL;
+	struct net *net = NULL;
+
+	/* Fragments but the first have no port: all in the receiver's namespace count. */
+	if (ip->protocol != TCP_PROTOCOL || (!(ip->fragment & OFFSET) && !has_our_port(packet)))
+		return NOT_OURS;
+	READ(device, &skb->dev);
+#if NT_PARAMETERS_kfree_skb < 4
+	/* net/ipv4/tcp_ipv4.c, tcp_v4_rcv(): the device is forgotten when the socket has been found. */
+	if (!device)
+		return AT_RECEIVER;
+#endif
+	READ(net, &device->net);
+	if (!in_netns(net, the_flow().receiver_netns))
+		return NOT_OURS;
+	return ip->fragment & MORE_FRAGMENTS_OR_OFFSET ? FRAGMENT : ON_THE_WAY;
+}
+
+static __always_inline enum place place_of(struct bpf_raw_tracepoint_args *ctx, struct packet *packet, struct ip *ip)
+{
+	struct sk_buff *skb = (void *)ctx->args[0];
+	struct sock *sk = NULL;
+
+	READ(sk, &skb->sk);
+	if (is_sender(sk))
+		return AT_SENDER;
+	if (is_receiver(sk))
+		return AT_RECEIVER;
+#if NT_PARAMETERS_kfree_skb > 3
+	if (is_receiver((void *)ctx->args[3]))
+		return AT_RECEIVER;
+#endif
+	return place_by_header(skb, packet, ip);
+}
+
+/* include/trace/events/skb.h: kfree_skb(skb, location, reason since 5.17, rx_sk since 6.11). */
+int on_drop(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct sk_buff *skb = (void *)ctx->args[0];
+	struct tally none = {}, *tally;
+	struct packet packet = {};
+	struct drop drop = {};
+	struct ip ip = {};
+	s32 payload;
+
+	if (!the_flow().port)
+		return 0;
+	look_at(&packet, skb);
+	if (packet.transport_header == NO_HEADER)
+		return 0;
+	read_ip(&ip, skb, packet.head);
+	drop.place = place_of(ctx, &packet, &ip);
+	payload = (s32)packet.len;
+	if (ip.fragment & OFFSET)
+		payload -= packet.head + packet.transport_header - packet.data;
+	else
+		payload -= header_bytes(&packet);
+	if (drop.place == NOT_OURS || payload <= 0)
+		return 0;
+#if NT_PARAMETERS_kfree_skb > 2
+	drop.reason = (u32)ctx->args[2] < MAX_REASON ? ctx->args[2] : MAX_REASON;
+#endif
+	tally = drops.lookup_or_try_init(&drop, &none);
+	if (tally) {
+		lock_xadd(&tally->events, 1);
+		lock_xadd(&tally->bytes, payload);
+	}
+	return 0;
+}
+#endif

@@ -12,45 +12,45 @@
  */
 #include "nettrace.h"
 
-enum point { EGRESS, INGRESS, XMIT, COPY_OUT, RETRANSMIT, POINTS };
+/*
+ * What an skb's payload is made of. A MIXED skb holds zero-copy and copied payload: the kernel marks an skb "pure" only
+ * if it holds no copied fragment (SKBFL_PURE_ZEROCOPY), and nothing in the skb tells how much is which. LINEAR payload
+ * is behind the headers, not in fragments.
+ *
+ * Both enums are made from the tables of tracer/books/tracepoint_points.py.
+ */
+enum skb_state { NT_STATES, SKB_STATES };
+enum point { NT_POINTS, POINTS };
 
-/* One row for each point and state; the order is known to tracer/observers/tracepoints.py. */
+/* One row for each point and state. */
 BPF_PERCPU_ARRAY(tallies, struct tally, POINTS * SKB_STATES);
 
 #define MAX_FRAGS (sizeof(((struct skb_shared_info *)0)->frags) / sizeof(struct skb_frag))
 
-/* What is needed of an sk_buff; the whole would leave too little of the 512 bytes of stack for its fragments. */
-struct packet {
-	void *head, *data;
-	u32 len, data_len, end;
-	u16 transport_header;
+/* CONFIG_MAX_SKB_FRAGS may be 45, which is 720 bytes: too many for the stack. */
+struct fragments {
+	struct skb_frag at[MAX_FRAGS];
 };
-
-static __always_inline void look_at(struct packet *packet, struct sk_buff *skb)
-{
-	READ(packet->head, &skb->head);
-	READ(packet->data, &skb->data);
-	READ(packet->len, &skb->len);
-	READ(packet->data_len, &skb->data_len);
-	READ(packet->end, &skb->end);
-	READ(packet->transport_header, &skb->transport_header);
-}
+BPF_PERCPU_ARRAY(fragments, struct fragments, 1);
 
 /*
  * Pages that the fragments refer to; a fragment can span several pages of one compound page. They are read in one go,
  * and the sum has no branch: the verifier of 6.1 follows each way through a loop and gives up (E2BIG).
  */
-static __always_inline u32 count_pages(struct skb_shared_info *shinfo, u32 nr_frags)
+static __always_inline u32 count_pages(struct skb_shared_info *shinfo)
 {
-	struct skb_frag frags[MAX_FRAGS] = {};
-	u32 pages = 0;
+	struct fragments *frags;
+	u32 zero = 0, pages = 0;
+	u8 nr_frags = 0;
 
-	if (nr_frags > MAX_FRAGS)
+	READ(nr_frags, &shinfo->nr_frags);
+	frags = fragments.lookup(&zero);
+	if (!frags || nr_frags > MAX_FRAGS)
 		return 0;
-	bpf_probe_read_kernel(frags, nr_frags * sizeof(frags[0]), shinfo->frags);
+	bpf_probe_read_kernel(frags->at, sizeof(frags->at), shinfo->frags);
 #pragma unroll
 	for (u32 i = 0; i < MAX_FRAGS; i++)
-		pages += ((frags[i].offset & 4095) + frags[i].len + 4095) >> 12;
+		pages += (i < nr_frags) * (((frags->at[i].offset & 4095) + frags->at[i].len + 4095) >> 12);
 	return pages;
 }
 
@@ -70,39 +70,29 @@ static __always_inline void add(enum point point, enum skb_state state, u32 byte
 static __always_inline void count_fragments(enum point point, struct packet *packet, u32 bytes)
 {
 	struct skb_shared_info *shinfo = packet->head + packet->end;
-	struct { u8 flags, meta_len, nr_frags; } start = {};
 	enum skb_state state = COPIED;
 	u32 pages = 0;
+	u8 flags = 0;
 
-	READ(start, shinfo);
-	if (start.flags & SKBFL_ZEROCOPY_ENABLE) {
-		state = start.flags & SKBFL_PURE_ZEROCOPY ? ZEROCOPY : MIXED;
+	READ(flags, &shinfo->flags);
+	if (flags & SKBFL_ZEROCOPY_ENABLE) {
+		state = flags & SKBFL_PURE_ZEROCOPY ? ZEROCOPY : MIXED;
 		if (point == EGRESS || point == RETRANSMIT)
-			pages = count_pages(shinfo, start.nr_frags);
+			pages = count_pages(shinfo);
 	}
 	add(point, state, bytes, pages);
-}
-
-/* Bytes of the linear part behind the TCP header; data is at the link or the IP header, doff in TCP's 13th byte. */
-static __always_inline u32 linear_payload(struct packet *packet)
-{
-	void *tcp = packet->head + packet->transport_header;
-	u8 doff = 0;
-
-	READ(doff, tcp + 12);
-	return packet->len - packet->data_len - (tcp - packet->data) - (doff >> 4) * 4;
 }
 
 static __always_inline void count_packet(enum point point, struct sk_buff *skb)
 {
 	struct packet packet = {};
-	u32 linear;
+	s32 linear;
 
 	look_at(&packet, skb);
 	if (packet.data_len)
 		count_fragments(point, &packet, packet.data_len);
-	linear = linear_payload(&packet);
-	if (linear)
+	linear = (s32)(packet.len - packet.data_len) - header_bytes(&packet);
+	if (linear > 0)
 		add(point, LINEAR, linear, 0);
 }
 

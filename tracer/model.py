@@ -128,6 +128,8 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
         memlock: RLIMIT_MEMLOCK of the sender, bytes; None where it is unlimited.
         packet_taps: Packet sockets that get a copy of what passes the link's devices, before and after the passes:
             "tcpdump (pid 4711) on eth0", "somebody on any device"; None where nobody could look.
+        dropping_qdiscs: Queueing disciplines of the link's devices that have dropped packets, "netem on lo"; asked only
+            where the observers saw the kernel drop payload, else None.
     """
 
     kernel: str
@@ -140,6 +142,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     optmem_max: Count | None = None
     memlock: Count | None = None
     packet_taps: list[str] | None = None
+    dropping_qdiscs: list[str] | None = None
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
@@ -382,7 +385,13 @@ class LawState(StrEnum):
 
 
 class Law(msgspec.Struct, frozen=True, kw_only=True):
-    """A conservation law with both its sides in bytes (or notifications, where the note says so)."""
+    """A conservation law with both its sides in bytes (or notifications, where the note says so).
+
+    Args:
+        id: Who states it: "F." the function observer, "T." the tracepoint observer, "E" the engine, "A" an agreement of
+            two observers.
+        explanation: Of a broken law: which side has more, by how much, and what could be the reason.
+    """
 
     id: str
     statement: str
@@ -390,6 +399,7 @@ class Law(msgspec.Struct, frozen=True, kw_only=True):
     left: int | None
     right: int | None
     note: str = ""
+    explanation: str = ""
 
 
 class CopiesPerByte(msgspec.Struct, frozen=True, kw_only=True):
@@ -407,6 +417,7 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
         doubts: Why it is not trustworthy, a sentence each.
         mixed_bytes: Bytes in skbs that hold both copied and pinned payload: tracepoints cannot split them.
         retransmitted_bytes: Bytes sent again by TCP; they are copied again on links that copy.
+        pulled_bytes: Payload that a driver pulled into the linear part beside the headers; None where nobody watched.
     """
 
     entries: list[Entry]
@@ -416,6 +427,7 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     doubts: list[str]
     mixed_bytes: Count | None = None
     retransmitted_bytes: Count | None = None
+    pulled_bytes: Count | None = None
 
     def entry(self, stage: Stage) -> Entry | None:
         """The first entry of a stage: its best-founded one."""

@@ -121,22 +121,22 @@ def test_a_missing_probe_point_makes_its_stage_unknown():
     ledger = ledger_of(changed(sample, observations=[observation]))
 
     assert ledger.bytes_of(Stage.DEFERRED_COPY) is None
-    assert {law.id: law.state for law in ledger.laws}["L3"] is LawState.UNKNOWN
+    assert {law.id: law.state for law in ledger.laws}["T.L3"] is LawState.UNKNOWN
 
 
 def test_all_laws_hold_on_a_run_without_loss():
-    """L2, L3, L6, L7 and the engine's own law, both sides equal."""
+    """L2, L3, L6 and the engine's own law, both sides equal."""
     assert set(states(looped()).values()) == {LawState.HOLDS}
-    assert set(states(looped())) == {"L2", "L3", "L6", "L7", "E1"}
+    assert set(states(looped())) == {"T.L2", "T.L3", "T.L6", "E7", "E1"}
 
 
 @pytest.mark.parametrize(
     ("fields", "law"),
     [
-        ({"payload_bytes": PAYLOAD + 1}, "L2"),
-        ({"payload_bytes": PAYLOAD + 1}, "L6"),
+        ({"payload_bytes": PAYLOAD + 1}, "T.L2"),
+        ({"payload_bytes": PAYLOAD + 1}, "T.L6"),
         ({"received_bytes": PAYLOAD - 1}, "E1"),
-        ({"sends": 24}, "L7"),
+        ({"sends": 24}, "E7"),
     ],
 )
 def test_one_byte_too_many_breaks_a_law(fields, law):
@@ -155,7 +155,7 @@ def test_a_packet_that_never_arrived_breaks_a_law():
         skb_copy_datagram_iovec__copied=(10, PAYLOAD),
     )
 
-    assert states(recording(observation))["L3"] is LawState.BROKEN
+    assert states(recording(observation))["T.L3"] is LawState.BROKEN
 
 
 def test_a_kernel_that_let_the_reader_hold_pinned_pages_would_be_seen():

@@ -69,7 +69,7 @@ def test_a_broken_law_is_said_first():
     found = verdict(changed(looped(), observed=workload(payload_bytes=PAYLOAD + 1)))
 
     assert found.code == "untrustworthy"
-    assert "law L2 is broken" in found.sentence
+    assert "law T.L2 is broken" in found.sentence
 
 
 def test_an_interrupt_before_the_observed_pass_is_said():

@@ -102,7 +102,7 @@ def test_two_namespaces_are_two_machines(two_machines: OpenLink) -> None:
 
     assert found["observed"]["payload_bytes"] == SIZE * MESSAGES
     assert found["observed"]["received_bytes"] is None
-    assert {law["id"]: law["state"] for law in found["ledger"]["laws"]}["L2"] == "holds"
+    assert {law["id"]: law["state"] for law in found["ledger"]["laws"]}["T.L2"] == "holds"
     assert [line.split(" sent ")[1] for line in came] == [f"{SIZE * MESSAGES} bytes\n"] * 2
     assert serving.returncode == 0
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from tracer.books.facts import State
-from tracer.books.function_rows import ROWS, ROWS_WITH_PAGES
+from tracer.books.function_rows import Row
 from tracer.books.probes import PROBE_POINTS, At, ProbePoint
 from tracer.observers.attachment import Attachment, KernelText
 from tracer.observers.functions import shell, source_text
+from tracer.observers.program import read_source
 from tracer.reports.probes import probes_json, probes_text
 
-PROGRAM = (Path(__file__).parents[2] / "bpf/functions.bpf.c").read_text()
+PROGRAM = read_source("functions.bpf.c")
 
 SYMBOLS = b"""
 ffffffff81a00000 T tcp_sendmsg_locked
@@ -143,34 +143,12 @@ def test_the_source_holds_only_what_can_be_attached():
     assert "no_such_function" not in text
 
 
-def test_the_rows_are_in_the_order_of_the_program_s_enum():
-    """The observer reads the tallies by their index."""
-    names = re.findall(r"\b[A-Z_]+\b", re.search(r"enum row \{(.*?)\};", PROGRAM, re.DOTALL)[1])
-    expected = [
-        "tcp_sendmsg_locked:return", "__check_object_size:send", "skb_zerocopy_iter_stream:return",
-        "skb_splice_from_iter:return", "do_tcp_sendpages:return", "get_user_pages_fast:return",
-        "mm_account_pinned_pages:entry", "__tcp_transmit_skb:entry", "tcp_retransmit_skb:tracepoint",
-        "net_dev_start_xmit:payload", "net_dev_start_xmit:wire", "net_dev_start_xmit:zerocopy",
-        "skb_copy_ubufs:return", "skb_copy_bits:segment", "__pskb_pull_tail:linearize", "__pskb_pull_tail:pull",
-        "skb_copy_bits:entry", "swiotlb_map:wire", "swiotlb_map:payload", "dma_map_page_attrs:wire",
-        "dma_map_page_attrs:payload", "__msg_zerocopy_callback:zerocopy", "__msg_zerocopy_callback:copied",
-        "tcp_recvmsg_locked:return", "__check_object_size:receive", "simple_copy_to_iter:entry",
-        "tcp_splice_read:return", "skb_splice_bits:entry", "_copy_from_iter:breakpoint", "_copy_to_iter:breakpoint",
-        "__check_object_size:any",
-    ]  # fmt: skip
-
-    assert names[-2:] == ["LOST", "ROWS"]
-    assert list(ROWS) == expected
-    assert len(names) == len(ROWS) + 2
-    assert set(ROWS_WITH_PAGES) <= set(ROWS)
-
-
 def test_every_handler_of_the_table_is_in_the_program():
     """And every symbol that a row rests on is in the table."""
     symbols = {probe.symbol for probe in PROBE_POINTS}
 
     assert [probe.handler for probe in PROBE_POINTS if f" {probe.handler}(" not in PROGRAM] == []
-    assert {symbol for needs in ROWS.values() for symbol in needs} <= symbols
+    assert {symbol for row in Row for symbol in row.needs} <= symbols
 
 
 def test_the_list_tells_every_row_its_way_or_its_reason():

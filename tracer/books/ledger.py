@@ -10,7 +10,7 @@ import msgspec
 
 from tracer.books import function_entries, tracepoint_entries
 from tracer.books.laws import entries_of, laws_of
-from tracer.model import CopiesPerByte, Entry, LawState, Ledger, Link, Observation, Recording, Stage, Workload
+from tracer.model import CopiesPerByte, Entry, LawState, Ledger, Observation, Recording, Stage, Workload
 
 SEND_COPIES = (Stage.COPY_IN, Stage.DEFERRED_COPY, Stage.LINEARIZE, Stage.BOUNCE)
 
@@ -24,7 +24,7 @@ def ledger_of(recording: Recording) -> Ledger:
     if workload is None or not recording.observations:
         return _empty_ledger(recording)
     first = recording.observations[0]
-    entries = [*_pack_entries(workload), *located_entries(first, recording.experiment.link, workload)]
+    entries = [*_pack_entries(workload), *located_entries(first, recording, workload)]
     laws = laws_of(recording)
     doubts = [f"law {law.id} is broken: {law.statement}" for law in laws if law.state is LawState.BROKEN]
     doubts += [_loss(observation) for observation in recording.observations if observation.lost]
@@ -36,6 +36,7 @@ def ledger_of(recording: Recording) -> Ledger:
         doubts=doubts,
         mixed_bytes=_mixed_bytes(first),
         retransmitted_bytes=_retransmitted_bytes(first, workload),
+        pulled_bytes=function_entries.pulled_bytes(first),
     )
 
 
@@ -50,9 +51,9 @@ def _mixed_bytes(observation: Observation) -> int | None:
     return tracepoint_entries.mixed_bytes(observation) if observation.observer == "tracepoints" else None
 
 
-def located_entries(observation: Observation, link: Link, workload: Workload) -> list[Entry]:
+def located_entries(observation: Observation, recording: Recording, workload: Workload) -> list[Entry]:
     """One observer's entries, with their ratios to the payload."""
-    return [_with_ratio(entry, workload.payload_bytes) for entry in entries_of(observation, link, workload)]
+    return [_with_ratio(entry, workload.payload_bytes) for entry in entries_of(observation, recording)]
 
 
 def _empty_ledger(recording: Recording) -> Ledger:

@@ -98,16 +98,20 @@ PROBE_POINTS = (
     ),
     ProbePoint(
         "net_dev_start_xmit", At.TRACEPOINT, "on_xmit", None, "skb->len - headers", "include/trace/events/net.h",
-        "which skb this CPU's driver is handling; laws L2, L3, L5",
+        "which skb this CPU's driver is handling",
     ),
     ProbePoint(
         "net_dev_xmit", At.TRACEPOINT, "on_xmit_done", None, "", "include/trace/events/net.h",
-        "the driver is done with that skb",
+        "the driver took that skb; laws L2, L3, L5",
     ),
     _entry("skb_copy_ubufs", "enter_copy_ubufs", None, "skb->data_len", _SKB, "what the deferred copy will copy"),
     _return(
         "skb_copy_ubufs", "leave_copy_ubufs", Stage.DEFERRED_COPY, "skb->data_len at entry, if it returns 0", _SKB,
         "copies pinned pages for a reader that must not hold them",
+    ),
+    ProbePoint(
+        "kfree_skb", At.TRACEPOINT, "on_drop", Stage.DROPPED, "payload, by place and reason",
+        "include/trace/events/skb.h", "this machine drops a packet",
     ),
     _entry("skb_segment", "enter_segment", None, "", _SKB, "marks the CPU as segmenting"),
     _return("skb_segment", "leave_segment", None, "", _SKB, "ends the mark"),
@@ -117,8 +121,10 @@ PROBE_POINTS = (
     ),
     _entry(
         "__pskb_pull_tail", "enter_pull_tail", Stage.LINEARIZE, "delta, if it is all of data_len", _SKB,
-        "linearizes for a device without scatter-gather",
+        "linearizes for a device without scatter-gather, or without checksums",
     ),
+    _entry("skb_checksum_help", "enter_checksum_help", None, "", "net/core/dev.c", "marks the CPU as summing up"),
+    _return("skb_checksum_help", "leave_checksum_help", None, "", "net/core/dev.c", "ends the mark"),
     _entry(
         "dma_map_page_attrs", "enter_dma_map", Stage.DMA, "size, to the device, without headers",
         "kernel/dma/mapping.c", "hands the bytes to the device",

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Container, Sequence
 
-from tracer.books.function_rows import ROWS, ROWS_WITH_PAGES
+from tracer.books.function_rows import ROWS_WITH_PAGES, Row
 from tracer.books.probes import PROBE_POINTS, At
 from tracer.errors import MachineError
 from tracer.model import Observation, Stack, Tally
 from tracer.observers.attachment import Attachment, KernelText
 from tracer.observers.breakpoints import Breakpoints
+from tracer.observers.callers import read_callers
+from tracer.observers.drops import PLACES, read_drops
 from tracer.observers.flow import NOTHING, Flow
 from tracer.observers.program import Program, Source, prepare, read_source
 
 _PROGRAM = "functions.bpf.c"
 
 # Maps that hold something of a run.
-_COUNTED, _COUNTED_STACKS = ("tallies", "in_progress", "sending", "receiving", "ubufs"), ("stack_tallies", "stacks")
+_COUNTED = ("tallies", "handovers", "copyings", "callers", "drops", "sending", "receiving", "ubufs")
+_COUNTED_STACKS = ("stack_tallies", "stacks")
 
 # Registers of the first five arguments, in the names of struct pt_regs (x86-64 calling convention).
 _REGISTERS = ("di", "si", "dx", "cx", "r8")
@@ -54,9 +58,18 @@ def program_text(attachments: list[Attachment]) -> str:
     return "".join(shell(attachment) for attachment in attachments if attachment.way in ("fentry", "kprobe"))
 
 
+def defines(attachments: list[Attachment], *, stacks: bool = False) -> dict[str, int | str]:
+    """What the program's text leaves to its observer: the tables' order, and how it is attached."""
+    asked: dict[str, int | str] = {"NT_ROWS": ",".join(row.name for row in Row), "NT_PLACES": PLACES}
+    if any(one.point.symbol == "skb_copy_ubufs" and one.way == "kprobe" for one in attachments):
+        asked["NT_COPY_UBUFS_BY_KPROBE"] = 1
+    return {**asked, "NT_STACKS": 1} if stacks else asked
+
+
 def source_text(attachments: list[Attachment]) -> str:
     """All of the C that would be compiled here."""
-    return f"{read_source(_PROGRAM)}\n{program_text(attachments)}"
+    top = "".join(f"#define {name} {value}\n" for name, value in defines(attachments).items())
+    return f"{top}{read_source(_PROGRAM)}\n{program_text(attachments)}"
 
 
 def prepare_program() -> None:
@@ -67,7 +80,8 @@ def prepare_program() -> None:
     """
     if why_no_send_path(attachments := planned()) is None:
         functions = {entered_function(one): _KINDS[one.way] for one in attachments if one.way}
-        prepare(Source(_PROGRAM, (), program_text(attachments)), functions)
+        flags = tuple(f"-D{name}={value}" for name, value in defines(attachments).items())
+        prepare(Source(_PROGRAM, flags, program_text(attachments)), functions)
 
 
 def entered_function(attachment: Attachment) -> str:
@@ -87,6 +101,15 @@ def why_no_send_path(attachments: list[Attachment]) -> str | None:
     return f"{missing[0].point.symbol}: {missing[0].reason}" if missing else None
 
 
+def tallies_of(sums: Sequence[tuple[int, int, int]], attached: Container[str]) -> dict[str, Tally]:
+    """The rows that all their probe points were attached for, from (events, bytes, pages) in the table's order."""
+    return {
+        row.value: Tally(events=events, bytes=size, pages=pages if row in ROWS_WITH_PAGES else None)
+        for row, (events, size, pages) in zip(Row, sums, strict=False)
+        if all(symbol in attached for symbol in row.needs)
+    }
+
+
 class FunctionObserver:
     """Compiles at once, counts between attach() and detach(), and counts only the flow's sockets.
 
@@ -104,8 +127,8 @@ class FunctionObserver:
             )
         self._stacks = stacks
         self._flow = flow
-        defines: dict[str, int | str] = {"NT_STACKS": 1} if stacks else {}
-        self._program = Program(_PROGRAM, defines, program_text(self._attachments))
+        asked = defines(self._attachments, stacks=stacks)
+        self._program = Program(_PROGRAM, asked, program_text(self._attachments))
         self._breakpoints = Breakpoints(self._program)
         self._is_attached = False
 
@@ -134,16 +157,12 @@ class FunctionObserver:
     def detach(self) -> Observation:
         """Stop to count; what was counted. The probes go with close(): fentry takes 0.1 s for each."""
         self._program.write("flows", **NOTHING)
-        sums = self._program.read_tallies("tallies", len(ROWS) + 1)
         attached = {one.point.symbol: one.way for one in self._attachments if one.way}
-        tallies = {}
-        for (name, needs), (events, size, pages) in zip(ROWS.items(), sums, strict=False):
-            if all(symbol in attached for symbol in needs):
-                tallies[name] = Tally(events=events, bytes=size, pages=pages if name in ROWS_WITH_PAGES else None)
+        sums = self._program.read_tallies("tallies", len(Row) + 1)
         skipped, (failed_updates, _, _) = self._program.skipped_runs(), sums[-1]
         return Observation(
             observer="functions",
-            tallies=tallies,
+            tallies=tallies_of(sums, attached) | read_callers(self._program) | read_drops(self._program),
             unattached={one.point.symbol: one.reason for one in self._attachments if not one.way},
             attached=attached,
             lost=None if skipped is None else skipped + failed_updates,
@@ -151,7 +170,7 @@ class FunctionObserver:
         )
 
     def _read_stacks(self) -> dict[str, list[Stack]]:
-        names = list(ROWS)
+        names = [row.value for row in Row]
         found: dict[str, list[Stack]] = {}
         for row, frames, events, size in self._program.read_stacks("stack_tallies", "stacks"):
             found.setdefault(names[row], []).append(Stack(frames=frames, events=events, bytes=size))

@@ -6,24 +6,24 @@ own cgroup, and raw tracepoints.
 
 from __future__ import annotations
 
-from tracer.books.tracepoint_entries import COPY_OUT, EGRESS, INGRESS, RETRANSMIT, STATES, XMIT
+import itertools
+from collections.abc import Container, Sequence
+
+from tracer.books.drops import TRACEPOINT as DROP
+from tracer.books.tracepoint_points import STATES_WITH_PAGES, Point, State, tally_name
 from tracer.model import Observation, Tally
+from tracer.observers.drops import HANDLER, PLACES, TABLE, attach_drops, read_drops
 from tracer.observers.flow import Flow
 from tracer.observers.program import Program, Source, prepare
 
 _PROGRAM = "tracepoints.bpf.c"
 
-# In the order of `enum point` of bpf/tracepoints.bpf.c; STATES is in the order of `enum skb_state`.
-_POINTS = {
-    EGRESS: "on_egress",
-    INGRESS: "on_ingress",
-    XMIT: "on_xmit",
-    COPY_OUT: "on_copy_out",
-    RETRANSMIT: "on_retransmit",
+DEFINES: dict[str, int | str] = {
+    "NT_POINTS": ",".join(point.name for point in Point),
+    "NT_STATES": ",".join(state.name for state in State),
+    "NT_PLACES": PLACES,
 }
-_CGROUP_POINTS = frozenset({EGRESS, INGRESS})
-_POINTS_WITH_PAGES = frozenset({EGRESS, RETRANSMIT})
-_STATES_WITH_PAGES = frozenset({"zerocopy", "mixed"})
+"""The tables' order, which the program's text leaves to its observer."""
 
 
 def prepare_program() -> None:
@@ -32,8 +32,19 @@ def prepare_program() -> None:
     Raises:
         MachineError: the kernel does not take it.
     """
-    kinds = {name: "CGROUP_SKB" if point in _CGROUP_POINTS else "RAW_TRACEPOINT" for point, name in _POINTS.items()}
-    prepare(Source(_PROGRAM, (), ""), kinds)
+    kinds = {point.handler: "CGROUP_SKB" if point.is_cgroup else "RAW_TRACEPOINT" for point in Point}
+    flags = tuple(f"-D{name}={value}" for name, value in DEFINES.items())
+    prepare(Source(_PROGRAM, flags, ""), {**kinds, HANDLER: "RAW_TRACEPOINT"})
+
+
+def tallies_of(sums: Sequence[tuple[int, int, int]], attached: Container[Point]) -> dict[str, Tally]:
+    """The attached points' tallies, from (events, bytes, pages) in the order of the tables."""
+    found = {}
+    for (point, state), (events, size, pages) in zip(itertools.product(Point, State), sums, strict=True):
+        if point in attached:
+            has_pages = point.counts_pages and state in STATES_WITH_PAGES
+            found[tally_name(point, state)] = Tally(events=events, bytes=size, pages=pages if has_pages else None)
+    return found
 
 
 class TracepointObserver:
@@ -43,10 +54,10 @@ class TracepointObserver:
 
     def __init__(self, flow: Flow) -> None:
         # On a device's way the driver is the last that sees the packet, else the receiver's TCP.
-        last = XMIT if flow.leaves_machine else INGRESS
-        self._attached = [EGRESS, last, RETRANSMIT] + ([] if flow.leaves_machine else [COPY_OUT])
+        last = Point.XMIT if flow.leaves_machine else Point.INGRESS
+        self._attached = [Point.EGRESS, last, Point.RETRANSMIT, *([] if flow.leaves_machine else [Point.COPY_OUT])]
         self._flow = flow
-        self._program = Program(_PROGRAM, {})
+        self._program = Program(_PROGRAM, DEFINES)
 
     def attach(self) -> None:
         """Start to count.
@@ -55,30 +66,24 @@ class TracepointObserver:
             PrivilegeError: the kernel refuses this user.
             MachineError: a tracepoint or the cgroup is missing.
         """
-        self._program.clear("tallies")
+        self._program.clear("tallies", TABLE)
         self._program.write("flows", **self._flow.watched())
         for point in self._attached:
-            if point in _CGROUP_POINTS:
-                self._program.attach_cgroup(self._flow.cgroup, point, _POINTS[point])
+            if point.is_cgroup:
+                self._program.attach_cgroup(self._flow.cgroup, point, point.handler)
             else:
-                self._program.attach_raw_tracepoint(point, _POINTS[point])
+                self._program.attach_raw_tracepoint(point, point.handler)
+        attach_drops(self._program)
 
     def detach(self) -> Observation:
         """Stop to count; what was counted."""
         self._program.detach()
-        rows = iter(self._program.read_tallies("tallies", len(_POINTS) * len(STATES)))
-        tallies = {}
-        for point in _POINTS:
-            for state in STATES:
-                events, size, pages = next(rows)
-                has_pages = point in _POINTS_WITH_PAGES and state in _STATES_WITH_PAGES
-                if point in self._attached:
-                    tally = Tally(events=events, bytes=size, pages=pages if has_pages else None)
-                    tallies[f"{point}:{state}"] = tally
+        sums = self._program.read_tallies("tallies", len(Point) * len(State))
+        ways = {point.value: "cgroup" if point.is_cgroup else "tracepoint" for point in self._attached}
         return Observation(
             observer="tracepoints",
-            tallies=tallies,
-            attached={point: "cgroup" if point in _CGROUP_POINTS else "tracepoint" for point in self._attached},
+            tallies=tallies_of(sums, self._attached) | read_drops(self._program),
+            attached={**ways, DROP: "tracepoint"},
             lost=self._program.skipped_runs(),
         )
 

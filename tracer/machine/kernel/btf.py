@@ -145,6 +145,11 @@ class Btf:
             position += 1
         return None
 
+    def enumerators(self, enum_name: str) -> dict[int, str]:
+        """Value to name of a named 32-bit enum's constants; empty if this kernel has no such enum."""
+        type_id = self._id(_ENUM, enum_name)
+        return {} if type_id is None else {v: self._string(name) for name, v in self._type(type_id).elements("<Ii")}
+
     def _type_around(self, offset: int) -> tuple[_Type, int]:
         """The type whose description spans this offset of the type section, and where among its elements that is."""
         first = self._libbpf.btf__type_by_id(self._handle, 1)
