@@ -16,10 +16,13 @@ from collections.abc import Iterator
 
 from tracer.errors import MachineError, NettraceError, PrivilegeError
 from tracer.machine.namespaces import inside
+from tracer.machine.rtnetlink import device_kind, queue_drops
 from tracer.model import Nic
 
 _SIOCETHTOOL = 0x8946
 _GET_DRIVER, _GET_TX_CHECKSUM, _GET_SCATTER_GATHER, _SET_SCATTER_GATHER, _GET_TSO = 0x03, 0x16, 0x18, 0x19, 0x1E
+_GET_GSO = 0x23
+_SIOCGIFMTU, _SIOCGIFHWADDR, _ARPHRD_LOOPBACK = 0x8921, 0x8927, 772  # linux/sockios.h, linux/if_arp.h
 _VALUE = struct.Struct("II")  # struct ethtool_value: cmd, data
 _DRIVER = struct.Struct("I32s160x")  # struct ethtool_drvinfo: cmd, driver, and more that nobody asks for
 
@@ -41,7 +44,29 @@ def _read_nic(device: str) -> Nic:
         scatter_gather=_flag(device, _GET_SCATTER_GATHER),
         tx_checksum=_flag(device, _GET_TX_CHECKSUM),
         tso=_flag(device, _GET_TSO),
+        gso=_flag(device, _GET_GSO),
+        kind=_kind(device),
+        mtu=_of_interface(device, _SIOCGIFMTU, "16xi"),
     )
+
+
+def dropping_qdiscs(device: str, netns: str | None = None) -> list[str]:
+    """Queueing disciplines of a device that have dropped packets, "netem on lo"."""
+    drops = inside(netns, lambda: list(queue_drops(socket.if_nametoindex(device))))
+    return sorted({f"{kind} on {device}" for kind, dropped in drops if dropped})
+
+
+def _kind(device: str) -> str:
+    """Hardware has no kind; nor has loopback."""
+    is_loopback = _of_interface(device, _SIOCGIFHWADDR, "16xH") == _ARPHRD_LOOPBACK
+    return "loopback" if is_loopback else device_kind(socket.if_nametoindex(device)) or "ethernet"
+
+
+def _of_interface(device: str, question: int, layout: str) -> int:
+    """One number of struct ifreq (netdevice(7))."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        answer = fcntl.ioctl(control, question, struct.pack("15sx24x", device.encode()))
+    return int(struct.unpack_from(layout, answer)[0])
 
 
 def _flag(device: str, command: int) -> bool | None:

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import msgspec
 
+from tracer.books.drops import TRACEPOINT as DROP
 from tracer.books.tallies import total
 from tracer.errors import Interrupted
 from tracer.machine.cgroups import open_cgroup
 from tracer.machine.links import OpenLink, open_link
 from tracer.machine.namespaces import read_congestion_control, read_optmem_max
-from tracer.machine.nics import read_nic, set_scatter_gather
+from tracer.machine.nics import dropping_qdiscs, read_nic, set_scatter_gather
 from tracer.machine.processes import Workers
+from tracer.machine.taps import packet_taps
 from tracer.model import SCHEMA, CpuProfile, Experiment, Host, Observation, Recording, Workload
 from tracer.observers.choice import Observer, require_permission, start_observers
 from tracer.observers.flow import Flow
@@ -58,6 +60,7 @@ def record(experiment: Experiment, progress: Progress, *, port: int = 0, observe
                 stack.enter_context(set_scatter_gather(link.device, False, link.sender_netns))
             cgroup = stack.enter_context(open_cgroup())
             workers = stack.enter_context(_start_workers(experiment, link, port, cgroup))
+            taps = read_taps(link)
             meters = Meters(experiment, workers)
             stack.callback(meters.close)
             if observed:
@@ -69,7 +72,8 @@ def record(experiment: Experiment, progress: Progress, *, port: int = 0, observe
             )
             for observer in observers:
                 stack.callback(observer.close)
-            return _run_passes(experiment, link, workers, observers, meters, progress)
+            recording = _run_passes(experiment, link, workers, observers, meters, progress)
+            return with_surroundings(recording, link, taps)
     except KeyboardInterrupt as error:
         raise Interrupted("interrupted before anything was measured", fix="run it again") from error
 
@@ -191,6 +195,28 @@ def invoking_user() -> tuple[int | None, int | None]:
     if os.geteuid() != 0 or not user or not group:
         return None, None
     return int(user), int(group)
+
+
+def read_taps(link: OpenLink) -> list[str] | None:
+    """Packet sockets on the devices at both ends of the link, as far as they are on this machine."""
+    ends = {link.sender_netns, link.receiver_netns}
+    found = [packet_taps(link.device, netns) for netns in ends]
+    return sorted({tap for taps in found for tap in taps or []}) if None not in found else None
+
+
+def with_surroundings(recording: Recording, link: OpenLink, taps: list[str] | None) -> Recording:
+    """The recording with who else touched its packets: taps before or after the passes, and qdiscs if any dropped."""
+    now = read_taps(link)
+    host = msgspec.structs.replace(
+        recording.host,
+        packet_taps=None if taps is None or now is None else sorted({*taps, *now}),
+        dropping_qdiscs=dropping_qdiscs(link.device, link.sender_netns) if _has_drops(recording) else None,
+    )
+    return msgspec.structs.replace(recording, host=host)
+
+
+def _has_drops(recording: Recording) -> bool:
+    return any(name.startswith(f"{DROP}:") for one in recording.observations for name in one.tallies)
 
 
 def read_host(link: OpenLink) -> Host:
