@@ -126,14 +126,6 @@ static __always_inline bool is_inside(bool send)
 	return send ? !!sending.lookup(&tid) : !!receiving.lookup(&tid);
 }
 
-static __always_inline bool is_senders_skb(struct sk_buff *skb)
-{
-	struct sock *sk = NULL;
-
-	READ(sk, &skb->sk);
-	return is_sender(sk);
-}
-
 /* The send call. Its return value is what it accepted; errors are negative. */
 
 static __always_inline int enter_sendmsg(void *ctx, u64 sk, u64 msg, u64 size, u64 a4, u64 a5)
@@ -338,7 +330,7 @@ static __always_inline int enter_segment(void *ctx, u64 skb, u64 features, u64 a
 {
 	struct copying *now = copied_now();
 
-	if (now && is_senders_skb((void *)skb))
+	if (now && is_senders_packet((void *)skb))
 		now->segmenting = 1;
 	return 0;
 }
@@ -357,7 +349,7 @@ static __always_inline int enter_checksum_help(void *ctx, u64 skb, u64 a2, u64 a
 {
 	struct copying *now = copied_now();
 
-	if (now && is_senders_skb((void *)skb))
+	if (now && is_senders_packet((void *)skb))
 		now->checksumming = 1;
 	return 0;
 }
@@ -381,7 +373,7 @@ static __always_inline int enter_pull_tail(void *ctx, u64 from, u64 delta, u64 a
 	struct sk_buff *skb = (void *)from;
 	u32 data_len = 0;
 
-	if (!now || !(now->segmenting || is_senders_skb(skb)))
+	if (!now || !(now->segmenting || is_senders_packet(skb)))
 		return 0;
 	now->pulling = from;
 	READ(data_len, &skb->data_len);
@@ -394,17 +386,35 @@ static __always_inline int enter_pull_tail(void *ctx, u64 from, u64 delta, u64 a
 	return 0;
 }
 
+/* Of what skb_copy_bits() copies, from an offset behind data that may be negative: the part behind the headers. */
+static __always_inline s32 payload_of_copy(struct sk_buff *skb, s32 offset, s32 length)
+{
+	struct packet packet = {};
+	s32 headers;
+
+	look_at(&packet, skb);
+	headers = header_bytes(&packet);
+	return offset < headers ? offset + length - headers : length;
+}
+
+/* Any other copy is of a packet whole: a qdisc that will change it, or IP that cuts it into fragments. */
 static __always_inline int enter_copy_bits(void *ctx, u64 skb, u64 offset, u64 to, u64 length, u64 a5)
 {
 	struct copying *now = copied_now();
+	s32 payload;
 
-	if (!now || !(now->segmenting || is_senders_skb((void *)skb)))
+	if (!now || !(now->segmenting || is_senders_packet((void *)skb)))
 		return 0;
-	add(COPY_BITS, (u32)length, 0);
+	payload = now->segmenting ? (s32)length : payload_of_copy((void *)skb, (s32)offset, (s32)length);
+	if (payload <= 0)
+		return 0;
+	add(COPY_BITS, payload, 0);
 	if (now->pulling == skb)
 		now->pulling = 0;
 	else if (now->segmenting)
-		add_here(ctx, SEGMENT_COPY, (u32)length);
+		add_here(ctx, SEGMENT_COPY, payload);
+	else
+		add_here(ctx, COPY_WHOLE, payload);
 	return 0;
 }
 
@@ -428,15 +438,17 @@ int on_xmit(struct bpf_raw_tracepoint_args *ctx)
 	struct handover *now = handed_over();
 	struct skb_shared_info *shinfo;
 	struct packet packet = {};
+	struct ip ip = {};
 	u8 flags = 0;
 
-	if (!now || !is_senders_skb(skb))
+	if (!now || !is_senders_packet(skb))
 		return 0;
 	look_at(&packet, skb);
+	read_ip(&ip, skb, packet.head);
 	shinfo = packet.head + packet.end;
 	READ(flags, &shinfo->flags);
 	now->skb = (u64)skb;
-	now->headers = header_bytes(&packet);
+	now->headers = (s32)packet.len - payload_bytes(&packet, &ip);
 	now->wire = packet.len;
 	now->linear = (s32)(packet.len - packet.data_len) - now->headers;
 	now->zerocopy = flags & SKBFL_ZEROCOPY_ENABLE ? packet.data_len : 0;

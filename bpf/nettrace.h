@@ -105,18 +105,6 @@ static __always_inline s32 header_bytes(struct packet *packet)
 	return (s32)(tcp - packet->data) + (doff >> 4) * 4;
 }
 
-#ifdef NT_PLACES
-/* Payload that this machine drops. */
-
-enum place { NT_PLACES, PLACES, NOT_OURS };
-
-struct drop {
-	u32 place;
-	u32 reason;
-};
-/* Preallocated, and larger than there are places and reasons: it cannot be full. */
-BPF_HASH(drops, struct drop, struct tally, 1024);
-#define MAX_REASON 255
 #define NO_HEADER 0xffff
 #define TCP_PROTOCOL 6
 #define MORE_FRAGMENTS_OR_OFFSET 0x3fff
@@ -146,6 +134,14 @@ static __always_inline void read_ip(struct ip *ip, struct sk_buff *skb, void *he
 	ip->fragment = __builtin_bswap16(ip->fragment);
 }
 
+/* Payload from data to the end; a fragment but the first has no TCP header. */
+static __always_inline s32 payload_bytes(struct packet *packet, struct ip *ip)
+{
+	if (ip->fragment & OFFSET)
+		return (s32)packet->len - (s32)(packet->head + packet->transport_header - packet->data);
+	return (s32)packet->len - header_bytes(packet);
+}
+
 static __always_inline bool has_our_port(struct packet *packet)
 {
 	u16 dport = 0;
@@ -154,23 +150,65 @@ static __always_inline bool has_our_port(struct packet *packet)
 	return dport && dport == __builtin_bswap16(the_flow().port);
 }
 
-/* A packet that has left its sender's socket, and that no other has taken yet: known by its port. */
-static __always_inline enum place place_by_header(struct sk_buff *skb, struct packet *packet, struct ip *ip)
+static __always_inline bool is_in_netns(struct sk_buff *skb, u32 inode)
 {
 	struct net_device *device = NULL;
 	struct net *net = NULL;
 
+	READ(device, &skb->dev);
+	READ(net, &device->net);
+	return device && in_netns(net, inode);
+}
+
+/*
+ * A packet on its way from the sender's socket to a device. A qdisc that delays, clones or changes packets takes the
+ * socket from them; their port and the device's namespace remain.
+ */
+static __always_inline bool is_senders_packet(struct sk_buff *skb)
+{
+	struct packet packet = {};
+	struct sock *sk = NULL;
+	struct ip ip = {};
+
+	READ(sk, &skb->sk);
+	if (is_sender(sk))
+		return true;
+	look_at(&packet, skb);
+	if (packet.transport_header == NO_HEADER)
+		return false;
+	read_ip(&ip, skb, packet.head);
+	if (ip.protocol != TCP_PROTOCOL || ip.fragment & OFFSET || !has_our_port(&packet))
+		return false;
+	return is_in_netns(skb, the_flow().sender_netns);
+}
+
+#ifdef NT_PLACES
+/* Payload that this machine drops. */
+
+enum place { NT_PLACES, PLACES, NOT_OURS };
+
+struct drop {
+	u32 place;
+	u32 reason;
+};
+/* Preallocated, and larger than there are places and reasons: it cannot be full. */
+BPF_HASH(drops, struct drop, struct tally, 1024);
+#define MAX_REASON 255
+/* A packet that has left its sender's socket, and that no other has taken yet: known by its port. */
+static __always_inline enum place place_by_header(struct sk_buff *skb, struct packet *packet, struct ip *ip)
+{
 	/* Fragments but the first have no port: all in the receiver's namespace count. */
 	if (ip->protocol != TCP_PROTOCOL || (!(ip->fragment & OFFSET) && !has_our_port(packet)))
 		return NOT_OURS;
-	READ(device, &skb->dev);
 #if NT_PARAMETERS_kfree_skb < 4
+	struct net_device *device = NULL;
+
 	/* net/ipv4/tcp_ipv4.c, tcp_v4_rcv(): the device is forgotten when the socket has been found. */
+	READ(device, &skb->dev);
 	if (!device)
 		return AT_RECEIVER;
 #endif
-	READ(net, &device->net);
-	if (!in_netns(net, the_flow().receiver_netns))
+	if (!is_in_netns(skb, the_flow().receiver_netns))
 		return NOT_OURS;
 	return ip->fragment & MORE_FRAGMENTS_OR_OFFSET ? FRAGMENT : ON_THE_WAY;
 }
@@ -209,11 +247,7 @@ int on_drop(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	read_ip(&ip, skb, packet.head);
 	drop.place = place_of(ctx, &packet, &ip);
-	payload = (s32)packet.len;
-	if (ip.fragment & OFFSET)
-		payload -= packet.head + packet.transport_header - packet.data;
-	else
-		payload -= header_bytes(&packet);
+	payload = payload_bytes(&packet, &ip);
 	if (drop.place == NOT_OURS || payload <= 0)
 		return 0;
 #if NT_PARAMETERS_kfree_skb > 2

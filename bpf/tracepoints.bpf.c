@@ -119,10 +119,8 @@ int on_ingress(struct __sk_buff *context)
 int on_xmit(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct sk_buff *skb = (void *)ctx->args[0];
-	struct sock *sk = NULL;
 
-	READ(sk, &skb->sk);
-	if (is_sender(sk))
+	if (is_senders_packet(skb))
 		count_packet(XMIT, skb);
 	return 0;
 }

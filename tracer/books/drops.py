@@ -67,10 +67,20 @@ def discarded_after_arrival(observation: Observation) -> int | None:
     return _bytes(observation, arrived=True)
 
 
+def lost_on_the_way(observation: Observation) -> int:
+    """Bytes dropped after the device, fragments too."""
+    return sum(tally.bytes for _, tally in _after_the_device(observation))
+
+
 def perhaps_copied_on_the_way(observation: Observation) -> int:
     """Bytes dropped after the device, where nobody can tell whether the deferred copy had been made by then."""
-    on_the_way = (one for one in _drops(observation) if one[0] is Place.ON_THE_WAY)
-    return sum(tally.bytes for _, reason, tally in on_the_way if reason not in _UNCOPIED | _ARRIVED)
+    return sum(tally.bytes for reason, tally in _after_the_device(observation) if reason not in _UNCOPIED)
+
+
+def _after_the_device(observation: Observation) -> Iterator[tuple[str, Tally]]:
+    for place, reason, tally in _drops(observation):
+        if place in (Place.ON_THE_WAY, Place.FRAGMENT) and reason not in _ARRIVED:
+            yield reason, tally
 
 
 def dropped_bytes(observation: Observation) -> int | None:

@@ -82,8 +82,13 @@ def pulled_bytes(observation: Observation) -> int | None:
 
 
 def linear_bytes(observation: Observation) -> int | None:
-    """Payload copied to make linear packets, for whatever cause."""
+    """Payload copied from fragments to make linear packets, for whatever cause."""
     return bytes_at(observation, Row.SEGMENT_COPY, Row.LINEARIZE, Row.LINEARIZE_CHECKSUM)
+
+
+def copied_whole(observation: Observation) -> int | None:
+    """Payload of packets copied as a whole on their way to the device."""
+    return bytes_at(observation, Row.COPY_WHOLE)
 
 
 def checked_bytes(observation: Observation, point: Row) -> int | None:
@@ -139,10 +144,15 @@ def _linearized(observation: Observation, host: Host) -> list[Entry]:
         note = f"apart: {pulled:,} B pulled into the linear part, beside the headers"
         whole = msgspec.structs.replace(whole, note=note)
     summed = _counted(observation, Stage.LINEARIZE, "skb_checksum_help", Row.LINEARIZE_CHECKSUM)
+    again = _counted(observation, Stage.LINEARIZE, "skb_copy_bits", Row.COPY_WHOLE)
+    again = msgspec.structs.replace(
+        again, note="whole packets: by a qdisc that changes them, or by IP to fragment them"
+    )
     return [
         _caused(_counted(observation, Stage.LINEARIZE, "skb_segment", Row.SEGMENT_COPY), by_device),
         _caused(whole, by_device),
         *([_caused(summed, Cause.CHECKSUM)] if summed.bytes else []),
+        *([_caused(again, Cause.UNKNOWN)] if again.bytes else []),
     ]
 
 

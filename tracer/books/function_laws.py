@@ -7,6 +7,7 @@ from tracer.books.equations import NONE, Slack, at_least, law
 from tracer.books.function_entries import (
     checked_bytes,
     copied_in_bytes,
+    copied_whole,
     deferred_bytes,
     linear_bytes,
     pulled_bytes,
@@ -71,12 +72,12 @@ def _linear_laws(observation: Observation) -> list[Law]:
     """Payload becomes linear by copies alone: TCP puts it into fragments. The driver's skbs are the witnesses."""
     linear, pulled = linear_bytes(observation), pulled_bytes(observation)
     return [
-        law("F.L4", "skb_copy_bits = segmented + linearized + pulled by the driver",
-            bytes_at(observation, Row.COPY_BITS), total(linear, pulled)),
+        law("F.L4", "skb_copy_bits = segmented + linearized + pulled by the driver + copied whole",
+            bytes_at(observation, Row.COPY_BITS), total(linear, pulled, copied_whole(observation))),
         law("F.L4b", "payload in the linear part at the driver = segmented + linearized",
             bytes_at(observation, Row.XMIT_LINEAR), linear,
             less=Slack(lost_at_most(observation), DROPPED),
-            more=Slack(discarded_after_arrival(observation), TWICE),
+            more=Slack(copied_whole(observation), "copied whole"),
             reasons="a copy that no probe point saw"),
     ]  # fmt: skip
 
@@ -134,5 +135,6 @@ def _delivery_law(observation: Observation, experiment: Experiment) -> Law:
     flagged = bytes_at(observation, Row.XMIT_ZEROCOPY)
     statement = "deferred copy on delivery = zero-copy bytes given to the driver"
     less = Slack(lost_at_most(observation), DROPPED) if flagged else NONE
+    more = Slack(discarded_after_arrival(observation), TWICE) if flagged else NONE
     reasons = "a packet on its way when the observer came or went"
-    return law("F.L3", statement, delivered, flagged, less=less, reasons=reasons)
+    return law("F.L3", statement, delivered, flagged, less=less, more=more, reasons=reasons)

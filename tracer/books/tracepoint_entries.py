@@ -16,7 +16,13 @@ sent once more and counts as no retransmission.
 
 from __future__ import annotations
 
-from tracer.books.drops import entries_of_drops, lost_at_most, lost_before_arrival, perhaps_copied_on_the_way
+from tracer.books.drops import (
+    entries_of_drops,
+    lost_at_most,
+    lost_before_arrival,
+    lost_on_the_way,
+    perhaps_copied_on_the_way,
+)
 from tracer.books.tallies import bytes_at, difference, events_at, pages_at
 from tracer.books.tracepoint_points import Point, State, tally_name
 from tracer.model import Cause, Entry, Host, Link, Observation, Stage, Workload
@@ -145,15 +151,16 @@ def _deferred_copy(observation: Observation) -> Entry:
 
 
 def _deferred_bytes(observation: Observation) -> int | None:
-    """What arrived ordinary though it left zero-copy; None where drops or another kind of packet hide how much."""
+    """What arrived ordinary though it left zero-copy; None where drops or another kind of packet hide how much.
+
+    What arrived linear had been made so before, and had no page left to copy.
+    """
     if perhaps_copied_on_the_way(observation):
         return None
-    left, arrived = flagged_bytes(observation, Point.EGRESS), all_bytes(observation, Point.INGRESS)
+    left, arrived = flagged_bytes(observation, Point.EGRESS), flagged_bytes(observation, Point.INGRESS)
     if left == all_bytes(observation, Point.EGRESS):
-        return difference(arrived, flagged_bytes(observation, Point.INGRESS))
-    if lost_before_arrival(observation):
-        return None
-    return difference(left, flagged_bytes(observation, Point.INGRESS))
+        return bytes_at(observation, tally_name(Point.INGRESS, State.COPIED)) if left else left
+    return None if lost_before_arrival(observation) else difference(left, arrived)
 
 
 def _tapped(observation: Observation, host: Host) -> list[Entry]:
@@ -174,14 +181,15 @@ def _tapped(observation: Observation, host: Host) -> list[Entry]:
 
 def _linearize(observation: Observation, point: Point, host: Host) -> Entry:
     size = bytes_at(observation, tally_name(point, State.LINEAR))
+    hidden = size and lost_on_the_way(observation)
     return Entry(
         stage=Stage.LINEARIZE,
         function="skb_segment",
         source=_source(point),
-        bytes=size,
+        bytes=None if hidden else size,
         events=events_at(observation, tally_name(point, State.LINEAR)),
         cause=_why_linear(host) if size else None,
-        note="payload in the linear part of an skb",
+        note=f"{size:,} B, and what of it was dropped on the way" if hidden else "payload in the linear part of an skb",
     )
 
 
