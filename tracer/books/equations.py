@@ -13,10 +13,12 @@ class Slack(NamedTuple):
     Args:
         upto: Bytes; None where nobody counted them: then they explain nothing.
         reason: "dropped on this machine and sent again".
+        is_part: Only some of what explains it could be counted: if there was any, a larger difference proves nothing.
     """
 
     upto: int | None
     reason: str
+    is_part: bool = False
 
 
 NONE = Slack(0, "")
@@ -45,15 +47,16 @@ def law(
     slack, sign = (more, 1) if left > right else (less, -1)
     explained = min(abs(left - right), slack.upto or 0)
     right += sign * explained
-    holds = left == right
+    state = LawState.HOLDS if left == right else LawState.UNKNOWN if slack.is_part and slack.upto else LawState.BROKEN
+    least = "" if left == right else "at least "
     return Law(
         id=identity,
         statement=statement,
-        state=LawState.HOLDS if holds else LawState.BROKEN,
+        state=state,
         left=left,
         right=right,
-        note="; ".join(filter(None, [note, f"{explained:,} B {slack.reason}" if explained else ""])),
-        explanation="" if holds else _explanation(left, right, reasons, slack),
+        note="; ".join(filter(None, [note, f"{least}{explained:,} B {slack.reason}" if explained else ""])),
+        explanation=_explanation(left, right, reasons, slack) if state is LawState.BROKEN else "",
     )
 
 

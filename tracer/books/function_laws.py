@@ -21,7 +21,11 @@ from tracer.model import Experiment, Law, Link, Observation, Workload
 
 AGAIN = "dropped on this machine and sent again"
 DROPPED = "dropped on this machine before"
-TWICE = "came twice: the receiver threw them away"
+
+
+def twice(observation: Observation) -> Slack:
+    """What came twice was thrown away, but for old data that the receiver's backlog had joined to new."""
+    return Slack(discarded_after_arrival(observation), "came twice: the receiver threw them away", is_part=True)
 
 
 def laws_of(observation: Observation, experiment: Experiment, workload: Workload) -> list[Law]:
@@ -59,7 +63,7 @@ def _transmit_laws(observation: Observation, workload: Workload) -> list[Law]:
     either = Slack(dropped_bytes(observation), "of refused retransmissions")
     return [
         law("F.L2", "bytes that the driver took = bytes through __tcp_transmit_skb", at_driver, transmitted,
-            less=Slack(lost, DROPPED), more=Slack(discarded_after_arrival(observation), TWICE),
+            less=Slack(lost, DROPPED), more=twice(observation),
             reasons="a qdisc that drops or duplicates, or a packet on its way when the observer came or went"),
         law("F.L2a", "bytes through __tcp_transmit_skb = payload + retransmitted", transmitted,
             total(workload.payload_bytes, again), more=Slack(lost, AGAIN)),
@@ -135,6 +139,6 @@ def _delivery_law(observation: Observation, experiment: Experiment) -> Law:
     flagged = bytes_at(observation, Row.XMIT_ZEROCOPY)
     statement = "deferred copy on delivery = zero-copy bytes given to the driver"
     less = Slack(lost_at_most(observation), DROPPED) if flagged else NONE
-    more = Slack(discarded_after_arrival(observation), TWICE) if flagged else NONE
+    more = twice(observation) if flagged else NONE
     reasons = "a packet on its way when the observer came or went"
     return law("F.L3", statement, delivered, flagged, less=less, more=more, reasons=reasons)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tracer.books.drops import discarded_after_arrival, lost_at_most, lost_before_arrival, lost_with_fragments
+from tracer.books.drops import lost_at_most, lost_before_arrival, lost_with_fragments
 from tracer.books.equations import Slack, law
-from tracer.books.function_laws import AGAIN, DROPPED, TWICE
+from tracer.books.function_laws import AGAIN, DROPPED, twice
 from tracer.books.tallies import total
 from tracer.books.tracepoint_entries import all_bytes
 from tracer.books.tracepoint_points import Point
@@ -37,7 +37,6 @@ def _arrival_law(observation: Observation, left_ip: int | None) -> Law:
     lost = lost_before_arrival(observation)
     statement = "bytes that entered the receiver's TCP + dropped on the way = bytes that left IP"
     arrived = total(all_bytes(observation, Point.INGRESS), lost or 0)
-    twice = Slack(discarded_after_arrival(observation), TWICE)
     fragments = Slack(lost_with_fragments(observation), "of packets that lost a fragment")
     reasons = _UNSEEN if lost is not None else f"drops on this machine, which nobody counted, or {_UNSEEN}"
-    return law("T.L3", statement, arrived, left_ip, more=twice, less=fragments, reasons=reasons)
+    return law("T.L3", statement, arrived, left_ip, more=twice(observation), less=fragments, reasons=reasons)
