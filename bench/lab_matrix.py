@@ -7,16 +7,22 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import workloads
 from tracer.books.analysis import document_of
-from tracer.errors import Interrupted, NettraceError
+from tracer.books.drops import lost_before_arrival
+from tracer.books.function_rows import Row
+from tracer.errors import Interrupted, MachineError, NettraceError
+from tracer.lab.guest import Guest, guest_for
 from tracer.lab.kernels import SUITES
 from tracer.model import Document, Experiment, LawState, Link, ObserverChoice, Stage
 from tracer.runs.in_lab import record
+from workloads.modes import USUAL, Conditions, predicted
 
 # Odd and prime, so that nothing adds up by accident: 230161 B.
 SIZE, MESSAGES = 10007, 23
@@ -24,12 +30,60 @@ MODES = ("twocopy", "onecopy", "zerocopy")
 README = Path(__file__).resolve().parent.parent / "README.md"
 BEGIN, END = "<!-- lab-matrix -->", "<!-- /lab-matrix -->"
 
-LINKS: dict[str, dict[str, object]] = {
-    "lo": {"link": Link.LO},
-    "veth": {"link": Link.VETH},
-    "nic": {"link": Link.NIC},
-    "nic --no-sg": {"link": Link.NIC, "scatter_gather": False},
-    "nic --bounce": {"link": Link.NIC, "bounce": True},
+# ETH_P_ALL takes what a device sends, too.
+_TAP = (
+    "from socket import *; s = socket(AF_PACKET, SOCK_RAW, htons(3)); s.bind((DEVICE, 3)); import time; time.sleep(600)"
+)
+
+
+def _tap(device: str) -> str:
+    """Starts a tap, and waits until the kernel shows it."""
+    program = _TAP.replace("DEVICE", repr(device))
+    return (
+        f'{sys.executable} -c "{program}" >/dev/null 2>&1 & echo $! > /run/matrix-tap; '
+        "until grep -q ' 0003 ' /proc/net/packet; do sleep 0.1; done"
+    )
+
+
+_UNTAP = "kill $(cat /run/matrix-tap)"
+
+
+@dataclass(frozen=True)
+class Way:
+    """A link and what is special about it.
+
+    Args:
+        fields: Of the experiment.
+        conditions: What the oracle is to suppose.
+        setup: Command of the guest's root before the run, and `undo` after it.
+    """
+
+    fields: dict[str, object]
+    conditions: Conditions = USUAL
+    setup: str = ""
+    undo: str = ""
+
+    @property
+    def link(self) -> Link:
+        """Of the experiment."""
+        return Link(str(self.fields["link"]))
+
+
+_LO, _NIC = {"link": Link.LO}, {"link": Link.NIC}
+
+LINKS = {
+    "lo": Way(_LO),
+    "veth": Way({"link": Link.VETH}),
+    "nic": Way(_NIC),
+    "nic --no-sg": Way({**_NIC, "scatter_gather": False}, Conditions(linear=True)),
+    "lo, tapped": Way(_LO, Conditions(tapped=True), _tap("lo"), _UNTAP),
+    "nic, tapped": Way(_NIC, Conditions(tapped=True), _tap("eth0"), _UNTAP),
+    "nic, tx off": Way(_NIC, Conditions(summed=True), "ethtool -K eth0 tx off", "ethtool -K eth0 tx on"),
+    "lo, netem loss": Way(_LO, setup="tc qdisc add dev lo root netem loss 3%", undo="tc qdisc del dev lo root"),
+    "lo, full qdisc": Way(
+        _LO, setup="tc qdisc add dev lo root netem limit 1 delay 2ms", undo="tc qdisc del dev lo root"
+    ),
+    "nic --bounce": Way({**_NIC, "bounce": True}, Conditions(bounced=True)),
 }
 SHOWN = (Stage.COPY_IN, Stage.PIN, Stage.DEFERRED_COPY, Stage.LINEARIZE, Stage.BOUNCE, Stage.DMA)
 
@@ -63,56 +117,83 @@ def _times(count: int | None, payload: int) -> str:
     return "0" if not count else "1x" if count == payload else f"{count:,} B"
 
 
-def expected(mode: str, link: str, resent: int) -> dict[Stage, int | None]:
-    """Bytes of each stage that the theory demands, to the byte."""
-    payload = SIZE * MESSAGES
-    pinned = payload if mode == "zerocopy" else 0
-    on_nic = link.startswith("nic")
-    bounced = payload + resent if link == "nic --bounce" else 0
-    return {
-        Stage.COPY_IN: payload - pinned,
-        Stage.PIN: pinned,
-        Stage.DEFERRED_COPY: pinned + resent if pinned and not on_nic else 0,
-        Stage.LINEARIZE: payload + resent if link == "nic --no-sg" else 0,
-        Stage.BOUNCE: bounced,
-        Stage.DMA: payload + resent - bounced if on_nic else None,
-    }
+# Done to a byte each time that it is sent; the other stages are done once.
+_EACH_TIME = (Stage.DEFERRED_COPY, Stage.LINEARIZE, Stage.BOUNCE, Stage.DMA)
 
 
-def verdict_expected(mode: str, link: str) -> str:
-    """The code of the verdict."""
-    by_link = {"nic --no-sg": "copied-without-sg", "nic --bounce": "bounced"}
-    if link in by_link:
-        return by_link[link]
-    if mode != "zerocopy":
-        return "copied"
-    return "zero-copy" if link == "nic" else "copied-by-loopback"
+def expected(mode: str, way: Way, sent: int) -> dict[Stage, int]:
+    """Bytes of each stage that the oracle demands, to the byte.
+
+    Args:
+        sent: Payload that came to the device, with what came there again.
+    """
+    copies = predicted(workloads.mode(mode), way.link, way.conditions)
+    stages = set(copies) & set(SHOWN)
+    return {stage: round(copies[stage] * (sent if stage in _EACH_TIME else SIZE * MESSAGES)) for stage in stages}
 
 
-def problems_of(document: Document, mode: str, link: str) -> list[str]:
+def sent_to_device(document: Document) -> int:
+    """What TCP sent, less what was dropped before the device."""
+    transmitted = document.observations[0].tallies[Row.TRANSMIT].bytes
+    return transmitted - (lost_before_arrival(document.observations[0]) or 0)
+
+
+def verdict_expected(mode: str, way: Way) -> set[str]:
+    """Codes of the verdict that are right; none where it is not this table's matter."""
+    if way.conditions.linear or way.conditions.bounced:
+        return {"copied-without-sg" if way.conditions.linear else "bounced"}
+    if way.conditions != USUAL:
+        return set()
+    return {"copied" if mode != "zerocopy" else "zero-copy" if way.link is Link.NIC else "copied-by-loopback"}
+
+
+def problems_of(document: Document, mode: str, way: Way) -> list[str]:
     """What is not as it must be; empty if all is."""
     ledger, observed = document.ledger, document.observed
     if observed is None or observed.payload_bytes != SIZE * MESSAGES:
         return ["payload not sent whole"]
     if observed.received_bytes != observed.payload_bytes:
         return [f"received {observed.received_bytes}"]
-    wanted = expected(mode, link, ledger.retransmitted_bytes or 0)
+    wanted = expected(mode, way, sent_to_device(document))
     found = {stage: ledger.bytes_of(stage) for stage in wanted}
     wrong = [f"{stage}: {found[stage]} not {wanted[stage]}" for stage in wanted if found[stage] != wanted[stage]]
     wrong += [f"law {law.id} {law.left} != {law.right}" for law in ledger.laws if law.state is LawState.BROKEN]
-    if document.verdict.code != verdict_expected(mode, link):
+    codes = verdict_expected(mode, way)
+    if codes and document.verdict.code not in codes:
         wrong.append(f"verdict {document.verdict.code}")
     return wrong
 
 
 def run(kernel: str, mode: str, link: str, observer: ObserverChoice = ObserverChoice.ALL) -> Cell:
     """One experiment, watched by both observers unless told otherwise."""
-    fields = {"mode": mode, "size": SIZE, "messages": MESSAGES, "lab": kernel, **LINKS[link]}
+    way = LINKS[link]
+    fields = {"mode": mode, "size": SIZE, "messages": MESSAGES, "lab": kernel, **way.fields}
     experiment = Experiment(observer=observer, **fields)  # type: ignore[arg-type]
-    document = document_of(record(experiment, lambda _: None))
+    with prepared(kernel, way):
+        document = document_of(record(experiment, lambda _: None))
     if not document.complete:  # a signal goes to the guest, which answers with what it has
         raise Interrupted("interrupted", fix="run it again")
-    return Cell(kernel, mode, link, document, problems_of(document, mode, link))
+    return Cell(kernel, mode, link, document, problems_of(document, mode, way))
+
+
+@contextlib.contextmanager
+def prepared(kernel: str, way: Way) -> Iterator[None]:
+    """The guest as the way wants it, for the time of the block."""
+    if not way.setup:
+        yield
+        return
+    guest = guest_for(kernel, bool(way.fields.get("bounce")), lambda _: None)
+    _order(guest, way.setup)
+    try:
+        yield
+    finally:
+        _order(guest, way.undo)
+
+
+def _order(guest: Guest, command: str) -> None:
+    said = bytearray()
+    if guest.run(["/bin/sh", "-c", command], stderr=said.extend, reads=(), note=lambda _: None):
+        raise MachineError(f"the guest refused: {command}", said.decode(errors="replace").strip())
 
 
 def cells(kernels: list[str], links: list[str], modes: list[str], observer: ObserverChoice) -> Iterator[Cell | str]:

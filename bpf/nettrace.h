@@ -112,6 +112,7 @@ static __always_inline s32 header_bytes(struct packet *packet)
 
 /* What an IP header says: is it TCP, and a fragment of a packet? */
 struct ip {
+	void *header;
 	u8 version, protocol;
 	u16 fragment;
 };
@@ -122,7 +123,7 @@ static __always_inline void read_ip(struct ip *ip, struct sk_buff *skb, void *he
 	void *at;
 
 	READ(network_header, &skb->network_header);
-	at = head + network_header;
+	ip->header = at = head + network_header;
 	READ(ip->version, at);
 	ip->version >>= 4;
 	if (ip->version == 6) {
@@ -208,6 +209,9 @@ static __always_inline enum place place_by_header(struct sk_buff *skb, struct pa
 	if (!device)
 		return AT_RECEIVER;
 #endif
+	/* Until a device has it, data is at the link's header; receiving begins at IP's. */
+	if (packet->data < ip->header)
+		return is_in_netns(skb, the_flow().sender_netns) ? UNOWNED : NOT_OURS;
 	if (!is_in_netns(skb, the_flow().receiver_netns))
 		return NOT_OURS;
 	return ip->fragment & MORE_FRAGMENTS_OR_OFFSET ? FRAGMENT : ON_THE_WAY;

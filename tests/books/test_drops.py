@@ -145,3 +145,12 @@ def test_the_function_observer_s_books_balance_with_drops_too():
     assert law(sample, "F.L2a").state is law(sample, "F.L2").state is LawState.BROKEN
     balanced = with_drops(sample, (Place.AT_SENDER, "QDISC_DROP", LOST))
     assert {found.state for found in ledger_of(balanced).laws} == {LawState.HOLDS}
+
+
+@pytest.mark.parametrize(("reason", "counted"), [("QDISC_DROP", LOST), ("NOT_SPECIFIED", None)])
+def test_the_husk_of_a_packet_that_a_qdisc_has_cut_up_is_no_loss(reason, counted):
+    """tbf frees it without a reason, and its segments are dropped for themselves; a copy for no socket is a packet."""
+    sample = with_drops(sent_twice(LOST, retransmitted=LOST, arrived=PAYLOAD), (Place.UNOWNED, reason, LOST))
+
+    assert ledger_of(sample).bytes_of(Stage.DROPPED) == counted
+    assert law(sample, "T.L3").state is (LawState.HOLDS if counted else LawState.BROKEN)

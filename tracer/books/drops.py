@@ -19,6 +19,7 @@ class Place(StrEnum):
     """Where a packet was when it was dropped; the C enum is made from this table."""
 
     AT_SENDER = "sender"
+    UNOWNED = "unowned"
     ON_THE_WAY = "way"
     FRAGMENT = "fragment"
     AT_RECEIVER = "receiver"
@@ -26,6 +27,8 @@ class Place(StrEnum):
 
 # net.ipv4.tcp_min_snd_mss: TCP lets its packets be cut into IP fragments only where the MTU is too small for that.
 _MOST_IN_FRAGMENTS = 48
+
+_BY_QDISC = "QDISC"
 
 # Dropped before anything in the kernel's receive path could copy it.
 _UNCOPIED = frozenset({"CPU_BACKLOG"})
@@ -35,6 +38,7 @@ _ARRIVED = frozenset({"SOCKET_FILTER"})
 
 _WHERE = {
     Place.AT_SENDER: "before the device",
+    Place.UNOWNED: "before the device",
     Place.ON_THE_WAY: "between the device and the receiver's socket",
     Place.FRAGMENT: "IP fragments, without which the rest of their packets is lost too",
     Place.AT_RECEIVER: "at the receiver's socket",
@@ -109,16 +113,21 @@ def entries_of_drops(observation: Observation, qdiscs: list[str] | None) -> list
 
 def _name(place: Place, reason: str, qdiscs: list[str] | None) -> str:
     """The queueing discipline, where the reason says that one did it and only one can have."""
-    by_qdisc = place is Place.AT_SENDER and reason.startswith("QDISC")
+    by_qdisc = place in (Place.AT_SENDER, Place.UNOWNED) and reason.startswith(_BY_QDISC)
     return f"qdisc {qdiscs[0]}" if by_qdisc and qdiscs and len(qdiscs) == 1 else reason.lower()
 
 
 def _drops(observation: Observation) -> Iterator[tuple[Place, str, Tally]]:
     for name, tally in observation.tallies.items():
         symbol, _, rest = name.partition(":")
-        if symbol == TRACEPOINT and tally.bytes:
-            place, _, reason = rest.partition(":")
+        place, _, reason = rest.partition(":")
+        if symbol == TRACEPOINT and tally.bytes and not _is_husk(Place(place), reason):
             yield Place(place), reason, tally
+
+
+def _is_husk(place: Place, reason: str) -> bool:
+    """What is left of a packet that a qdisc has cut up: its segments have the socket, and count themselves."""
+    return place is Place.UNOWNED and not reason.startswith(_BY_QDISC)
 
 
 def _bytes(observation: Observation, *, arrived: bool) -> int | None:
