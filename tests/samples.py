@@ -53,7 +53,8 @@ def workload(mode: str = "zerocopy", *, copied: int = MESSAGES, elapsed_s: float
         "retransmitted_bytes": 0,
         "sender_cpu_ns": CpuTime(user=100000, system=700000), "receiver_cpu_ns": CpuTime(user=50000, system=450000),
     }  # fmt: skip
-    return Workload(**{**fields, **other})
+    fields = {**fields, **other}
+    return Workload(**{"sent_bytes": PAYLOAD + (fields["retransmitted_bytes"] or 0), **fields})
 
 
 def tallies(**counted: tuple[int, ...]) -> dict[str, Tally]:

@@ -195,6 +195,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
         packed_bytes: Bytes copied in user space to pack the fields before sending.
         retransmitted_bytes: Payload that TCP sent again, by its own count (TCP_INFO, tcpi_bytes_retrans); None where
             the kernel did not tell.
+        sent_bytes: Payload that TCP gave to IP, by its own count (tcpi_bytes_sent): each time that it did.
     """
 
     payload_bytes: Count
@@ -211,6 +212,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     verified: bool | None
     packed_bytes: Count
     retransmitted_bytes: Count | None = None
+    sent_bytes: Count | None = None
     sender_cpu_ns: CpuTime
     receiver_cpu_ns: CpuTime | None
 

@@ -58,6 +58,7 @@ def workload_of(experiment: Experiment, *, asks_zerocopy: bool, sender: Reply, r
         received_bytes=arrived if receiver else None,
         verified=True if experiment.verify and receiver else None,
         packed_bytes=total(sender, "packed_bytes"),
+        sent_bytes=_sum_known(sender["sent_bytes"]),
         retransmitted_bytes=_sum_known(sender["retransmitted_bytes"]),
         sender_cpu_ns=cpu_of(sender),
         receiver_cpu_ns=cpu_of(receiver) if receiver else None,

@@ -31,7 +31,7 @@ def sent_twice(again: int, *, retransmitted: int, arrived: int) -> Recording:
         cgroup_ingress__copied=(9, arrived),
         skb_copy_datagram_iovec__copied=(11, PAYLOAD),
     )
-    return recording(observation, observed=workload(retransmitted_bytes=retransmitted))
+    return recording(observation, observed=workload(retransmitted_bytes=retransmitted, sent_bytes=PAYLOAD + again))
 
 
 def law(sample: Recording, identity: str) -> Law:
@@ -141,6 +141,8 @@ def test_without_drops_there_is_no_row_of_zeros():
 def test_the_function_observer_s_books_balance_with_drops_too():
     """Through TCP twice, given to the driver once: told of the drop, TCP did not retransmit."""
     sample = with_counted(seen_by_functions(), Row.TRANSMIT, PAYLOAD + LOST)
+
+    sample = changed(sample, observed=workload(sent_bytes=PAYLOAD + LOST))
 
     assert law(sample, "F.L2a").state is law(sample, "F.L2").state is LawState.BROKEN
     balanced = with_drops(sample, (Place.AT_SENDER, "QDISC_DROP", LOST))

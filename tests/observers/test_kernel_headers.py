@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import ctypes
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from tracer.errors import MachineError
 from tracer.machine.kernel.btf import VMLINUX, Btf
+from tracer.observers import headers
 from tracer.observers.headers import (
     WANTED,
     Wanted,
     declare_struct,
     header_files,
+    header_tree,
     kconfig_text,
     version_text,
     write_tree,
@@ -81,10 +84,12 @@ def test_flags_come_from_the_kernel_s_enum(btf):
     assert "#define SKBFL_ZEROCOPY_ENABLE 1\n" in kconfig_text(btf)
 
 
-@pytest.mark.parametrize("release", ["6.1.0-49-amd64", "6.18.44", "7.2-rc1"])
-def test_any_release_string_gives_a_version_header(release):
-    """Distributions append words to the release."""
-    assert "LINUX_VERSION_CODE" in version_text(release)
+@pytest.mark.parametrize(
+    ("release", "code"), [("6.1.0-49-amd64", 0x060100), ("6.18.44", 0x061200), ("7.2-rc1", 0x070200)]
+)
+def test_any_release_string_gives_a_version_header(release, code):
+    """Distributions append words to the release; major and minor number are what is left."""
+    assert f"#define LINUX_VERSION_CODE {code}\n" in version_text(release)
 
 
 @pytest.mark.parametrize("data", [b"", b"\x9f\xeb", b"\0" * 64])
@@ -92,3 +97,41 @@ def test_what_is_no_btf_is_a_clear_error(data):
     """No traceback from struct."""
     with pytest.raises(MachineError, match="BTF cannot be read"):
         Btf(data)
+
+
+def test_another_version_of_the_templates_makes_another_tree(monkeypatch, tmp_path):
+    """No number is to be raised by hand: the texts themselves decide whether a cached tree is theirs."""
+    before = header_tree()
+    edited = tmp_path / "headers.py"
+    edited.write_text(Path(headers.__file__).read_text() + "# edited\n")
+    monkeypatch.setattr(headers, "__file__", str(edited))
+    monkeypatch.setattr(headers, "cache_directory", lambda: tmp_path)
+
+    assert header_tree().name != before.name
+
+
+@pytest.mark.parametrize("kernel_has", [True, False])
+def test_a_flag_that_a_kernel_lacks_is_left_to_the_program(btf, monkeypatch, kernel_has):
+    """SKBFL_PURE_ZEROCOPY came with 5.16: where it is missing, nettrace.h says 0, and no skb counts as pure."""
+    asked = btf.enumerator
+    lacks = set() if kernel_has else {"SKBFL_PURE_ZEROCOPY"}
+    monkeypatch.setattr(btf, "enumerator", lambda name: None if name in lacks else asked(name))
+
+    assert ("SKBFL_PURE_ZEROCOPY" in kconfig_text(btf)) is kernel_has
+
+
+def test_completions_are_found_under_the_struct_s_older_name(btf, monkeypatch):
+    """Until 6.1 struct ubuf_info itself held the range."""
+    found = btf.member
+    renamed = {"ubuf_info_msgzc": "no_such_struct", "ubuf_info": "ubuf_info_msgzc"}
+    monkeypatch.setattr(btf, "member", lambda name, path: found(renamed.get(name, name), path))
+
+    assert "#define NT_UBUF_ZEROCOPY_BYTE" in kconfig_text(btf)
+
+
+def test_the_reasons_of_drops_have_names(btf):
+    """The number of a reason differs by kernel, so it is never written down."""
+    reasons = btf.enumerators("skb_drop_reason")
+
+    assert "SKB_DROP_REASON_QDISC_DROP" in reasons.values()
+    assert btf.enumerators("no_such_enum") == {}

@@ -19,7 +19,8 @@ SPAN = {"result": 0, "start_ns": 10, "end_ns": 90, "user_ns": 1, "system_ns": 2}
 def sender(*threads: dict[str, int], memlock: int | None = None, optmem_max: int = 131072) -> dict[str, Any]:
     filled = [{**dict.fromkeys(SENDER_COUNTS, 0), **SPAN, **thread} for thread in threads]
     limits = {"memlock": memlock, "optmem_max": optmem_max}
-    return {"threads": filled, "latency_ns": None, "closed_ns": 95, "limits": limits, "retransmitted_bytes": [0]}
+    told = {"sent_bytes": [0], "retransmitted_bytes": [0]}
+    return {"threads": filled, "latency_ns": None, "closed_ns": 95, "limits": limits, **told}
 
 
 def receiver(*threads: dict[str, int]) -> dict[str, Any]:

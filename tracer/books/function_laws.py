@@ -69,6 +69,8 @@ def _transmit_laws(observation: Observation, workload: Workload) -> list[Law]:
             total(workload.payload_bytes, again), more=Slack(lost, AGAIN)),
         law("F.L2b", "retransmitted, by the tracepoint = TCP's own count (tcpi_bytes_retrans)", again,
             workload.retransmitted_bytes, more=either, less=either),
+        law("F.L2c", "bytes through __tcp_transmit_skb = TCP's own count (tcpi_bytes_sent)", transmitted,
+            workload.sent_bytes),
     ]  # fmt: skip
 
 

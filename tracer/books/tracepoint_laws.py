@@ -20,6 +20,7 @@ def laws_of(observation: Observation, experiment: Experiment, workload: Workload
     laws = [
         law("T.L2", "bytes that left IP = payload + retransmitted", left_ip, sent, more=Slack(lost, AGAIN),
             reasons="a local drop that TCP was told of and nobody saw, or " + _UNSEEN),
+        law("T.L2a", "bytes that left IP = TCP's own count (tcpi_bytes_sent)", left_ip, workload.sent_bytes),
     ]  # fmt: skip
     if experiment.link is Link.NIC:
         at_driver = all_bytes(observation, Point.XMIT)
