@@ -54,7 +54,7 @@ def workload(mode: str = "zerocopy", *, copied: int = MESSAGES, elapsed_s: float
         "sender_cpu_ns": CpuTime(user=100000, system=700000), "receiver_cpu_ns": CpuTime(user=50000, system=450000),
     }  # fmt: skip
     fields = {**fields, **other}
-    return Workload(**{"sent_bytes": PAYLOAD + (fields["retransmitted_bytes"] or 0), **fields})
+    return Workload(**{"sent_bytes": fields["payload_bytes"] + (fields["retransmitted_bytes"] or 0), **fields})
 
 
 def tallies(**counted: tuple[int, ...]) -> dict[str, Tally]:
