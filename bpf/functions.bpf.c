@@ -254,7 +254,7 @@ int on_retransmit(struct bpf_raw_tracepoint_args *ctx)
 
 /* The deferred copy. At exit: it can fail with -ENOMEM after entry, having copied nothing. */
 
-/* A function calls its trampoline from its first instructions. */
+/* A function enters its trampoline from its first instructions. */
 #define ENTRY_BYTES 32
 
 /* Who called skb_copy_ubufs(): below a trampoline's frames, or where the call has left its return address. */
@@ -267,15 +267,11 @@ static __always_inline u64 caller_of(void *ctx)
 	READ(caller, (void *)registers->sp);
 	return caller;
 #else
-	/* How many frames are the program's and its trampoline's differs by kernel; skb_copy_ubufs() has just begun. */
-	u64 frames[5] = {}, function = bpf_get_func_ip(ctx), caller = 0;
+	/* This program, its trampoline, skb_copy_ubufs() unless that has jumped there and left no trace (7.2), its caller. */
+	u64 frames[4] = {}, function = bpf_get_func_ip(ctx);
 
 	bpf_get_stack(ctx, frames, sizeof(frames), 0);
-#pragma unroll
-	for (int i = 1; i < 5; i++)
-		if (frames[i - 1] - function < ENTRY_BYTES)
-			caller = frames[i];
-	return caller;
+	return frames[2] - function < ENTRY_BYTES ? frames[3] : frames[2];
 #endif
 }
 

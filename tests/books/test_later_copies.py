@@ -70,8 +70,9 @@ def test_taps_do_not_make_up_for_a_delivery_that_was_missed():
 
 
 def test_each_cause_shows_its_own_stacks():
-    """By the function below skb_copy_ubufs; a compiler's suffix is none of its name."""
-    tap = Stack(frames=["skb_copy_ubufs", "dev_queue_xmit_nit", "dev_hard_start_xmit"], events=1, bytes=7)
+    """By the innermost caller, as the other may lie below; a compiler's suffix is none of its name."""
+    frames = ["skb_copy_ubufs", "dev_queue_xmit_nit", "dev_hard_start_xmit", "__netif_receive_skb_core"]
+    tap = Stack(frames=frames, events=1, bytes=7)
     delivery = Stack(frames=["skb_copy_ubufs", "__netif_receive_skb_core.constprop.0"], events=1, bytes=9)
     sample = with_callers(looped(), dev_queue_xmit_nit=PAYLOAD, __netif_receive_skb_core=PAYLOAD)
     seen = changed_observation(sample.observations[0], stacks={Row.COPY_UBUFS: [tap, delivery]})

@@ -197,26 +197,26 @@ def _deferred_copies(observation: Observation, link: Link) -> list[Entry]:
     symbols: dict[Cause, dict[str, Tally]] = {}
     for symbol, tally in _callers(observation):
         symbols.setdefault(cause_of_caller(symbol, link), {})[symbol] = tally
-    entries = [_called_by(entry, cause, callers) for cause, callers in symbols.items()]
+    everybody = {symbol for callers in symbols.values() for symbol in callers}
+    entries = [_called_by(entry, cause, callers, everybody) for cause, callers in symbols.items()]
     return entries or [_caused(entry, Cause.UNKNOWN)]
 
 
-def _called_by(entry: Entry, cause: Cause, callers: dict[str, Tally]) -> Entry:
+def _called_by(entry: Entry, cause: Cause, callers: dict[str, Tally], everybody: set[str]) -> Entry:
     return msgspec.structs.replace(
         entry,
         cause=cause,
         bytes=sum(tally.bytes for tally in callers.values()),
         events=sum(tally.events for tally in callers.values()),
-        stacks=[stack for stack in entry.stacks if _caller_in(stack) in callers],
+        stacks=[stack for stack in entry.stacks if _innermost(stack, everybody) in callers],
         note="called by " + ", ".join(callers),
     )
 
 
-def _caller_in(stack: Stack) -> str:
-    """The function below skb_copy_ubufs, without the compiler's suffix."""
-    names = [frame.partition(".")[0] for frame in stack.frames]
-    at = names.index("skb_copy_ubufs") + 1 if "skb_copy_ubufs" in names else len(names)
-    return names[at] if at < len(names) else ""
+def _innermost(stack: Stack, functions: set[str]) -> str | None:
+    """The first of these functions in a stack; the compiler's suffix is none of a name."""
+    names = (frame.partition(".")[0] for frame in stack.frames)
+    return next((name for name in names if name in functions), None)
 
 
 def _copy_out(observation: Observation) -> Entry:
