@@ -40,7 +40,7 @@ def _tap(device: str) -> str:
     """Starts a tap, and waits until the kernel shows it."""
     program = _TAP.replace("DEVICE", repr(device))
     return (
-        f'{sys.executable} -c "{program}" >/dev/null 2>&1 & echo $! > /run/matrix-tap; '
+        f'setsid {sys.executable} -c "{program}" >/dev/null 2>&1 & echo $! > /run/matrix-tap; '
         "until grep -q ' 0003 ' /proc/net/packet; do sleep 0.1; done"
     )
 
@@ -76,11 +76,11 @@ LINKS = {
     "veth": Way({"link": Link.VETH}),
     "nic": Way(_NIC),
     "nic --no-sg": Way({**_NIC, "scatter_gather": False}, Conditions(linear=True)),
-    "lo, tapped": Way(_LO, Conditions(tapped=True), _tap("lo"), _UNTAP),
-    "nic, tapped": Way(_NIC, Conditions(tapped=True), _tap("eth0"), _UNTAP),
-    "nic, tx off": Way(_NIC, Conditions(summed=True), "ethtool -K eth0 tx off", "ethtool -K eth0 tx on"),
-    "lo, netem loss": Way(_LO, setup="tc qdisc add dev lo root netem loss 3%", undo="tc qdisc del dev lo root"),
-    "lo, full qdisc": Way(
+    "lo tapped": Way(_LO, Conditions(tapped=True), _tap("lo"), _UNTAP),
+    "nic tapped": Way(_NIC, Conditions(tapped=True), _tap("eth0"), _UNTAP),
+    "nic tx-off": Way(_NIC, Conditions(summed=True), "ethtool -K eth0 tx off", "ethtool -K eth0 tx on"),
+    "lo netem-loss": Way(_LO, setup="tc qdisc add dev lo root netem loss 3%", undo="tc qdisc del dev lo root"),
+    "lo full-qdisc": Way(
         _LO, setup="tc qdisc add dev lo root netem limit 1 delay 2ms", undo="tc qdisc del dev lo root"
     ),
     "nic --bounce": Way({**_NIC, "bounce": True}, Conditions(bounced=True)),

@@ -100,12 +100,12 @@ class TestLab:
             ("6.12", "zerocopy", "nic"),
             ("6.12", "twocopy", "veth"),
             ("6.12", "zerocopy", "veth"),
-            ("6.12", "zerocopy", "lo, tapped"),
-            ("6.12", "zerocopy", "nic, tapped"),
-            ("6.12", "zerocopy", "nic, tx off"),
-            ("6.12", "onecopy", "nic, tx off"),
-            ("6.12", "zerocopy", "lo, netem loss"),
-            ("6.12", "onecopy", "lo, full qdisc"),
+            ("6.12", "zerocopy", "lo tapped"),
+            ("6.12", "zerocopy", "nic tapped"),
+            ("6.12", "zerocopy", "nic tx-off"),
+            ("6.12", "onecopy", "nic tx-off"),
+            ("6.12", "zerocopy", "lo netem-loss"),
+            ("6.12", "onecopy", "lo full-qdisc"),
         ],
     )
     def test_every_byte_is_where_the_table_says(self, kernel: str, mode: str, link: str) -> None:
