@@ -89,6 +89,7 @@ def test_a_packet_that_was_filtered_at_the_socket_had_arrived():
     )
 
     assert law(filtered, "T.L3").state is LawState.HOLDS
+    assert dropped(filtered)[0].note == "at the receiver's socket: SOCKET_FILTER"
 
 
 def test_a_dropped_fragment_takes_its_packet_with_it():

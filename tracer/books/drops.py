@@ -105,7 +105,7 @@ def entries_of_drops(observation: Observation, qdiscs: list[str] | None) -> list
             source=f"tracepoint:{TRACEPOINT}",
             bytes=tally.bytes,
             events=tally.events,
-            note=f"{_WHERE[place]}: {reason}",
+            note=f"{_WHERE[Place.AT_RECEIVER if reason in _ARRIVED else place]}: {reason}",
         )
         for place, reason, tally in _drops(observation)
     ]
