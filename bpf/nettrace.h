@@ -102,7 +102,10 @@ struct drop {
 	u32 reason;
 	u32 received;
 };
-BPF_HASH(drops, struct drop, struct tally, 256);
+BPF_HASH(drops, struct drop, struct tally, 1024);
+
+/* Drops that could not be counted. */
+BPF_ARRAY(drops_lost, u64, 1);
 
 static __always_inline void add_drop(u32 reason, bool received, u32 bytes)
 {
@@ -112,6 +115,8 @@ static __always_inline void add_drop(u32 reason, bool received, u32 bytes)
 	if (tally) {
 		lock_xadd(&tally->events, 1);
 		lock_xadd(&tally->bytes, bytes);
+	} else {
+		drops_lost.atomic_increment(0);
 	}
 }
 

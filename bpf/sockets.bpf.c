@@ -34,7 +34,7 @@ BPF_PERCPU_ARRAY(sizes, u64, WAYS * BUCKETS);
 BPF_TABLE("lru_hash", u64, u64, owners, 16384);
 struct notifications { u64 posted, copied; };
 BPF_TABLE("lru_hash", u64, struct notifications, notified, 16384);
-struct copy { u64 cookie, caller; };
+struct copy { u64 cookie, frames[2]; };
 struct copied { u64 events, bytes; };
 BPF_TABLE("hash", struct copy, struct copied, deferred, 16384);
 
@@ -578,7 +578,7 @@ int entered_skb_copy_ubufs(u64 *ctx)
 {
 	struct k_skb *skb = (void *)ctx[0];
 	struct copied none = {}, *sum;
-	/* Entries: this program, the trampoline, skb_copy_ubufs, and who called it. */
+	/* Entries: this program, the trampoline, skb_copy_ubufs (not on 7.2), and who called it. */
 	u64 stack[8] = {}, uarg = 0, *cookie;
 	struct copy key = {};
 	void *head = NULL;
@@ -593,7 +593,8 @@ int entered_skb_copy_ubufs(u64 *ctx)
 		return 0;
 	bpf_get_stack(ctx, stack, sizeof(stack), 0);
 	key.cookie = *cookie;
-	key.caller = stack[3];
+	key.frames[0] = stack[2];
+	key.frames[1] = stack[3];
 	sum = deferred.lookup_or_try_init(&key, &none);
 	if (!sum) {
 		count_fate(UNNAMED_COPIES);

@@ -24,6 +24,7 @@ def functions(counted: Counted, missing: tuple[str, ...] = (), lost: int | None 
         events, size, *pages = counted.get(str(name), (0, 0, 0))
         tallies[str(name)] = Tally(events=events, bytes=size, pages=pages[0] if name in ROWS_WITH_PAGES else None)
     attached = {symbol: "fentry" for row in Row for symbol in row.needs if symbol not in missing}
+    attached["kfree_skb"] = "tracepoint"
     unattached = dict.fromkeys(missing, "no such function: inlined, or of another kernel")
     return Observation(observer="functions", tallies=tallies, attached=attached, unattached=unattached, lost=lost)
 

@@ -78,7 +78,8 @@ def tallies(**counted: tuple[int, ...]) -> dict[str, Tally]:
 
 
 def tracepoints(lost: int | None = 0, **counted: tuple[int, ...]) -> Observation:
-    return Observation(observer="tracepoints", tallies=tallies(**counted), lost=lost)
+    attached = {"kfree_skb": "tracepoint"}
+    return Observation(observer="tracepoints", tallies=tallies(**counted), attached=attached, lost=lost)
 
 
 def looped(retransmitted: int = 0, **other: Any) -> Recording:

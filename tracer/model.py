@@ -126,7 +126,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
         congestion_control: TCP's, in the sender's network namespace; one that paces shows as timers in the CPU profile.
         optmem_max: net.core.optmem_max in the sender's network namespace, bytes.
         memlock: RLIMIT_MEMLOCK of the sender, bytes; None where it is unlimited.
-        packet_taps: Packet sockets that get a copy of what passes the link's devices, before and after the passes:
+        packet_taps: Packet sockets that get a copy of what passes the link's devices, as they were after the passes:
             "tcpdump (pid 4711) on eth0", "somebody on any device"; None where nobody could look.
     """
 

@@ -129,14 +129,30 @@ class DeferredCopy(msgspec.Struct, frozen=True, kw_only=True):
     bytes: Count
 
 
-class Socket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Moved(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What calls handed over and took, by way; a way that is not there was not used."""
+
+    sent: dict[str, Transfer] = {}
+    read: dict[str, Transfer] = {}
+
+    @property
+    def sent_bytes(self) -> int:
+        """Accepted by send calls, in all ways."""
+        return sum(transfer.bytes for transfer in self.sent.values())
+
+    @property
+    def read_bytes(self) -> int:
+        """Taken by the reader: what was only peeked at is not."""
+        return sum(transfer.bytes for way, transfer in self.read.items() if way != "peek")
+
+
+class Socket(Moved, frozen=True, kw_only=True, omit_defaults=True):
     """One socket of the subject: counters as the kernel side kept them.
 
     Args:
         comm: Command name of the first caller; None where nobody called, a port without a caller.
         netns: Inode of its network namespace; None where it is the one that nettrace ran in.
         ended: False where the socket lived on when the watching ended.
-        sent: By way; a way that is not there was not used.
         consumed_bytes: How far reading moved TCP's position; None for UDP.
         copied_out_bytes: Copied from skbs to the reader (skb_copy_datagram_iovec).
         dropped_bytes: Sent by this socket and dropped on this machine; None where this kernel does not say.
@@ -158,8 +174,6 @@ class Socket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ended: bool = False
     first_s: float = 0.0
     last_s: float = 0.0
-    sent: dict[str, Transfer] = {}
-    read: dict[str, Transfer] = {}
     left: Packets = Packets()
     came: Packets = Packets()
     consumed_bytes: Count | None = None
@@ -172,16 +186,6 @@ class Socket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tcp: TcpState | None = None
     deferred: list[DeferredCopy] | None = None
     above: str | None = None
-
-    @property
-    def sent_bytes(self) -> int:
-        """Accepted by this socket's send calls, in all ways."""
-        return sum(transfer.bytes for transfer in self.sent.values())
-
-    @property
-    def read_bytes(self) -> int:
-        """Taken from this socket: what was only peeked at is not."""
-        return sum(transfer.bytes for way, transfer in self.read.items() if way != "peek")
 
 
 class SocketLaw(msgspec.Struct, frozen=True, kw_only=True):
@@ -199,11 +203,9 @@ class SocketLaw(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
-class Totals(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Totals(Moved, frozen=True, kw_only=True, omit_defaults=True):
     """The same counters over all sockets, listed or not."""
 
-    sent: dict[str, Transfer] = {}
-    read: dict[str, Transfer] = {}
     left: Packets = Packets()
     came: Packets = Packets()
     refused: Refused = Refused()
@@ -212,16 +214,6 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     copied_out_bytes: Count = 0
     dropped_bytes: Count | None = None
     deferred: list[DeferredCopy] | None = None
-
-    @property
-    def sent_bytes(self) -> int:
-        """Accepted by all send calls, in all ways."""
-        return sum(transfer.bytes for transfer in self.sent.values())
-
-    @property
-    def read_bytes(self) -> int:
-        """Taken from all sockets: what was only peeked at is not."""
-        return sum(transfer.bytes for way, transfer in self.read.items() if way != "peek")
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
@@ -282,7 +274,8 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
         calls: What tells calls and their way: "fexit", "tracepoint+registers", or "none".
         attached: Names of all probe points that were attached.
         refused: Name -> why not.
-        skipped: Program -> times the kernel did not run it, because it ran already on that CPU.
+        skipped: Program -> times the kernel did not run it, because it ran already on that CPU; None where it does
+            not tell.
         row_bytes: Memory of one row, which the kernel charges to its socket's optmem.
     """
 
@@ -290,7 +283,7 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
     attached: list[str]
     refused: dict[str, str]
     row_bytes: Count
-    skipped: dict[str, int] = {}
+    skipped: dict[str, int] | None = None
 
 
 class SocketRecording(msgspec.Struct, frozen=True, kw_only=True):

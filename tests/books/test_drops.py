@@ -73,7 +73,7 @@ def test_a_drop_that_nobody_saw_breaks_the_law_and_says_which_side_has_more() ->
 
 def test_without_the_tracepoint_nothing_is_known_of_drops() -> None:
     """Absent is not zero."""
-    assert dropped_bytes(tracepoints(), received=False) is None
+    assert dropped_bytes(changed_observation(tracepoints(), attached={}), received=False) is None
     assert dropped_bytes(dropping(tracepoints()), received=False) == 0
 
 
@@ -107,3 +107,35 @@ def test_completions_that_all_say_copied_bound_what_was_copied() -> None:
 
     assert states(looped())["F.L8"] is LawState.HOLDS
     assert states(sample)["F.L8"] is LawState.BROKEN
+
+
+def test_where_nobody_looked_for_drops_missing_bytes_are_no_breach() -> None:
+    """A recording of before they were counted: they may be drops; that is unknown, not broken."""
+    seen = dropped_by_qdisc(told=False)
+    tallies = {name: tally for name, tally in seen.observations[0].tallies.items() if not name.startswith("kfree_skb")}
+    blind = changed(seen, observations=[changed_observation(seen.observations[0], tallies=tallies, attached={})])
+
+    assert states(seen)["T.L3"] is LawState.HOLDS
+    assert states(blind)["T.L3"] is LawState.UNKNOWN
+
+
+def test_a_compilers_suffix_does_not_hide_a_tap() -> None:
+    """The same function, cut in two by the compiler."""
+    sample = with_counted(looped(), "skb_copy_ubufs:return", 2 * PAYLOAD)
+    first = sample.observations[0]
+    callers = {
+        "skb_copy_ubufs:dev_queue_xmit_nit.part.0": Tally(events=29, bytes=PAYLOAD),
+        "skb_copy_ubufs:ip_local_deliver_finish": Tally(events=29, bytes=PAYLOAD),
+    }
+    tapped = changed(sample, observations=[changed_observation(first, tallies={**first.tallies, **callers})])
+
+    assert states(tapped)["F.L3"] is LawState.HOLDS
+
+
+def test_what_could_explain_a_breach_fits_the_law() -> None:
+    """No packet that was dropped changes what a send call returned."""
+    sample = with_counted(looped(), "tcp_sendmsg_locked:return", PAYLOAD - 1)
+    (law,) = [one for one in ledger_of(sample).laws if one.id == "F.L1"]
+
+    assert law.state is LawState.BROKEN
+    assert law.explanation == ""

@@ -53,7 +53,7 @@ SAMPLES = {
             skb_copy_datagram_iovec__copied=(96_212, 10**12),
         ),
         "onecopy",
-        observed=workload("onecopy", payload_bytes=10**12, received_bytes=10**12),
+        observed=workload("onecopy", payload_bytes=10**12, received_bytes=10**12, bytes_sent=10**12),
     ),
     "interrupted": changed(looped(), observed=None, observations=[], complete=False),
     "broken-law": changed(looped(), observed=workload(payload_bytes=PAYLOAD + 1)),

@@ -175,7 +175,7 @@ def callers_of_deferred_copies(observation: Observation) -> dict[str, Tally]:
 def copied_for_outgoing_taps(observation: Observation) -> int:
     """Deferred copies that taps got on the way out, before the driver: dev_queue_xmit_nit(), net/core/dev.c."""
     callers = callers_of_deferred_copies(observation)
-    return callers[_OUTGOING_TAP].bytes if _OUTGOING_TAP in callers else 0
+    return sum(tally.bytes for caller, tally in callers.items() if _without_suffix(caller) == _OUTGOING_TAP)
 
 
 _OUTGOING_TAP = "dev_queue_xmit_nit"
@@ -195,8 +195,13 @@ _CAUSES = {
 
 
 def cause_of_caller(symbol: str) -> Cause:
-    """Why a deferred copy was made, by the function that asked for it; compilers add suffixes to names."""
-    return _CAUSES.get(symbol.partition(".")[0], Cause.UNKNOWN)
+    """Why a deferred copy was made, by the function that asked for it."""
+    return _CAUSES.get(_without_suffix(symbol), Cause.UNKNOWN)
+
+
+def _without_suffix(symbol: str) -> str:
+    """Compilers add them to names: ".constprop.0", ".isra.0"."""
+    return symbol.partition(".")[0]
 
 
 def _copy_out(observation: Observation) -> Entry:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tracer.books import drops
 from tracer.books import function_entries as functions
 from tracer.books.function_rows import Row
-from tracer.books.law import bound, copied_as_completed, law
+from tracer.books.law import bound, copied_as_completed, law, unless_dropped
 from tracer.books.tallies import bytes_at, difference, total
 from tracer.model import Experiment, Law, Link, Observation, Workload
 
@@ -42,7 +42,8 @@ def _send_laws(observation: Observation, workload: Workload) -> list[Law]:
 
 def _transmit_laws(observation: Observation, experiment: Experiment, workload: Workload) -> list[Law]:
     transmitted = bytes_at(observation, Row.TRANSMIT)
-    dropped = drops.dropped_bytes(observation, received=False) or 0
+    seen = drops.dropped_bytes(observation, received=False)
+    dropped = seen or 0
     at_driver = bytes_at(observation, Row.XMIT_PAYLOAD)
     sent = total(workload.payload_bytes, functions.retransmitted_bytes(observation))
     linear = bytes_at(observation, Row.SEGMENT_COPY, Row.LINEARIZE, Row.CHECKSUM_COPY)
@@ -52,12 +53,12 @@ def _transmit_laws(observation: Observation, experiment: Experiment, workload: W
     as_sent = bound if dropped else law
     pinned = bytes_at(observation, Row.ZEROCOPY_STREAM)
     laws = [
-        law("L2", f"bytes given to the driver = bytes through __tcp_transmit_skb{but}", at_driver,
-            difference(transmitted, dropped)),
+        unless_dropped(law("L2", f"bytes given to the driver = bytes through __tcp_transmit_skb{but}", at_driver,
+            difference(transmitted, dropped)), seen),
         law("L2a", "bytes through __tcp_transmit_skb = bytes that TCP handed down (tcpi_bytes_sent)", transmitted,
             workload.bytes_sent),
-        as_sent("L2b", f"bytes through __tcp_transmit_skb {'>=' if dropped else '='} payload + retransmitted",
-            transmitted, sent),
+        unless_dropped(as_sent("L2b", f"bytes through __tcp_transmit_skb {'>=' if dropped else '='} payload + "
+            "retransmitted", transmitted, sent), seen),
         law("L4", "skb_copy_bits = segmented + linearized + pulled by the driver", copied,
             total(linear, functions.pulled_bytes(observation))),
         *copied_as_completed(total(linear, bytes_at(observation, Row.COPY_UBUFS)), pinned, workload),

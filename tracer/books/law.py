@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from tracer.model import Law, LawState, Workload
 
 
 def law(identity: str, statement: str, left: int | None, right: int | None, note: str = "") -> Law:
     """A law with its state: UNKNOWN if a side is unknown, else whether both are equal."""
     return _stated(identity, statement, left, right, left == right, note)
+
+
+def unless_dropped(one: Law, dropped: int | None) -> Law:
+    """A law on packets' way where nobody looked for drops: unequal sides may be these, and say nothing."""
+    if dropped is None and one.state is LawState.BROKEN:
+        return msgspec.structs.replace(one, state=LawState.UNKNOWN, note="nobody looked for dropped packets")
+    return one
 
 
 def bound(identity: str, statement: str, left: int | None, right: int | None, note: str = "") -> Law:

@@ -43,13 +43,18 @@ def _explained(one: Law, taps: list[str], lost: bool) -> Law:
     """Of a broken law, what could explain it."""
     if one.state is not LawState.BROKEN:
         return one
-    could = [
-        *(["lost events: the counts are too low"] if lost else []),
-        *([f"who taps the packets ({', '.join(taps)})"] if taps else []),
-        "packets that were dropped or duplicated where nobody looks (inside a device, on the wire)",
-        "a packet that was still on its way when the pass ended",
-    ]
+    could = ["lost events: the counts are too low"] if lost else []
+    if taps and one.id in _COPIED_BY_TAPS:
+        could.append(f"who taps the packets ({', '.join(taps)})")
+    if one.id in _ON_THE_WAY:
+        could.append("packets that were dropped or duplicated where nobody looks (inside a device, on the wire)")
+        could.append("a packet that was still on its way when the pass ended")
     return msgspec.structs.replace(one, explanation=", or ".join(could))
+
+
+# Laws between whose sides packets travel, and those that a copy for a packet socket can upset.
+_ON_THE_WAY = ("E1", "F.L2", "F.L2b", "F.L5", "F.L6", "F.L6a", "T.L2a", "T.L3", "T.L6")
+_COPIED_BY_TAPS = ("F.L3", "A deferred_copy")
 
 
 def _engine_laws(workload: Workload) -> list[Law]:

@@ -65,11 +65,11 @@ def _of_the_watching(recording: SocketRecording) -> Iterator[Finding]:
             fix="the totals hold all rows that were made; sysctl net.core.optmem_max",
             figures={"lost": recording.lost},
         )
-    if skipped := sum(recording.hooks.skipped.values()):
+    if skipped := sum((recording.hooks.skipped or {}).values()):
         yield Finding(
             code="skipped",
             sentence=f"the kernel did not count {skipped:,} calls: figures may be too small by as many",
-            why=f"the program was running already on that CPU: {', '.join(recording.hooks.skipped)}",
+            why=f"the program was running already on that CPU: {', '.join(recording.hooks.skipped or {})}",
             fix="record it again; fewer threads a CPU make it rarer",
             figures={"calls": skipped},
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tracer.books import drops
 from tracer.books import tracepoint_entries as tracepoints
-from tracer.books.law import bound, copied_as_completed, law
+from tracer.books.law import bound, copied_as_completed, law, unless_dropped
 from tracer.books.tallies import difference, total
 from tracer.books.tracepoint_rows import Point
 from tracer.model import Experiment, Law, Link, Observation, Workload
@@ -13,7 +13,8 @@ from tracer.model import Experiment, Law, Link, Observation, Workload
 def tracepoint_laws(observation: Observation, experiment: Experiment, workload: Workload) -> list[Law]:
     """Those that the link allows."""
     left_ip = tracepoints.all_bytes(observation, Point.EGRESS)
-    dropped = drops.dropped_bytes(observation, received=False) or 0
+    seen = drops.dropped_bytes(observation, received=False)
+    dropped = seen or 0
     sent = total(workload.payload_bytes, workload.retransmitted_bytes)
     laws = [
         law("L2", "bytes that left IP = bytes that TCP handed down (tcpi_bytes_sent)", left_ip, workload.bytes_sent)
@@ -23,7 +24,12 @@ def tracepoint_laws(observation: Observation, experiment: Experiment, workload: 
         laws.append(bound("L2a", "bytes that left IP >= payload + retransmitted", left_ip, sent))
     else:
         laws.append(law("L2a", "bytes that left IP = payload + retransmitted", left_ip, sent))
-    return [*laws, *_further_laws(observation, experiment, workload, difference(left_ip, dropped))]
+    laws += _further_laws(observation, experiment, workload, difference(left_ip, dropped))
+    return [unless_dropped(one, seen) if one.id in _ON_THE_WAY else one for one in laws]
+
+
+# Those whose two sides are parted by places that may drop a packet.
+_ON_THE_WAY = ("L2a", "L3")
 
 
 def _further_laws(

@@ -46,12 +46,11 @@ def packet_sockets(text: str) -> Iterator[tuple[int, int, int]]:
 def _owner_of(inode: int) -> str:
     """The process that holds the socket; somebody, where it is another PID namespace's or this user may not look."""
     for process in Path("/proc").iterdir():
-        if process.name.isdecimal() and _holds(process, f"socket:[{inode}]"):
-            return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
+        with contextlib.suppress(OSError):  # it has ended meanwhile, or is another user's
+            if process.name.isdecimal() and _holds(process, f"socket:[{inode}]"):
+                return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
     return "somebody"
 
 
 def _holds(process: Path, wanted: str) -> bool:
-    with contextlib.suppress(OSError):
-        return any(str(link.readlink()) == wanted for link in (process / "fd").iterdir())
-    return False
+    return any(str(link.readlink()) == wanted for link in (process / "fd").iterdir())

@@ -7,17 +7,13 @@ with.
 from __future__ import annotations
 
 import ctypes
-import functools
 import os
 from pathlib import Path
 
+from tracer.machine.kernel.libbpf import libbpf
+
 # BPF_PROG_QUERY fills at most so many ids.
 _MAX_PROGRAMS = 64
-
-
-@functools.cache
-def _libbpf() -> ctypes.CDLL:
-    return ctypes.CDLL("libbpf.so.1", use_errno=True)
 
 
 def link_to_cgroup(program: int, cgroup: Path, kind: int) -> int:
@@ -32,7 +28,7 @@ def link_to_cgroup(program: int, cgroup: Path, kind: int) -> int:
     """
     directory = os.open(cgroup, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        link = int(_libbpf().bpf_link_create(program, directory, kind, None))
+        link = int(libbpf().bpf_link_create(program, directory, kind, None))
         if link < 0:
             raise OSError(number := ctypes.get_errno(), os.strerror(number), str(cgroup))
         return link
@@ -53,6 +49,6 @@ def _is_held_alone(cgroup: Path, kind: int) -> bool:
     directory = os.open(cgroup, os.O_RDONLY | os.O_CLOEXEC)
     try:
         query = (directory, kind, 0, ctypes.byref(flags), ids, ctypes.byref(count))
-        return _libbpf().bpf_prog_query(*query) == 0 and count.value > 0 and flags.value == 0
+        return libbpf().bpf_prog_query(*query) == 0 and count.value > 0 and flags.value == 0
     finally:
         os.close(directory)

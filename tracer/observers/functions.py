@@ -19,7 +19,7 @@ from tracer.observers.program import Program, prepare, read_source, source_of
 _PROGRAM = "functions.bpf.c"
 
 # Maps that hold something of a run.
-_COUNTED = ("tallies", "in_progress", "sending", "receiving", "ubufs", "deferred_by", "drops")
+_COUNTED = ("tallies", "in_progress", "sending", "receiving", "ubufs", "deferred_by", "drops", "drops_lost")
 _COUNTED_STACKS = ("stack_tallies", "stacks")
 
 # Registers of the first five arguments, in the names of struct pt_regs (x86-64 calling convention).
@@ -158,6 +158,7 @@ class FunctionObserver:
         if "kfree_skb" in attached:
             tallies |= read_drops(self._program)
         lost = total(self._program.skipped_runs(), sums[-1][0], self._program.length("sending", "receiving"))
+        lost = total(lost, self._program.read_count("drops_lost"))
         return Observation(
             observer="functions",
             tallies=tallies,

@@ -7,16 +7,13 @@ descriptor: it goes with its descriptor, hence with this process, however that e
 from __future__ import annotations
 
 import ctypes
-import functools
 import os
 from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tracer.errors import MachineError
 from tracer.machine.kernel.btf import Btf
-from tracer.machine.kernel.installation import require_bcc
-from tracer.observers.headers import header_tree
+from tracer.machine.kernel.libbpf import libbpf
 
 
 class _Kind(NamedTuple):
@@ -94,38 +91,6 @@ class Refusal(Exception):  # noqa: N818 - the kernel's answer, which its asker w
         self.reason = reason
 
 
-@functools.cache
-def _libbpf() -> ctypes.CDLL:
-    try:
-        return ctypes.CDLL("libbpf.so.1", use_errno=True)
-    except OSError as error:
-        raise MachineError(
-            "libbpf 1 is missing", "it loads the programs that watch sockets", "apt-get install libbpf1"
-        ) from error
-
-
-def compile_text(text: str, flags: tuple[str, ...] = ()) -> Any:
-    """BCC's object: the maps are there, nothing is loaded or attached.
-
-    Raises:
-        MachineError: BCC is missing, or cannot compile it.
-    """
-    require_bcc()
-    import bcc
-
-    class Quiet(bcc.BPF):  # type: ignore[misc]
-        """Without BCC's habit of attaching functions by their names."""
-
-        def _trace_autoload(self) -> None:
-            pass
-
-    os.environ["BCC_KERNEL_SOURCE"] = str(header_tree())  # read by BCC when it compiles
-    try:
-        return Quiet(text=text, cflags=["-w", *flags])  # with BTF, which socket storage asks for
-    except Exception as error:
-        raise MachineError("BCC cannot compile for this kernel", str(error), "see: nettrace doctor") from error
-
-
 def load(bpf: Any, function: str, kind: Kind, target_id: int | None = None) -> int:
     """Descriptor of a function of BCC's object, loaded as this kind.
 
@@ -152,7 +117,7 @@ def _load(code: bytes, function: str, kind: Kind, target_id: int | None, log: An
         options.log_level, options.log_size, options.log_buf = 1, len(log), ctypes.cast(log, ctypes.c_void_p)
     count = ctypes.c_size_t(len(code) // 8)
     name = function.encode()[:15]
-    return int(_libbpf().bpf_prog_load(kind.value.program_type, name, b"GPL", code, count, ctypes.byref(options)))
+    return int(libbpf().bpf_prog_load(kind.value.program_type, name, b"GPL", code, count, ctypes.byref(options)))
 
 
 def _last_word(log: str) -> str:
@@ -171,24 +136,12 @@ def attach(program: int, kind: Kind, cgroup: int | None = None) -> int:
     """
     if kind in OF_A_CGROUP:
         # A link, other than bpf_prog_attach(), lets other programs stand beside it, and goes with us.
-        link = _libbpf().bpf_link_create(program, cgroup, kind.value.attach_type, None)
+        link = libbpf().bpf_link_create(program, cgroup, kind.value.attach_type, None)
     else:
-        link = _libbpf().bpf_raw_tracepoint_open(None, program)
+        link = libbpf().bpf_raw_tracepoint_open(None, program)
     if link < 0:
         raise Refusal(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return int(link)
-
-
-def skipped_runs(program: int) -> int:
-    """Times the kernel skipped a program because it ran already on that CPU: recursion_misses of struct bpf_prog_info.
-
-    It happens where a task that is in the program is preempted by another that comes to it too. The buffer must be
-    zeroed: old contents are read as lengths of arrays. 0 where this kernel does not count it (before 5.12).
-    """
-    information, length = ctypes.create_string_buffer(256), ctypes.c_uint32(256)
-    if _libbpf().bpf_obj_get_info_by_fd(program, information, ctypes.byref(length)):
-        return 0
-    return int.from_bytes(information.raw[208:216], "little") if length.value >= 216 else 0
 
 
 def iterate_map(program: int, map_descriptor: int) -> bytes:
@@ -200,11 +153,11 @@ def iterate_map(program: int, map_descriptor: int) -> bytes:
     information = (ctypes.c_uint32 * 4)(map_descriptor)  # union bpf_iter_link_info
     options = _LinkOptions(sz=ctypes.sizeof(_LinkOptions), iter_info_len=ctypes.sizeof(information))
     options.iter_info = ctypes.cast(information, ctypes.c_void_p)
-    link = _libbpf().bpf_link_create(program, 0, Kind.ITERATOR.value.attach_type, ctypes.byref(options))
+    link = libbpf().bpf_link_create(program, 0, Kind.ITERATOR.value.attach_type, ctypes.byref(options))
     if link < 0:
         raise Refusal(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     try:
-        descriptor = _libbpf().bpf_iter_create(link)
+        descriptor = libbpf().bpf_iter_create(link)
         if descriptor < 0:
             raise Refusal(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
         with os.fdopen(descriptor, "rb") as file:

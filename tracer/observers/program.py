@@ -18,7 +18,8 @@ from tracer.errors import MachineError, PrivilegeError
 from tracer.machine.kernel.installation import require_bcc
 from tracer.machine.user_symbols import UserSymbols
 from tracer.observers.cgroup_links import exclusive_holder, link_to_cgroup
-from tracer.observers.headers import header_tree
+from tracer.observers.compiling import compile_text
+from tracer.observers.skips import recursion_misses
 
 # enum bpf_attach_type of linux/bpf.h
 _CGROUP_DIRECTIONS = {"cgroup_ingress": 0, "cgroup_egress": 1}
@@ -84,7 +85,7 @@ class Program:
     def _load(self, function: str, kind: int) -> Any:
         """Have a function loaded, and know how often it was skipped until now."""
         loaded = self.bpf.load_func(function, kind)
-        self._functions[loaded.fd] = _recursion_misses(loaded.fd)
+        self._functions[loaded.fd] = recursion_misses(loaded.fd)
         return loaded
 
     def attach_raw_tracepoint(self, tracepoint: str, function: str) -> None:
@@ -227,6 +228,10 @@ class Program:
         """Counts by struct drop: reason, whether it was received, events, bytes."""
         return [(key.reason, key.received, tally.events, tally.bytes) for key, tally in self.bpf[table].items()]
 
+    def read_count(self, table: str) -> int:
+        """The one element of an array of u64."""
+        return int(self.bpf[table][ctypes.c_int(0)].value)
+
     def length(self, *tables: str) -> int:
         """Entries that are in hashes now, of all of them together."""
         return sum(len(self.bpf[table].items()) for table in tables)
@@ -245,7 +250,7 @@ class Program:
         """
         skipped = 0
         for descriptor, before in self._functions.items():
-            now = _recursion_misses(descriptor)
+            now = recursion_misses(descriptor)
             if now is None or before is None:
                 return None
             skipped += now - before
@@ -253,7 +258,7 @@ class Program:
 
     def forget_skipped_runs(self) -> None:
         """Count anew from here."""
-        self._functions = {descriptor: _recursion_misses(descriptor) for descriptor in self._functions}
+        self._functions = {descriptor: recursion_misses(descriptor) for descriptor in self._functions}
 
     def close(self) -> None:
         """Detach and free everything."""
@@ -332,29 +337,8 @@ def compile_source(source: Source) -> Any:
     Raises:
         MachineError: BCC cannot compile it.
     """
-    import bcc
-
-    os.environ["BCC_KERNEL_SOURCE"] = str(header_tree())  # read by BCC when it compiles
-    try:
-        text = read_source(source.file_name) + source.generated
-        return _without_autoload(bcc)(text=text, cflags=["-w", "-g0", *source.flags])
-    except Exception as error:
-        raise MachineError(
-            f"BCC cannot compile {source.file_name} for this kernel", str(error), "see: nettrace doctor"
-        ) from error
-
-
-def _without_autoload(bcc: Any) -> Any:
-    """BCC's class, but for its habit of attaching functions by their names as soon as they are compiled.
-
-    The bare pass runs between compiling and attaching, and must not be watched.
-    """
-
-    class Quiet(bcc.BPF):  # type: ignore[misc]
-        def _trace_autoload(self) -> None:
-            pass
-
-    return Quiet
+    text = read_source(source.file_name) + source.generated
+    return compile_text(text, ("-g0", *source.flags), source.file_name)
 
 
 def _refused(what: str, error: Exception) -> MachineError | PrivilegeError:
@@ -364,17 +348,3 @@ def _refused(what: str, error: Exception) -> MachineError | PrivilegeError:
     if getattr(error, "errno", None) in (errno.EPERM, errno.EACCES) or text.rstrip(".'\")").endswith(words):
         return PrivilegeError(what, text, "run as root, or with CAP_BPF and CAP_PERFMON; see: nettrace doctor")
     return MachineError(what, text, "see: nettrace doctor; or run in the lab: --lab")
-
-
-def _recursion_misses(program: int) -> int | None:
-    """recursion_misses of struct bpf_prog_info (linux/bpf.h); the kernel says how much of the struct it knows."""
-    from bcc.libbcc import lib
-
-    info, length = ctypes.create_string_buffer(256), ctypes.c_uint32(256)
-    if lib.bpf_obj_get_info(program, info, ctypes.byref(length)) != 0 or length.value < _RECURSION_MISSES.stop:
-        return None
-    return int.from_bytes(info.raw[_RECURSION_MISSES], "little")
-
-
-# Offset and size in struct bpf_prog_info: user ABI, which never moves.
-_RECURSION_MISSES = slice(208, 216)

@@ -20,7 +20,10 @@ from tracer.errors import MachineError, PrivilegeError
 from tracer.machine.kernel.btf import Btf
 from tracer.model_sockets import SEND_WAYS
 from tracer.observers import loading
+from tracer.observers.cgroup_links import exclusive_holder
+from tracer.observers.compiling import compile_text
 from tracer.observers.loading import Kind, Refusal
+from tracer.observers.skips import recursion_misses
 from tracer.observers.socket_structs import declarations
 
 
@@ -92,7 +95,7 @@ class Watched:
         deferred: (cookie, calling function) -> events and bytes; None where the function cannot be probed.
         sizes: Way -> histogram.
         samples: Time (CLOCK_MONOTONIC, ns) and counters over all sockets, once a second.
-        skipped: Program -> times the kernel did not run it.
+        skipped: Program -> times the kernel did not run it; None where it does not tell.
     """
 
     ended: list[Row]
@@ -104,7 +107,7 @@ class Watched:
     sizes: dict[str, list[int]]
     attached: list[str]
     refused: dict[str, str]
-    skipped: dict[str, int] = field(default_factory=dict)
+    skipped: dict[str, int] | None = None
     samples: list[tuple[int, dict[str, int]]] = field(default_factory=list)
     unlisted: int = 0
     calls: str = "none"
@@ -144,10 +147,9 @@ class SocketObserver:
         by_functions = self._can_fexit(btf)
         text = importlib.resources.files("bpf").joinpath("sockets.bpf.c").read_text()
         flags = (f"-DRING_PAGES={_RING_PAGES}", *(() if by_functions else ("-DREADS_BY_REGISTERS=1",)))
-        self._bpf = loading.compile_text(
-            declaration() + declarations(btf, _FUNCTIONS, _ASKED_TRACEPOINTS) + text, flags
-        )
+        self._bpf = compile_text(declaration() + declarations(btf, _FUNCTIONS, _ASKED_TRACEPOINTS) + text, flags)
         self._undo.callback(self._bpf.cleanup)
+        self._watched = cgroup
         self._cgroup = loading.open_directory(cgroup)
         self._undo.callback(os.close, self._cgroup)
         self._attach_all(_NEEDED, btf, needed=True)
@@ -162,7 +164,7 @@ class SocketObserver:
 
     def _can_fexit(self, btf: Btf) -> bool:
         """Whether this kernel takes programs at a function's return: tried, with the smallest one."""
-        tried = loading.compile_text("int tried(u64 *ctx) { return 0; }")
+        tried = compile_text("int tried(u64 *ctx) { return 0; }")
         try:
             program = loading.load(tried, "tried", Kind.FEXIT, loading.target_id(btf, Kind.FEXIT, "inet_sendmsg"))
             try:
@@ -182,7 +184,7 @@ class SocketObserver:
                 self._attach(hook, btf)
             except Refusal as refusal:
                 if needed:
-                    raise _failed(hook, refusal) from refusal
+                    raise _failed(hook, refusal, self._watched) from refusal
                 self.refused[hook.target] = refusal.reason
 
     def _attach(self, hook: Hook, btf: Btf) -> None:
@@ -257,11 +259,13 @@ class SocketObserver:
 
     def finish(self) -> Watched:
         """Stop counting; all that was counted."""
+        # Before the living are read: a row that is made after that is among neither these nor those.
+        made = self._fates()["made"]
         living = self._read_living()
         self._stop.set()
         self._thread.join()
         self._bpf.ring_buffer_consume()
-        fates = dict(zip(_FATES, self._sums("fates", len(_FATES)), strict=True))
+        fates = {**self._fates(), "made": made}
         sizes = self._sums("sizes", len(SEND_WAYS) * _BUCKETS)
         listed = [decode_row(row) for row in self._rows]
         seen = {row.number("cookie") for row in listed}
@@ -279,11 +283,19 @@ class SocketObserver:
             },
             attached=self.attached,
             refused=self.refused,
-            skipped={name: n for name, program in self._programs.items() if (n := loading.skipped_runs(program))},
+            skipped=self._skipped(),
             samples=self.samples,
             unlisted=self._unlisted,
             calls=self.calls,
         )
+
+    def _skipped(self) -> dict[str, int] | None:
+        found = {name: recursion_misses(program) for name, program in self._programs.items()}
+        known = {name: times for name, times in found.items() if times is not None}
+        return {name: times for name, times in known.items() if times} if len(known) == len(found) else None
+
+    def _fates(self) -> dict[str, int]:
+        return dict(zip(_FATES, self._sums("fates", len(_FATES)), strict=True))
 
     def _sums(self, table: str, length: int) -> list[int]:
         array = self._bpf[table]
@@ -299,10 +311,15 @@ class SocketObserver:
         events: Counter[tuple[int, str]] = Counter()
         copied: Counter[tuple[int, str]] = Counter()
         for key, value in self._bpf["deferred"].items():
-            name = (key.cookie, self._bpf.ksym(key.caller).decode())
+            name = (key.cookie, self._caller(key.frames))
             events[name] += value.events
             copied[name] += value.bytes
         return {name: (events[name], copied[name]) for name in events}
+
+    def _caller(self, frames: Iterable[int]) -> str:
+        """Who called skb_copy_ubufs(): on some kernels (7.2) its trampoline leaves the function itself out."""
+        first, second = (str(self._bpf.ksym(address).decode()) for address in frames)
+        return second if first.startswith("skb_copy_ubufs") else first
 
     def close(self) -> None:
         """Detach and free everything."""
@@ -310,12 +327,13 @@ class SocketObserver:
         self._undo.close()
 
 
-def _failed(hook: Hook, refusal: Refusal) -> MachineError | PrivilegeError:
+def _failed(hook: Hook, refusal: Refusal, cgroup: Path) -> MachineError | PrivilegeError:
     what = f"cannot watch {hook.question} ({hook.target or hook.program})"
-    if os.geteuid() == 0 and refusal.number == errno.EPERM and hook.kind in loading.OF_A_CGROUP:
-        why = "a program on the cgroup above lets no other stand beside it (attached without BPF_F_ALLOW_MULTI)"
-        return MachineError(what, why, "see: bpftool cgroup tree; detach it, or run in the lab")
-    if os.geteuid() != 0 or refusal.number in (errno.EPERM, errno.EACCES):
+    holder = exclusive_holder(cgroup, hook.kind.value.attach_type) if hook.kind in loading.OF_A_CGROUP else None
+    if holder is not None:
+        why = f"another program holds {holder} alone (it was attached without BPF_F_ALLOW_MULTI)"
+        return MachineError(what, why, f"bpftool cgroup show {holder}; detach it, or run in the lab: --lab")
+    if refusal.number in (errno.EPERM, errno.EACCES):
         return PrivilegeError(
             what, refusal.reason, "run as root, or with CAP_BPF and CAP_PERFMON; see: nettrace doctor"
         )

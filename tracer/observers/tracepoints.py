@@ -7,6 +7,7 @@ own cgroup, and raw tracepoints.
 from __future__ import annotations
 
 from tracer.books import drops
+from tracer.books.tallies import total
 from tracer.books.tracepoint_rows import Point, SkbState, tally_name
 from tracer.model import Observation, Tally
 from tracer.observers.drops import read_drops
@@ -61,7 +62,7 @@ class TracepointObserver:
             PrivilegeError: the kernel refuses this user.
             MachineError: a tracepoint or the cgroup is missing.
         """
-        self._program.clear("tallies", "drops")
+        self._program.clear("tallies", "drops", "drops_lost")
         self._program.write("flows", **self._flow.watched())
         for point in self._attached:
             if point in _CGROUP_POINTS:
@@ -90,7 +91,7 @@ class TracepointObserver:
                 **{str(point): "cgroup" if point in _CGROUP_POINTS else "tracepoint" for point in self._attached},
                 drops.POINT: "tracepoint",
             },
-            lost=self._program.skipped_runs(),
+            lost=total(self._program.skipped_runs(), self._program.read_count("drops_lost")),
         )
 
     def close(self) -> None:

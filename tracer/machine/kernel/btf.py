@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tracer.errors import MachineError
+from tracer.machine.kernel.libbpf import libbpf
 
 VMLINUX = Path("/sys/kernel/btf/vmlinux")
 NOTES = Path("/sys/kernel/notes")  # the ELF notes of the kernel: NT_GNU_BUILD_ID
@@ -63,7 +64,7 @@ class Btf:
     """
 
     def __init__(self, data: bytes) -> None:
-        self._libbpf, self._data = _libbpf(), data
+        self._libbpf, self._data = libbpf(), data
         self._handle = self._libbpf.btf__new(data, len(data))
         # Up to libbpf 0.8 an error came back as the address -errno.
         if self._handle is None or self._handle > (1 << 64) - 4096:
@@ -184,31 +185,6 @@ class Btf:
 
     def _parameters(self, prototype: int) -> list[str]:
         return [self._string(name) for name, _ in self._type(self._resolve(prototype)).elements("<II")]
-
-
-@functools.cache
-def _libbpf() -> ctypes.CDLL:
-    """The library that BCC itself stands on, silenced.
-
-    Raises:
-        MachineError: there is none.
-    """
-    for name in ("libbpf.so.1", "libbpf.so.0"):
-        try:
-            libbpf = ctypes.CDLL(name, use_errno=True)
-        except OSError:
-            continue
-        libbpf.libbpf_set_print(None)
-        libbpf.btf__new.restype = libbpf.btf__type_by_id.restype = ctypes.c_void_p
-        libbpf.btf__name_by_offset.restype = ctypes.c_char_p
-        libbpf.btf__resolve_size.restype = ctypes.c_int64
-        libbpf.btf__new.argtypes = [ctypes.c_char_p, ctypes.c_uint32]
-        for function in ("type_by_id", "name_by_offset", "resolve_size"):
-            getattr(libbpf, f"btf__{function}").argtypes = [ctypes.c_void_p, ctypes.c_uint32]
-        libbpf.btf__find_by_name_kind.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint32]
-        libbpf.btf__type_cnt.argtypes = libbpf.btf__free.argtypes = [ctypes.c_void_p]
-        return libbpf
-    raise MachineError("libbpf is missing", "it reads the kernel's types; BCC needs it too", "apt-get install libbpf1")
 
 
 def read_vmlinux() -> bytes:
