@@ -4,11 +4,11 @@
 # Both install what is missing, say what that is, and do nothing the second time.
 
 # From Debian: BCC's Python module exists only there (PyPI's "bcc" is another thing).
-PACKAGES      = gcc libc6-dev linux-libc-dev python3-dev python3-venv python3-bpfcc linux-perf
+PACKAGES      = curl gcc libc6-dev linux-libc-dev python3-dev python3-venv python3-bpfcc linux-perf
 # zstd unpacks the kernels of newer Debians; without it they boot 2 s later.
 TEST_PACKAGES = $(PACKAGES) ethtool iproute2 qemu-system-x86 busybox-static zstd
 # Programs that `record` must be right about.
-TEST_PACKAGES += curl haproxy iperf3 nginx-light redis-server redis-tools rsync wrk
+TEST_PACKAGES += haproxy iperf3 nginx-light redis-server redis-tools rsync wrk
 BENCH_PACKAGES = $(TEST_PACKAGES) iperf3 bpftrace
 
 SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
