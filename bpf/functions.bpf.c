@@ -10,7 +10,9 @@
  * (recorded when the send call filled the skb), by skb->sk, or by being the one the driver is handling on this CPU.
  */
 
-#include "nettrace.h"
+#include "kernel.h"
+#include "link.h"
+#include "functions/ends.h"
 
 /* NT_ROWS comes from tracer/books/function_rows.py, so that names and numbers stand in one place. */
 enum row { NT_ROWS, LOST, ROWS };
@@ -35,9 +37,11 @@ struct caller {
 /* What one CPU is in the middle of; all its users run with bottom halves disabled. */
 struct in_progress {
 	u64 xmit;		/* skb that the driver is handling, 0 between two */
+	u32 orphaned;		/* it has no socket any more */
 	u32 wire;		/* its bytes, */
 	u32 headers;		/* of these its link, IP and TCP headers, */
-	u32 flagged;		/* and those in fragments that have the zero-copy flag */
+	s32 linear;		/* its payload in the linear part, */
+	u32 flagged;		/* and in fragments that have the zero-copy flag */
 	u32 mappings;		/* DMA mappings made for it, and their bytes */
 	u32 mapped;
 	u32 bounced;		/* bytes of these that swiotlb copied */
@@ -46,6 +50,7 @@ struct in_progress {
 	struct caller deferred_by;
 	u64 segmented;		/* skb of the workload that skb_segment() is cutting, 0 between two */
 	u32 checksumming;	/* inside skb_checksum_help() for the workload */
+	u64 pulled;		/* skb of the __pskb_pull_tail() that has not copied yet */
 	s32 stack;		/* of the deferred copy that is running */
 };
 BPF_PERCPU_ARRAY(in_progress, struct in_progress, 1);
@@ -119,483 +124,37 @@ static __always_inline bool is_inside(bool send)
 	return send ? !!sending.lookup(&tid) : !!receiving.lookup(&tid);
 }
 
-static __always_inline bool is_senders_skb(struct sk_buff *skb)
+static __always_inline bool is_of_sender(struct sk_buff *skb, struct packet *packet)
 {
+	struct net_device *device = NULL;
+	struct ip ip = {};
+
+	read_ip(&ip, packet);
+	READ(device, &skb->dev);
+	return whose_of_socket(skb, device, packet, &ip) != FOREIGN;
+}
+
+/*
+ * A packet of the workload on its way to the device; without a socket, one that has its link header already. An
+ * acknowledgement that has come back has the sender's socket as well (early demux).
+ */
+static __always_inline bool is_senders_packet(struct sk_buff *skb)
+{
+	struct packet packet = {};
 	struct sock *sk = NULL;
 
 	READ(sk, &skb->sk);
-	return is_sender(sk);
+	if (sk && !is_sender(sk))
+		return false;
+	look_at(&packet, skb);
+	if (is_before_device(&packet))
+		return sk || is_of_sender(skb, &packet);
+	return sk && (packet.transport_header == NO_HEADER || to_our_port(&packet));
 }
 
-/* The send call. Its return value is what it accepted; errors are negative. */
-
-static __always_inline int enter_sendmsg(void *ctx, u64 sk, u64 msg, u64 size, u64 a4, u64 a5)
-{
-	u32 tid = bpf_get_current_pid_tgid();
-	u8 one = 1;
-
-	if (is_sender((void *)sk) && sending.update(&tid, &one))
-		add(LOST, 0, 0);
-	return 0;
-}
-
-static __always_inline int leave_sendmsg(void *ctx, s64 result)
-{
-	u32 tid = bpf_get_current_pid_tgid();
-
-	if (!sending.lookup(&tid))
-		return 0;
-	sending.delete(&tid);
-	if ((s32)result > 0)
-		add(SEND_RETURN, (s32)result, 0);
-	return 0;
-}
-
-/*
- * mm/usercopy.c: hardened usercopy checks each copy from or to user space before it runs; _copy_from_iter() itself is
- * notrace. The length is what is asked for: a copy that faults half-way would be over-counted, and the laws would tell.
- */
-static __always_inline int enter_check_object(void *ctx, u64 object, u64 length, u64 to_user, u64 a4, u64 a5)
-{
-	/* Whoever copies: that it fires at all tells a count of 0 from a check that is switched off. */
-	add(CHECK_ANY, 0, 0);
-	if (!(to_user & 1)) {
-		if (is_inside(true))
-			add_here(ctx, CHECK_SEND, length);
-	} else if (is_inside(false)) {
-		add_here(ctx, CHECK_RECEIVE, length);
-	}
-	return 0;
-}
-
-static __always_inline int enter_zerocopy_stream(void *ctx, u64 sk, u64 skb, u64 msg, u64 length, u64 ubuf)
-{
-	u8 one = 1;
-
-	if (is_sender((void *)sk) && ubufs.update(&ubuf, &one))
-		add(LOST, 0, 0);
-	return 0;
-}
-
-static __always_inline int leave_zerocopy_stream(void *ctx, s64 result)
-{
-	if ((s32)result > 0 && is_inside(true))
-		add_here(ctx, ZEROCOPY_STREAM, (s32)result);
-	return 0;
-}
-
-static __always_inline int leave_splice_from_iter(void *ctx, s64 result)
-{
-	if (result > 0 && is_inside(true))
-		add_here(ctx, SPLICE_FROM_ITER, result);
-	return 0;
-}
-
-/* Before 6.5 spliced pages came this way, past tcp_sendmsg_locked(); the thread is remembered as for sendmsg. */
-static __always_inline int enter_sendpages(void *ctx, u64 sk, u64 page, u64 offset, u64 size, u64 a5)
-{
-	return enter_sendmsg(ctx, sk, page, size, 0, 0);
-}
-
-static __always_inline int leave_sendpages(void *ctx, s64 result)
-{
-	u32 tid = bpf_get_current_pid_tgid();
-
-	if (!sending.lookup(&tid))
-		return 0;
-	sending.delete(&tid);
-	if (result > 0)
-		add_here(ctx, SENDPAGES, result);
-	return 0;
-}
-
-/* References really taken on user pages; what the kernel accounts is size / PAGE_SIZE + 2, a worst case. */
-static __always_inline int leave_get_user_pages(void *ctx, s64 result)
-{
-	if ((s32)result > 0 && is_inside(true))
-		add(USER_PAGES, 0, (s32)result);
-	return 0;
-}
-
-static __always_inline int enter_account_pages(void *ctx, u64 pinned, u64 size, u64 a3, u64 a4, u64 a5)
-{
-	if (is_inside(true))
-		add(ACCOUNTED, size, (size >> 12) + 2);
-	return 0;
-}
-
-/* TCP's output; the skb has no headers yet, so its length is payload, and 0 for a pure ACK. */
-
-static __always_inline int enter_transmit(void *ctx, u64 sk, u64 skb, u64 clone, u64 gfp, u64 a5)
-{
-	u32 len = 0;
-
-	if (!is_sender((void *)sk))
-		return 0;
-	READ(len, &((struct sk_buff *)skb)->len);
-	if (len)
-		add(TRANSMIT, len, 0);
-	return 0;
-}
-
-int on_retransmit(struct bpf_raw_tracepoint_args *ctx)
-{
-	u32 len = 0;
-
-#if NT_PARAMETERS_tcp_retransmit_skb > 2
-	/* Later kernels tell failed attempts too, with the error as third argument. */
-	if ((int)ctx->args[2])
-		return 0;
-#endif
-	READ(len, &((struct sk_buff *)ctx->args[1])->len);
-	if (is_sender((void *)ctx->args[0]))
-		add(RETRANSMIT, len, 0);
-	return 0;
-}
-
-/* The deferred copy. At exit: it can fail with -ENOMEM after entry, having copied nothing. */
-
-/* A stack that fentry takes begins with our own program and its trampoline; a kprobe's with the probed function. */
-#ifdef NT_KPROBE_skb_copy_ubufs
-#define OUR_FRAMES 0
-#else
-#define OUR_FRAMES 2
-#endif
-
-/* By the stack and not by the return address: where a kretprobe is, that is the address of its trampoline. */
-static __always_inline struct caller caller_of(void *ctx)
-{
-	u64 frames[OUR_FRAMES + 2] = {};
-	struct caller caller;
-
-	bpf_get_stack(ctx, frames, sizeof(frames), 0);
-	caller.frames[0] = frames[OUR_FRAMES];
-	caller.frames[1] = frames[OUR_FRAMES + 1];
-	return caller;
-}
-
-static __always_inline int enter_copy_ubufs(void *ctx, u64 from, u64 gfp, u64 a3, u64 a4, u64 a5)
-{
-	struct in_progress *now = on_this_cpu();
-	struct sk_buff *skb = (void *)from;
-	struct skb_shared_info *shinfo;
-	void *head = NULL;
-	u64 ubuf = 0;
-	u32 end = 0;
-
-	READ(head, &skb->head);
-	READ(end, &skb->end);
-	shinfo = head + end;
-	READ(ubuf, &shinfo->destructor_arg);
-	if (!now || !ubufs.lookup(&ubuf))
-		return 0;
-	READ(now->deferred, &skb->data_len);
-	now->deferred_by = caller_of(ctx);
-	now->stack = take_stack(ctx);
-	return 0;
-}
-
-static __always_inline void add_deferred(struct in_progress *now)
-{
-	struct tally zero = {}, *tally = deferred_by.lookup_or_try_init(&now->deferred_by, &zero);
-
-	add(COPY_UBUFS, now->deferred, 0);
-	add_stack(COPY_UBUFS, now->stack, now->deferred);
-	if (tally) {
-		lock_xadd(&tally->events, 1);
-		lock_xadd(&tally->bytes, now->deferred);
-	} else {
-		add(LOST, 0, 0);
-	}
-}
-
-static __always_inline int leave_copy_ubufs(void *ctx, s64 result)
-{
-	struct in_progress *now = on_this_cpu();
-
-	if (!now || !now->deferred)
-		return 0;
-	if ((s32)result == 0)
-		add_deferred(now);
-	now->deferred = 0;
-	return 0;
-}
-
-/* Linear packets: segmented by copying (GSO), or pulled whole into the head. Both copy with skb_copy_bits(). */
-
-static __always_inline int enter_segment(void *ctx, u64 skb, u64 features, u64 a3, u64 a4, u64 a5)
-{
-	struct in_progress *now = on_this_cpu();
-
-	if (now && is_senders_skb((void *)skb))
-		now->segmented = skb;
-	return 0;
-}
-
-static __always_inline int leave_segment(void *ctx, s64 result)
-{
-	struct in_progress *now = on_this_cpu();
-
-	if (now)
-		now->segmented = 0;
-	return 0;
-}
-
-static __always_inline int enter_checksum_help(void *ctx, u64 skb, u64 a2, u64 a3, u64 a4, u64 a5)
-{
-	struct in_progress *now = on_this_cpu();
-
-	if (now && is_senders_skb((void *)skb))
-		now->checksumming = 1;
-	return 0;
-}
-
-static __always_inline int leave_checksum_help(void *ctx, s64 result)
-{
-	struct in_progress *now = on_this_cpu();
-
-	if (now)
-		now->checksumming = 0;
-	return 0;
-}
-
-/*
- * A packet of the workload on its way to the device. Segments get their socket only when all of them are cut; until
- * then they are known by the packet that this CPU is cutting.
- */
-static __always_inline bool is_on_its_way(struct in_progress *now, struct sk_buff *skb)
-{
-	return (now && now->segmented) || is_senders_skb(skb);
-}
-
-/*
- * All of data_len: linearized; inside of skb_segment() or skb_checksum_help() because a checksum is computed over pages
- * that somebody may be writing to. Less: a few bytes that a driver wants in the head (e1000e pulls 4), or that
- * skb_condense() moves there.
- */
-static __always_inline int enter_pull_tail(void *ctx, u64 from, u64 delta, u64 a3, u64 a4, u64 a5)
-{
-	struct in_progress *now = on_this_cpu();
-	struct sk_buff *skb = (void *)from;
-	u32 data_len = 0;
-
-	if (!is_on_its_way(now, skb))
-		return 0;
-	READ(data_len, &skb->data_len);
-	if ((u32)delta != data_len)
-		add(PULL, (u32)delta, 0);
-	else if (now && (now->segmented || now->checksumming))
-		add_here(ctx, CHECKSUM_COPY, (u32)delta);
-	else
-		add_here(ctx, LINEARIZE, (u32)delta);
-	return 0;
-}
-
-static __always_inline int enter_copy_bits(void *ctx, u64 skb, u64 offset, u64 to, u64 length, u64 a5)
-{
-	struct in_progress *now = on_this_cpu();
-
-	if (!is_on_its_way(now, (void *)skb))
-		return 0;
-	add(COPY_BITS, (u32)length, 0);
-	if (now && now->segmented == skb)
-		add_here(ctx, SEGMENT_COPY, (u32)length);
-	return 0;
-}
-
-/* The driver. Between the two tracepoints every DMA mapping on this CPU is for that skb. */
-
-int on_xmit(struct bpf_raw_tracepoint_args *ctx)
-{
-	struct sk_buff *skb = (void *)ctx->args[0];
-	struct in_progress *now = on_this_cpu();
-	struct skb_shared_info *shinfo;
-	u32 len = 0, end = 0, payload;
-	void *head = NULL;
-	u8 flags = 0;
-
-	if (!now || !is_senders_skb(skb))
-		return 0;
-	READ(len, &skb->len);
-	READ(head, &skb->head);
-	READ(end, &skb->end);
-	payload = payload_of(skb);
-	shinfo = head + end;
-	READ(flags, &shinfo->flags);
-	now->xmit = (u64)skb;
-	now->wire = len;
-	now->headers = len - payload;
-	now->flagged = 0;
-	if (flags & SKBFL_ZEROCOPY_ENABLE)
-		READ(now->flagged, &skb->data_len);
-	now->mappings = now->mapped = now->bounced = now->bounced_headers = 0;
-	return 0;
-}
-
-/* enum netdev_tx of linux/netdevice.h: the driver did not take it, and will be given it again. */
-#define NETDEV_TX_BUSY 0x10
-
-/* A part of a packet without the headers in it; less than these is no whole packet, and not to be believed. */
-static __always_inline u32 without_headers(u32 part, u32 headers)
-{
-	if (part >= headers)
-		return part - headers;
-	add(LOST, 0, 0);
-	return 0;
-}
-
-static __always_inline void add_mappings(struct in_progress *now)
-{
-	u32 bounced = without_headers(now->bounced, now->bounced_headers);
-
-	if (now->bounced) {
-		add(BOUNCE_WIRE, now->bounced, 0);
-		add(BOUNCE, bounced, 0);
-	}
-	if (now->mapped) {
-		add(DMA_WIRE, now->mapped, 0);
-		add(DMA, without_headers(without_headers(now->mapped, now->headers), bounced), 0);
-	}
-}
-
-int on_xmit_done(struct bpf_raw_tracepoint_args *ctx)
-{
-	struct in_progress *now = on_this_cpu();
-
-	if (!now || now->xmit != ctx->args[0])
-		return 0;
-	now->xmit = 0;
-	if ((int)ctx->args[1] == NETDEV_TX_BUSY)
-		return 0;
-	add(XMIT_WIRE, now->wire, 0);
-	if (now->wire > now->headers)
-		add(XMIT_PAYLOAD, now->wire - now->headers, 0);
-	if (now->flagged)
-		add(XMIT_ZEROCOPY, now->flagged, 0);
-	add_mappings(now);
-	return 0;
-}
-
-#define DMA_TO_DEVICE 1
-
-static __always_inline int enter_dma_map(void *ctx, u64 device, u64 page, u64 offset, u64 size, u64 direction)
-{
-	struct in_progress *now = on_this_cpu();
-
-	if (now && now->xmit && (u32)direction == DMA_TO_DEVICE) {
-		now->mappings++;
-		now->mapped += size;
-	}
-	return 0;
-}
-
-/* The driver maps the linear part, which holds the headers, first. */
-static __always_inline int enter_swiotlb_map(void *ctx, u64 device, u64 address, u64 size, u64 direction, u64 a5)
-{
-	struct in_progress *now = on_this_cpu();
-
-	if (!now || !now->xmit || (u32)direction != DMA_TO_DEVICE)
-		return 0;
-	now->bounced += size;
-	if (now->mappings <= 1)
-		now->bounced_headers = now->headers;
-	add_stack(BOUNCE, take_stack(ctx), size);
-	return 0;
-}
-
-/* The last reference to a range of zero-copy sends is dropped: what the completion will say. */
-static __always_inline int enter_completion(void *ctx, u64 ubuf, u64 a2, u64 a3, u64 a4, u64 a5)
-{
-	struct ubuf_info_msgzc *range = (void *)ubuf;
-	u32 bytelen = 0;
-	u8 flags = 0;
-
-	if (!ubufs.lookup(&ubuf))
-		return 0;
-	ubufs.delete(&ubuf);
-	READ(bytelen, &range->bytelen);
-	/* u16 len, then the bit `zerocopy`: a bit-field has no address of its own. */
-	READ(flags, (u8 *)range + NT_UBUF_ZEROCOPY_BYTE);
-	add(flags & 1 ? COMPLETION_ZEROCOPY : COMPLETION_COPIED, bytelen, 0);
-	return 0;
-}
-
-/* The receive call. */
-
-static __always_inline int enter_recvmsg(void *ctx, u64 sk, u64 a2, u64 a3, u64 a4, u64 a5)
-{
-	u32 tid = bpf_get_current_pid_tgid();
-	u8 one = 1;
-
-	if (is_receiver((void *)sk) && receiving.update(&tid, &one))
-		add(LOST, 0, 0);
-	return 0;
-}
-
-static __always_inline int leave_recvmsg(void *ctx, s64 result)
-{
-	u32 tid = bpf_get_current_pid_tgid();
-
-	if (!receiving.lookup(&tid))
-		return 0;
-	receiving.delete(&tid);
-	if ((s32)result > 0)
-		add(RECEIVE_RETURN, (s32)result, 0);
-	return 0;
-}
-
-static __always_inline int enter_copy_to_iter(void *ctx, u64 address, u64 length, u64 a3, u64 a4, u64 a5)
-{
-	if (is_inside(false))
-		add(COPY_TO_ITER, length, 0);
-	return 0;
-}
-
-static __always_inline int enter_splice_bits(void *ctx, u64 skb, u64 sk, u64 offset, u64 pipe, u64 length)
-{
-	if (is_receiver((void *)sk))
-		add(SPLICE_BITS, (u32)length, 0);
-	return 0;
-}
-
-static __always_inline int enter_splice_read(void *ctx, u64 socket, u64 a2, u64 a3, u64 a4, u64 a5)
-{
-	struct sock *sk = NULL;
-
-	READ(sk, &((struct socket *)socket)->sk);
-	return enter_recvmsg(ctx, (u64)sk, 0, 0, 0, 0);
-}
-
-static __always_inline int leave_splice_read(void *ctx, s64 result)
-{
-	u32 tid = bpf_get_current_pid_tgid();
-
-	if (!receiving.lookup(&tid))
-		return 0;
-	receiving.delete(&tid);
-	if (result > 0)
-		add(SPLICE_READ, result, 0);
-	return 0;
-}
-
-/* Hardware breakpoints on the notrace functions of lib/iov_iter.c: (address, bytes, iterator). */
-
-struct bpf_perf_event_data {
-	struct pt_regs regs;
-	u64 sample_period;
-	u64 addr;
-};
-
-int break_copy_from_iter(struct bpf_perf_event_data *ctx)
-{
-	if (is_inside(true))
-		add(BREAK_FROM_ITER, ctx->regs.si, 0);
-	return 0;
-}
-
-int break_copy_to_iter(struct bpf_perf_event_data *ctx)
-{
-	if (is_inside(false))
-		add(BREAK_TO_ITER, ctx->regs.si, 0);
-	return 0;
-}
+#include "functions/sending.h"
+#include "functions/deferred.h"
+#include "functions/linear.h"
+#include "functions/driver.h"
+#include "functions/receiving.h"
+#include "functions/breakpoints.h"

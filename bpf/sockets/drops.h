@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Payload that this machine dropped. */
+
+static __always_inline s32 payload_of_dropped(struct k_skb *skb, u16 protocol)
+{
+	void *head = NULL, *data = NULL;
+	u32 len = 0, header = 8;
+	u16 transport = 0;
+	u8 offset = 0;
+
+	READ(len, &skb->len);
+	READ(head, &skb->head);
+	READ(data, &skb->data);
+	READ(transport, &skb->transport_header);
+	if (protocol == TCP) {
+		READ(offset, head + transport + 12);
+		header = (offset >> 4) * 4;
+	}
+	return len - (s32)(head + transport - data) - header;
+}
+
+/* (skb, location, reason, receiving socket since 6.11) */
+int on_kfree_skb(u64 *ctx)
+{
+	struct k_skb *skb = (void *)ctx[0];
+	struct k_sock *sk = skb->sk;
+	struct row *row = NULL;
+	s32 payload, arrived_by = 0;
+	bool arrived = false;
+
+	if (sk)
+		row = known_row(sk);
+#if PARAMETERS_kfree_skb > 3
+	if (!row && ctx[3]) {
+		row = known_row((void *)ctx[3]);
+		arrived = true;
+	}
+#endif
+	if (!row)
+		return 0;
+	/* A packet that has arrived may have its receiver's socket before any filter has seen it (early demux). */
+	READ(arrived_by, &skb->skb_iif);
+	arrived |= arrived_by != 0;
+	payload = payload_of_dropped(skb, row->protocol);
+	if (payload > 0)
+		ADD(row, arrived ? DROPPED_IN : DROPPED_OUT, payload);
+	return 0;
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The beginning and the end of a socket, and those that live on. */
+
+static __always_inline u32 distance(void *later, void *earlier)
+{
+	u32 a = 0, b = 0;
+
+	READ(a, later);
+	READ(b, earlier);
+	return a - b;
+}
+
+/* What TCP itself says: the second witness. */
+static __always_inline void ask_tcp(struct row *row, struct k_sock *sk)
+{
+	struct k_tcp *tcp = (void *)sk;
+	u32 number = 0;
+	u64 bits = 0;
+
+	READ(bits, &sk->flags);
+	row->so_zerocopy = bits >> SOCK_ZEROCOPY & 1;
+	READ(bits, &sk->route_caps);
+	row->scatter_gather = bits & 1;
+	READ(row->counters[TCP_SENT], &tcp->bytes_sent);
+	READ(row->counters[TCP_RETRANSMITTED], &tcp->bytes_retrans);
+	READ(row->counters[TCP_ACKED], &tcp->bytes_acked);
+	READ(row->counters[TCP_RECEIVED], &tcp->bytes_received);
+	row->counters[TCP_SENT] -= row->sent_before;
+	row->counters[TCP_RETRANSMITTED] -= row->retransmitted_before;
+	row->counters[TCP_ACKED] -= row->acked_before;
+	row->counters[TCP_RECEIVED] -= row->received_before;
+	row->counters[TCP_UNREAD] = distance(&tcp->rcv_nxt, &tcp->copied_seq);
+	row->counters[TCP_UNACKED] = distance(&tcp->write_seq, &tcp->snd_una);
+	row->counters[TCP_UNSENT] = distance(&tcp->write_seq, &tcp->snd_nxt);
+	READ(number, &sk->zerocopy_ids);
+	row->counters[TCP_ZEROCOPY_IDS] = number - row->ids_before;
+	READ(number, &sk->error_queue_length);
+	row->counters[TCP_ERROR_QUEUE] = number;
+	row->has_protocol_above = has_protocol_above(sk);
+#ifdef HAVE_k_tcp_is_mptcp
+	READ(row->is_mptcp, &tcp->is_mptcp);
+#endif
+}
+
+static __always_inline void end_row(struct row *row)
+{
+	u32 zero = 0;
+	struct totals *sum = totals.lookup(&zero);
+
+	row->ended = 1;
+	count_fate(ENDED);
+	if (sum && !row->is_peer) {
+#pragma unroll
+		for (int i = 0; i < COUNTERS; i++)
+			lock_xadd(&sum->counters[i], row->counters[i]);
+	}
+	if (ended_rows.ringbuf_output(row, sizeof(*row), 0))
+		count_fate(NOT_SENT);
+}
+
+/* (sk): the whole life of a TCP socket is over */
+int on_tcp_destroy_sock(u64 *ctx)
+{
+	struct k_sock *sk = (void *)ctx[0];
+	struct row *row = known_row(sk);
+
+	if (!row || row->ended)
+		return 0;
+	ask_tcp(row, sk);
+	end_row(row);
+	return 0;
+}
+
+static __always_inline void mark_own(struct bpf_sock *sk)
+{
+	u64 own = (u64)sk;
+
+	count_fate(CREATED);
+	if (!marks.sk_storage_get(sk, &own, 1))
+		count_fate(NOT_MADE);
+}
+
+/* cgroup/sock_create: every AF_INET and AF_INET6 socket() below the cgroup */
+int on_sock_create(struct bpf_sock *sk)
+{
+	mark_own(sk);
+	return 1;
+}
+
+/* cgroup/sock_release: close() of the last descriptor, the end of sockets that are not TCP's */
+int on_sock_release(struct bpf_sock *sk)
+{
+	struct row *row = rows.sk_storage_get(sk, 0, 0);
+
+	if (row && row->protocol != TCP && !row->ended)
+		end_row(row);
+	return 1;
+}
+
+/* iter/bpf_sk_storage_map: the rows of sockets that live on */
+struct iteration { struct { void *seq; u64 session, number; } *meta; void *map; struct k_sock *sk; struct row *row; };
+
+int on_living(struct iteration *ctx)
+{
+	struct row *row = ctx->row;
+	struct k_sock *sk = ctx->sk;
+
+	if (!row || !sk || row->ended)
+		return 0;
+	if (row->protocol == TCP)
+		ask_tcp(row, sk);
+	bpf_seq_write(ctx->meta->seq, row, sizeof(*row));
+	return 0;
+}

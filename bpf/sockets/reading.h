@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0
+/* How far reading has come. */
+
+/* (sk): at the end of every way to read from TCP, when copied_seq has moved */
+int on_tcp_rcv_space_adjust(u64 *ctx)
+{
+	struct k_sock *sk = (void *)ctx[0];
+	struct k_tcp *tcp = (void *)sk;
+	struct row *row = row_of(sk);
+	u32 now = 0, moved;
+
+	if (!row)
+		return 0;
+	READ(now, &tcp->copied_seq);
+	moved = row->has_copied_seq ? now - row->copied_seq : 0;
+	row->has_copied_seq = 1;
+	row->copied_seq = now;
+	if (!moved)
+		return 0;
+	ADD(row, CONSUMED, moved);
+#ifdef READS_BY_REGISTERS
+	struct k_regs *regs = syscall_registers();
+	u32 received = 0;
+	u8 shutdown = 0;
+	long number = syscall_number(regs);
+
+	if (number != NR_SPLICE && number != NR_SENDFILE && number != NR_GETSOCKOPT)
+		return 0;
+	own(row);
+	READ(received, &tcp->rcv_nxt);
+	READ(shutdown, &sk->shutdown);
+	/* The FIN has a sequence number and is no byte. */
+	moved -= (shutdown & 1) && now == received;
+	row->read_position += moved;
+	ADD(row, number == NR_GETSOCKOPT ? READ_MAPPED_CALLS : READ_SPLICE_CALLS, 1);
+	ADD(row, number == NR_GETSOCKOPT ? READ_MAPPED_BYTES : READ_SPLICE_BYTES, moved);
+#endif
+	return 0;
+}
+
+/* (skb, len) */
+int on_skb_copy_datagram_iovec(u64 *ctx)
+{
+	/* A direct load: the verifier then knows that it is a socket; good for its storage, not for its cookie. */
+	struct k_sock *sk = ((struct k_skb *)ctx[0])->sk;
+	struct row *row;
+
+	if (!sk)
+		return 0;
+	row = known_row(sk);
+	if (!row)
+		return 0;
+	ADD(row, COPIED_OUT, (u32)ctx[1]);
+#ifdef OF_A_LINK
+	tally_copy_out((void *)ctx[0], ctx[1]);
+#endif
+	return 0;
+}

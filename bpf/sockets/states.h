@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Of what an skb's payload is made. A MIXED skb holds zero-copy and copied payload: the kernel marks an skb "pure" only if
+ * it holds no copied fragment (SKBFL_PURE_ZEROCOPY), and nothing in the skb tells how much is which. LINEAR payload is
+ * behind the headers, not in fragments.
+ */
+
+/* Where SKBFL_SHARED_FRAG stands alone the pages are somebody's (page cache, pipe): spliced, and not copied. */
+static __always_inline enum skb_state state_of(u8 flags)
+{
+	if (flags & SKBFL_ZEROCOPY_ENABLE)
+		return flags & SKBFL_PURE_ZEROCOPY ? ZEROCOPY : MIXED;
+	return flags & SHARED_FRAG ? SHARED : COPIED;
+}
+
+/* What its struct skb_shared_info says. */
+struct fragments {
+	u8 flags, number;
+};
