@@ -1,6 +1,6 @@
-"""The words of a recording of sockets: whose bytes were handed over how, and what became of them; no I/O, no policy.
+"""The words of a socket that somebody else made: whose bytes were handed over how, and what became of them.
 
-As in tracer.model: a quantity that nobody observed is None, never 0; bytes are payload bytes.
+No I/O, no policy. As in tracer.model: a quantity that nobody observed is None, never 0; bytes are payload bytes.
 """
 
 from __future__ import annotations
@@ -9,15 +9,17 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from tracer.model import LawState
+from tracer.model.law import LawState
 
-SCHEMA_2: Literal["nettrace.recording/2"] = "nettrace.recording/2"
-
-Count = Annotated[int, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Endpoint = Annotated[str, msgspec.Meta(pattern=r":\d{1,5}$", max_length=80)]
+"""ADDRESS:PORT, [ADDRESS]:PORT."""
 
 # How bytes are handed to a socket, and how they are taken from it.
 SEND_WAYS = ("copy", "zerocopy", "zerocopy_ignored", "uring_zerocopy", "splice", "unknown")
 READ_WAYS = ("copy", "peek", "discard", "splice", "mapped")
+# Those in which the kernel copies the bytes, and those in which it pins their pages.
+SENT_BY_COPY, PINNED, READ_BY_COPY = ("copy", "zerocopy_ignored"), ("zerocopy", "uring_zerocopy"), ("copy", "peek")
 # What an skb's payload is made of where it leaves or enters IP; mixed holds zero-copy and copied payload.
 SKB_STATES = ("copied", "zerocopy", "mixed", "shared", "linear")
 
@@ -58,17 +60,25 @@ class Packets(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.copied + self.zerocopy + self.mixed + self.shared + self.linear
 
 
+NO_PACKETS = Packets()
+
+
 class Refused(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Send calls that returned an error instead of bytes.
 
     Args:
         limit: What ENOBUFS most likely ran into; inferred.
+        enobufs_after: Zero-copy sends before the first ENOBUFS; None without one, and of all sockets together.
     """
 
     eagain: Count = 0
     enobufs: Count = 0
     other: Count = 0
     limit: str | None = None
+    enobufs_after: Count | None = None
+
+
+NOT_REFUSED = Refused()
 
 
 class Completions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -117,6 +127,29 @@ class TcpState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error_queue: Count = 0
 
 
+class Before(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What stood in a TCP socket when the watching began: it is in no other figure of the socket.
+
+    Args:
+        unsent: Written and not yet sent; it leaves IP while it is watched.
+        unacked: Written and not yet acknowledged.
+        unread: Received and not yet read; it is read while it is watched.
+        missed: Had passed IP, and had not reached TCP.
+        was_sending: A send call was under way: the bytes that it had handed over by then are left out.
+        was_reading: The same of a read.
+    """
+
+    unsent: Count = 0
+    unacked: Count = 0
+    unread: Count = 0
+    missed: Count = 0
+    was_sending: bool = False
+    was_reading: bool = False
+
+
+NOTHING_BEFORE = Before()
+
+
 class DeferredCopy(msgspec.Struct, frozen=True, kw_only=True):
     """Pinned pages that the kernel copied after the send call.
 
@@ -145,47 +178,92 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Taken by the reader: what was only peeked at is not."""
         return sum(transfer.bytes for way, transfer in self.read.items() if way != "peek")
 
+    def sent_by(self, *ways: str) -> int:
+        """Accepted by send calls, in these ways."""
+        return sum(self.sent[way].bytes for way in ways if way in self.sent)
+
+    def read_by(self, *ways: str) -> int:
+        """Returned by reads, in these ways."""
+        return sum(self.read[way].bytes for way in ways if way in self.read)
+
+    @property
+    def pinned_bytes(self) -> int:
+        """Handed over without a copy, the pages pinned."""
+        return self.sent_by(*PINNED)
+
 
 class Socket(Moved, frozen=True, kw_only=True, omit_defaults=True):
     """One socket of the subject: counters as the kernel side kept them.
 
     Args:
-        comm: Command name of the first caller; None where nobody called, a port without a caller.
+        comm: Command name of the process that called first; None where nobody called, a port without a caller.
         netns: Inode of its network namespace; None where it is the one that nettrace ran in.
+        cgroup: Path of the cgroup it was made in, as in /proc/PID/cgroup; None where that is the one that record made
+            for its command.
+        link: Name of the interface that its last packet passed; None without a packet, or where it has gone.
+        born: Whether it was made while it was watched; if before, its beginning is not in these figures.
+        accepted: Made by accept() and not by socket(): its local port is its listener's.
         ended: False where the socket lived on when the watching ended.
         consumed_bytes: How far reading moved TCP's position; None for UDP.
         copied_out_bytes: Copied from skbs to the reader (skb_copy_datagram_iovec).
         dropped_bytes: Sent by this socket and dropped on this machine; None where this kernel does not say.
-        dropped_in_bytes: Arrived for this socket and dropped; None before 6.12, which does not name the socket.
+        dropped_in_bytes: Arrived for this socket and dropped; None before 6.11, which does not name the socket.
         copybuf_bytes: Of what was read by copy, what TCP_ZEROCOPY_RECEIVE could not map.
         deferred: Copies after the send call, by their caller; None where functions cannot be probed.
+        peer_pids: Process at the other end, where that is on this machine and was found; empty where it was not.
+        peer_comm: Its command name.
+        so_zerocopy: Whether SO_ZEROCOPY was set in the end; None of what is not TCP, and of a socket whose MSG_ZEROCOPY
+            was never ignored.
+        scatter_gather: Whether its route could scatter and gather; None as so_zerocopy.
         above: What lies between the program and this TCP: "ulp" (kernel TLS), "mptcp"; None if nothing.
+        before: Of a TCP socket that was there before it was watched; None of one made while it was.
+        whole: Of one that lives on: read at one moment, under its lock, so that its laws hold between two calls.
     """
 
     cookie: Count
     protocol: str
-    local: str
-    peer: str
+    local: Endpoint
+    peer: Endpoint
     family: Literal["inet", "inet6"] = "inet"
     pids: list[int] = []
     comm: str | None = None
     netns: Count | None = None
-    device: str | None = None
+    cgroup: str | None = None
+    link: str | None = None
+    born: Literal["in-window", "before"] = "in-window"
+    accepted: bool = False
     ended: bool = False
     first_s: float = 0.0
     last_s: float = 0.0
-    left: Packets = Packets()
-    came: Packets = Packets()
+    left: Packets = NO_PACKETS
+    came: Packets = NO_PACKETS
     consumed_bytes: Count | None = None
     copied_out_bytes: Count | None = 0
     copybuf_bytes: Count = 0
     dropped_bytes: Count | None = None
     dropped_in_bytes: Count | None = None
-    refused: Refused = Refused()
+    refused: Refused = NOT_REFUSED
     completions: Completions | None = None
     tcp: TcpState | None = None
     deferred: list[DeferredCopy] | None = None
+    peer_pids: list[int] = []
+    peer_comm: str | None = None
     above: str | None = None
+    so_zerocopy: bool | None = None
+    scatter_gather: bool | None = None
+    before: Before | None = None
+    whole: bool = False
+
+    @property
+    def in_progress(self) -> bool:
+        """Whether a call has moved bytes and had not returned when the socket was read: TCP is ahead of the calls."""
+        if self.ended or self.tcp is None or self.above is not None:
+            return False
+        unsent = self.tcp.unsent - (self.before or NOTHING_BEFORE).unsent
+        sending = self.left.bytes - self.left.again + unsent - self.sent_bytes
+        reading = 0 if self.consumed_bytes is None else self.consumed_bytes - self.read_bytes
+        # A FIN has a sequence number and is no byte.
+        return sending > 1 or reading > 1
 
 
 class SocketLaw(msgspec.Struct, frozen=True, kw_only=True):
@@ -214,97 +292,3 @@ class Totals(Moved, frozen=True, kw_only=True, omit_defaults=True):
     copied_out_bytes: Count = 0
     dropped_bytes: Count | None = None
     deferred: list[DeferredCopy] | None = None
-
-
-class Subject(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose sockets were watched.
-
-    Args:
-        exit_status: Exit code, or minus the signal's number; None where it had not ended.
-        left_running: Descendants that went on when the watching ended.
-        user: User id that the command ran as.
-    """
-
-    kind: Literal["command"]
-    argv: list[str]
-    pids: list[int]
-    exit_status: int | None
-    user: Count
-    left_running: list[int] = []
-    inherited_sockets: list[str] = []
-
-
-class Window(msgspec.Struct, frozen=True, kw_only=True):
-    """When was watched.
-
-    Args:
-        started: ISO 8601, in UTC.
-    """
-
-    started: str
-    elapsed_s: float
-
-
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that the reader should know, with its reason and what to do."""
-
-    code: str
-    sentence: str
-    why: str = ""
-    fix: str = ""
-    figures: dict[str, int] = {}
-
-
-class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """Payload bytes over all sockets until a moment, by way.
-
-    Args:
-        t: Seconds since the command's first instruction.
-    """
-
-    t: float
-    sent: dict[str, Count] = {}
-    read: dict[str, Count] = {}
-
-
-class Hooks(msgspec.Struct, frozen=True, kw_only=True):
-    """How this kernel was asked, and what it refused.
-
-    Args:
-        calls: What tells calls and their way: "fexit", "tracepoint+registers", or "none".
-        attached: Names of all probe points that were attached.
-        refused: Name -> why not.
-        skipped: Program -> times the kernel did not run it, because it ran already on that CPU; None where it does
-            not tell.
-        row_bytes: Memory of one row, which the kernel charges to its socket's optmem.
-    """
-
-    calls: str
-    attached: list[str]
-    refused: dict[str, str]
-    row_bytes: Count
-    skipped: dict[str, int] | None = None
-
-
-class SocketRecording(msgspec.Struct, frozen=True, kw_only=True):
-    """A recording of somebody's sockets.
-
-    Args:
-        lost: Rows that were made and neither came nor live, and rows that could not be made.
-        created_sockets: socket() calls for IPv4 and IPv6; not those that were accepted, but also those never used.
-        sizes: Way -> histogram of accepted bytes a call: element n counts calls of [2^n, 2^(n+1)) bytes.
-    """
-
-    schema: Literal["nettrace.recording/2"]
-    kernel: str
-    subject: Subject
-    window: Window
-    hooks: Hooks
-    sockets: list[Socket]
-    totals: Totals
-    unlisted_sockets: Count
-    lost: Count
-    created_sockets: Count = 0
-    sizes: dict[str, list[int]] = {}
-    samples: list[Sample] = []
-    findings: list[Finding] = []
