@@ -7,11 +7,15 @@ NettraceError                    what happened, why, what to do next
  ├── MachineError        4       this machine, kernel or installation cannot
  │    └── LabError       4       the virtual machine did not start, hung or died
  ├── WorkloadError       4       a sender or receiver failed while it ran
+ ├── CannotStart         126     the user's command cannot be executed, as the shell says it
+ │    └── NotFound       127     there is none of that name
  ├── Bug                 70      nettrace itself is wrong
  └── Interrupted         130     SIGINT or SIGTERM; carries what was measured until then
 """
 
 from __future__ import annotations
+
+from tracer.texts import printable
 
 EXIT_OK = 0
 EXIT_EXPECTATION_FAILED = 1
@@ -20,6 +24,8 @@ EXIT_PRIVILEGE = 3
 EXIT_MACHINE = 4
 EXIT_UNTRUSTWORTHY = 5
 EXIT_BUG = 70  # EX_SOFTWARE of sysexits.h
+EXIT_CANNOT_START = 126
+EXIT_NOT_FOUND = 127
 EXIT_INTERRUPTED = 130
 
 
@@ -40,7 +46,16 @@ class NettraceError(Exception):
             lines.append(f"  why: {self.why}")
         if self.fix:
             lines.append(f"  fix: {self.fix}")
-        return "\n".join(lines)
+        # They quote files and command lines.
+        return printable("\n".join(lines), keep="\n")
+
+
+def reason_of(error: BaseException) -> str:
+    """What went wrong in the system's own words: "/run/netns: Permission denied". No number, no tuple."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
+    words = error.args[-1] if error.args and isinstance(error.args[-1], str) else str(error)
+    return words or type(error).__name__
 
 
 def in_one_line(error: NettraceError) -> str:
@@ -78,6 +93,18 @@ class WorkloadError(NettraceError):
     """A sender or receiver failed while it ran."""
 
     exit_code = EXIT_MACHINE
+
+
+class CannotStart(NettraceError):  # noqa: N818 - as the shell says it
+    """The user's command could not be executed; nothing of it has run."""
+
+    exit_code = EXIT_CANNOT_START
+
+
+class NotFound(CannotStart):
+    """There is no command of that name."""
+
+    exit_code = EXIT_NOT_FOUND
 
 
 class Bug(NettraceError):  # noqa: N818 - what it is called

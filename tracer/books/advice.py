@@ -6,6 +6,7 @@ needs what is not here, is left out in one place.
 
 from __future__ import annotations
 
+import shlex
 from typing import Any, NamedTuple
 
 import msgspec
@@ -49,6 +50,8 @@ def _changed(asked: Experiment, changes: dict[str, Any]) -> Experiment:
         wanted = msgspec.structs.replace(wanted, lab=asked.lab)
     if wanted.lab is not None:
         wanted = msgspec.structs.replace(wanted, peer=None)
+    if wanted.lab is None:
+        wanted = msgspec.structs.replace(wanted, setup=())
     return wanted if wanted.link is Link.NIC else msgspec.structs.replace(wanted, peer=None, scatter_gather=True)
 
 
@@ -69,15 +72,29 @@ def command_line(experiment: Experiment) -> str:
     words += [f"--observer {experiment.observer}"] if experiment.observer is not ObserverChoice.AUTO else []
     flags = {"--no-sg": not experiment.scatter_gather, "--bounce": experiment.bounce, "--stacks": experiment.stacks}
     words += [flag for flag, given in flags.items() if given]
+    words += [f"--setup {shlex.quote(command)}" for command in experiment.setup]
     # Last: a word behind --lab would be taken for its kernel.
     words += [f"--lab {experiment.lab}".rstrip()] if experiment.lab is not None else []
     return " ".join(words)
 
 
-def on_the_machine(recording: Recording, command: str) -> str:
-    """A command for the machine that was watched: the lab's guest, if it was that."""
-    lab = recording.experiment.lab
-    return f"nettrace lab exec --kernel {lab} -- {command}" if lab else command
+def look_at_the_machine(recording: Recording, command: str) -> str:
+    """A command for the machine that was watched: the lab's guest, as it was set up, if it was that."""
+    asked = recording.experiment
+    if asked.lab is None:
+        return command
+    words = shlex.join(["sh", "-c", "; ".join((*asked.setup, command))]) if asked.setup else command
+    return f"nettrace lab exec --kernel {asked.lab} -- {words}"
+
+
+def change_the_machine(recording: Recording, words: str, command: str) -> list[Advice]:
+    """A command that changes it; in the lab, where each run has a fresh guest, the run with it."""
+    asked = recording.experiment
+    if asked.lab is None:
+        return [Advice(words, command)]
+    if command in asked.setup:  # it did not help
+        return []
+    return another_run(recording, words, setup=(*asked.setup, command))
 
 
 def leads_away(link: Link, nic: Nic | None) -> bool:

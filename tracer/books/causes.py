@@ -11,13 +11,21 @@ from typing import NamedTuple
 
 import msgspec
 
-from tracer.books.advice import Advice, another_run, on_a_nic, on_the_machine, with_function_probes
-from tracer.model import Cause, Entry, Link, Nic, Recording, Stage
+from tracer.books.advice import (
+    Advice,
+    another_run,
+    change_the_machine,
+    look_at_the_machine,
+    on_a_nic,
+    with_function_probes,
+)
+from tracer.books.scene import Scene, scene_of
+from tracer.model import Cause, Entry, Link, Recording, Stage
 
 LATER_COPIES = (Stage.LINEARIZE, Stage.BOUNCE, Stage.DEFERRED_COPY)
 
 # What a device is whose packets may stay on this machine; IFLA_INFO_KIND, drivers/net/.
-_KINDS = {
+LOCAL_KINDS = {
     "bridge": "a bridge, which can lead to a local socket",
     "ipvlan": "an ipvlan device, which can lead to a local socket",
     "loopback": "a loopback device, which leads to a local socket",
@@ -27,42 +35,6 @@ _KINDS = {
     "veth": "one end of a veth pair, which leads to another namespace of this machine",
 }
 _READ_BY_PROGRAMS = ("macvtap", "tun")
-
-
-class Scene(NamedTuple):
-    """What a recording shows of the machine, as far as it decides why bytes are copied.
-
-    Args:
-        packet_taps: As in Host: None where nobody could look.
-        without_sg: The device's scatter-gather was switched off for the run.
-        copied: Completions that say copied, and all of them; None where there are none.
-    """
-
-    link: Link
-    nic: Nic | None
-    packet_taps: list[str] | None
-    without_sg: bool
-    copied: tuple[int, int] | None
-
-    @property
-    def device(self) -> str:
-        """The device as people call it."""
-        return {Link.LO: "loopback", Link.VETH: "veth"}.get(self.link) or (
-            self.nic.device if self.nic else "the device"
-        )
-
-    @property
-    def kind(self) -> str | None:
-        """The kind of the device; None where it was not asked."""
-        return self.nic.kind if self.nic else None
-
-
-def scene_of(recording: Recording) -> Scene:
-    """The scene of a recording's observed pass."""
-    host, experiment = recording.host, recording.experiment
-    done = recording.observed.completions if recording.observed else None
-    copied = (done.copied, done.total) if done else None
-    return Scene(experiment.link, host.nic, host.packet_taps, not experiment.scatter_gather, copied)
 
 
 class CauseRow(NamedTuple):
@@ -79,6 +51,8 @@ class CauseRow(NamedTuple):
         why: The reason, a clause.
         fix: What can be done about it, on the machine of this recording.
         source: Kernel file and function.
+        story: What lies behind it, for somebody who has not heard of it; true of every machine.
+        fix_of_a_program: What can be done about it for a program that was recorded.
     """
 
     cause: Cause
@@ -92,6 +66,11 @@ class CauseRow(NamedTuple):
     why: Callable[[Scene], str]
     fix: Callable[[Recording, str | None], list[Advice]]
     source: str
+    story: str
+    fix_of_a_program: str = (
+        "send without MSG_ZEROCOPY (SEND_ZC) on this way: the copy is made all the same, "
+        "and pinning and notifications are saved"
+    )
 
 
 def row_of(cause: Cause) -> CauseRow:
@@ -119,8 +98,8 @@ def hints(scene: Scene) -> str:
     found = []
     if scene.copied:
         found.append(f"{scene.copied[0]:,} of {scene.copied[1]:,} completions say copied")
-    if scene.nic and scene.kind in _KINDS:
-        found.append(f"{scene.nic.device} is {_KINDS[scene.kind]}")
+    if scene.nic and scene.kind in LOCAL_KINDS:
+        found.append(f"{scene.nic.device} is {LOCAL_KINDS[scene.kind]}")
     if scene.packet_taps:
         found.append(f"packets are tapped by {', '.join(scene.packet_taps)}")
     return "; ".join(found)
@@ -167,13 +146,24 @@ def _lacks_checksum(scene: Scene, entry: Entry) -> bool | None:
     return None if lacks_sg is None else not lacks_sg
 
 
+# net.ipv4.tcp_min_snd_mss, and the headers without options: smaller packets TCP does not make, IP cuts them.
+_TCP_S_SMALLEST = 48 + 40
+
+
+def _is_fragmented(scene: Scene, _: Entry) -> bool | None:
+    """A larger MTU proves nothing: what the kernel has learnt of the path may be less."""
+    return True if scene.nic and scene.nic.mtu and scene.nic.mtu < _TCP_S_SMALLEST else None
+
+
 def _local_code(scene: Scene) -> str:
     return "copied-by-local-delivery" if scene.link is Link.NIC else "copied-by-loopback"
 
 
 def _why_local(scene: Scene) -> str:
     device = (
-        scene.device if scene.kind not in _KINDS or scene.link is not Link.NIC else f"{scene.device} ({scene.kind})"
+        scene.device
+        if scene.kind not in LOCAL_KINDS or scene.link is not Link.NIC
+        else f"{scene.device} ({scene.kind})"
     )
     return f"{device} delivers packets to a local socket, and the kernel does not let a reader hold the sender's pages"
 
@@ -200,18 +190,24 @@ def _fix_local(recording: Recording, _: str | None) -> list[Advice]:
     ]
 
 
+_LIST_TAPS = "ss -0lp"
+
+
 def _fix_tap(recording: Recording, _: str | None) -> list[Advice]:
     if recording.host.packet_taps:
         return [Advice(f"end what taps the packets: {', '.join(recording.host.packet_taps)}")]
-    return [Advice("see who taps the packets", on_the_machine(recording, "ss -0lp"))]
+    return [Advice("see who taps the packets", look_at_the_machine(recording, _LIST_TAPS))]
+
+
+_FORWARDED_AS_THEY_ARE = "Linux 6.17 and later forward the sender's pages as they are"
 
 
 def _fix_forwarding(recording: Recording, _: str | None) -> list[Advice]:
-    return [Advice("Linux 6.17 and later forward the sender's pages as they are"), *_without_pinning(recording)]
+    return [Advice(_FORWARDED_AS_THEY_ARE), *_without_pinning(recording)]
 
 
 def _fix_sg(recording: Recording, _: str | None) -> list[Advice]:
-    if not recording.experiment.scatter_gather:
+    if scene_of(recording).without_sg:
         return another_run(recording, "the same with scatter-gather", scatter_gather=True)
     return _switch_on(recording, "sg", recording.host.nic.scatter_gather if recording.host.nic else None)
 
@@ -225,11 +221,30 @@ def _switch_on(recording: Recording, offload: str, now: bool | None) -> list[Adv
     nic = recording.host.nic
     if nic is None or now:
         return [Advice("another device, or another kind of packet: this device can, but not for these")] if now else []
-    return [Advice("if the driver can", on_the_machine(recording, f"ethtool -K {nic.device} {offload} on"))]
+    return change_the_machine(recording, "if the driver can", f"ethtool -K {nic.device} {offload} on")
+
+
+def _why_fragmented(scene: Scene) -> str:
+    mtu = f" ({scene.nic.mtu:,} B)" if scene.nic and scene.nic.mtu else ""
+    return f"packets are larger than the MTU{mtu} of the way, and IP copies them into fragments"
+
+
+def _fix_fragmentation(recording: Recording, _: str | None) -> list[Advice]:
+    nic = recording.host.nic
+    return [Advice("see the MTU", look_at_the_machine(recording, f"ip link show {nic.device}"))] if nic else []
+
+
+def _fix_changed(recording: Recording, _: str | None) -> list[Advice]:
+    nic = recording.host.nic
+    return (
+        [Advice("see what changes them", look_at_the_machine(recording, f"tc qdisc show dev {nic.device}"))]
+        if nic
+        else []
+    )
 
 
 def _fix_bounce(recording: Recording, _: str | None) -> list[Advice]:
-    if recording.experiment.bounce and recording.experiment.lab is not None:
+    if scene_of(recording).bounce and recording.host.where == "lab":
         return another_run(recording, "the same without the bounce buffer", bounce=False)
     return [Advice("boot without swiotlb=force; in a confidential VM it cannot be avoided")]
 
@@ -248,7 +263,8 @@ def _says(why: str) -> Callable[[Scene], str]:
     return lambda scene: why.format(device=scene.device)
 
 
-# In the order of the verdict: the copy that every byte on the way went through comes first, a tap's copy last.
+# In the order of the verdict: the copy that every byte on the way went through comes first, what befell some of them
+# after it, a tap's copy last.
 ROWS: tuple[CauseRow, ...] = (
     CauseRow(
         Cause.NO_SCATTER_GATHER,
@@ -262,6 +278,24 @@ ROWS: tuple[CauseRow, ...] = (
         why=_says("the device has no scatter-gather"),
         fix=_fix_sg,
         source="net/core/dev.c: validate_xmit_skb(); net/core/skbuff.c: skb_segment()",
+        story="A device without scatter-gather sends only what lies in one piece of memory, so the kernel copies "
+        "headers and payload together for it. TCP does not ask the device before it pins pages: they are pinned "
+        "all the same, and copied here.",
+    ),
+    CauseRow(
+        Cause.FRAGMENTATION,
+        stages=(Stage.LINEARIZE,),
+        evidence=_is_fragmented,
+        inferred_from="the device's MTU is less than TCP's smallest packet",
+        code=_code("copied-for-fragments"),
+        name="IP fragments",
+        how=" into IP fragments",
+        place="",
+        why=_why_fragmented,
+        fix=_fix_fragmentation,
+        source="net/ipv4/ip_output.c: ip_do_fragment(), ip_frag_next()",
+        story="IP cuts a packet that is larger than what the way takes at once (its MTU), and copies the payload into "
+        "the pieces. TCP makes packets that fit, down to a least size of its own.",
     ),
     CauseRow(
         Cause.CHECKSUM,
@@ -278,6 +312,8 @@ ROWS: tuple[CauseRow, ...] = (
         ),
         fix=_fix_checksum,
         source="net/core/dev.c: skb_checksum_help()",
+        story="A checksum must be that of the bytes that are sent. Where the device does not compute it, the kernel "
+        "does, and the program could change pinned pages between the two: so they are copied first.",
     ),
     CauseRow(
         Cause.BOUNCE_BUFFER,
@@ -291,6 +327,8 @@ ROWS: tuple[CauseRow, ...] = (
         why=_says("the device's DMA may not, or cannot, reach the pages themselves"),
         fix=_fix_bounce,
         source="kernel/dma/swiotlb.c: swiotlb_map()",
+        story="A device reads memory by itself (DMA). Where it may not reach a page, as in a confidential virtual "
+        "machine or with swiotlb=force, the packet is copied into memory that it may reach.",
     ),
     CauseRow(
         Cause.LOCAL_DELIVERY,
@@ -305,6 +343,9 @@ ROWS: tuple[CauseRow, ...] = (
         fix=_fix_local,
         source="include/linux/skbuff.h: skb_orphan_frags_rx(), from net/core/dev.c: __netif_receive_skb_core(), "
         "since 6.17 net/ipv4/ip_input.c: ip_local_deliver_finish()",
+        story="A program on this machine may leave a packet unread for as long as it likes, and the sender would have "
+        "to wait for its pages all that time. So before a packet with pinned pages enters a local socket, they "
+        "are copied.",
     ),
     CauseRow(
         Cause.TUN,
@@ -318,6 +359,8 @@ ROWS: tuple[CauseRow, ...] = (
         why=_says("a program or a virtual machine reads the packets from a tun/tap device (or vhost), at its leisure"),
         fix=_fix_local,
         source="drivers/net/tun.c: tun_net_xmit()",
+        story="A tun or tap device hands packets to a program or a virtual machine, which reads them when it likes: "
+        "the sender's pages cannot wait for it, and are copied.",
     ),
     CauseRow(
         Cause.FORWARDING,
@@ -331,6 +374,24 @@ ROWS: tuple[CauseRow, ...] = (
         why=_says("this machine forwards the packets, and before Linux 6.17 takes them off the sender's pages first"),
         fix=_fix_forwarding,
         source="net/core/dev.c: __netif_receive_skb_core(), before 6.17",
+        story="A machine that passes packets on (a router, a container's host) took them off the sender's pages as "
+        "they came in, until Linux 6.17 put that off until a local socket wants them.",
+        fix_of_a_program=_FORWARDED_AS_THEY_ARE,
+    ),
+    CauseRow(
+        Cause.CHANGED_PACKET,
+        stages=(Stage.LINEARIZE,),
+        evidence=lambda *_: None,
+        inferred_from="",
+        code=_code("copied-to-be-changed"),
+        name="changed packet",
+        how=" into packets of their own",
+        place="",
+        why=_says("something on the way to {device} changes packets, and may not do so in pages that others use"),
+        fix=_fix_changed,
+        source="include/linux/skbuff.h: skb_unshare(), from net/sched/sch_netem.c: netem_enqueue()",
+        story="A packet shares its payload with the original that TCP keeps to send again. Whatever changes a packet "
+        "on its way makes a copy of its own first.",
     ),
     CauseRow(
         Cause.PACKET_TAP,
@@ -344,6 +405,9 @@ ROWS: tuple[CauseRow, ...] = (
         why=_why_tapped,
         fix=_fix_tap,
         source="net/core/dev.c: dev_queue_xmit_nit(), deliver_skb()",
+        story="A packet socket gets every packet of its device, and reads it when it likes. The kernel's own pages are "
+        "shared with it; a program's pinned pages are copied, once for all taps.",
+        fix_of_a_program=f"end what taps the packets: {_LIST_TAPS}",
     ),
     CauseRow(
         Cause.UNKNOWN,
@@ -357,5 +421,7 @@ ROWS: tuple[CauseRow, ...] = (
         why=_why_unknown,
         fix=_fix_unknown,
         source="",
+        story="A copy was counted, and neither the function that asked for it was seen nor does the machine show one "
+        "cause that alone could have made it.",
     ),
 )

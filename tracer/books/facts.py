@@ -77,7 +77,7 @@ def diagnose(facts: list[Fact]) -> Diagnosis:
         can_run=not blocking,
         observer=None if blocking else _observer(functions),
         functions=functions,
-        sentence=_refusal(blocking, allowed) if blocking else _ability(functions, allowed),
+        sentence=_refusal(blocking, facts) if blocking else _ability(functions, allowed),
     )
 
 
@@ -86,11 +86,13 @@ def _observer(functions: list[str]) -> str:
     return "functions" if {"fentry", "kprobe"} & set(functions) else "tracepoints"
 
 
-def _refusal(blocking: list[Fact], allowed: set[str]) -> str:
+def _refusal(blocking: list[Fact], facts: list[Fact]) -> str:
     missing = ", ".join(fact.name for fact in blocking if fact.state is State.MISSING)
-    if "capabilities" not in allowed:
+    refused = next((one for one in facts if one.name == "capabilities" and one.state is not State.OK), None)
+    if refused is not None:
+        held = refused.detail.partition(";")[0]
         besides = f" Missing besides: {missing}." if missing else ""
-        return f"This user may not run nettrace here: it takes root, or CAP_BPF and CAP_PERFMON.{besides}"
+        return f"This user may not run nettrace here: it takes root, or CAP_BPF and CAP_PERFMON ({held}).{besides}"
     return f"nettrace cannot run here until this is mended: {missing}."
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tracer.books.drops import entries_of_drops
+from tracer.books.drops import Place, dropped_by_sender, dropped_bytes, entries_of_drops
 from tracer.books.function_rows import Row
 from tracer.books.tallies import bytes_at, difference, events_at, pages_at, total
 from tracer.model import Cause, Entry, Link, Observation, Stage, Tally
@@ -20,15 +20,21 @@ CHECK_SEND, CHECK_RECEIVE = Row.CHECK_SEND, Row.CHECK_RECEIVE
 BREAK_IN, BREAK_OUT = Row.BREAK_FROM_ITER, Row.BREAK_TO_ITER
 
 
-def entries_from_functions(observation: Observation, link: Link) -> list[Entry]:
-    """One entry a copying function; ratios are left to the ledger."""
+def entries_from_functions(observation: Observation, link: Link, qdiscs: list[str] | None) -> list[Entry]:
+    """One entry a copying function; ratios are left to the ledger.
+
+    Args:
+        qdiscs: As in Host.dropping_qdiscs.
+    """
     entries = [
         _copy_in(observation),
         _pin(observation),
-        *_deferred_copies(observation),
+        *_deferred_copies(observation, link),
         _counted(observation, Stage.LINEARIZE, "skb_segment", Row.SEGMENT_COPY),
         _linearized_whole(observation),
-        *_for_checksums(observation),
+        *_where_any(observation, "skb_checksum_help", Row.CHECKSUM_COPY, Cause.CHECKSUM),
+        *_where_any(observation, "ip_do_fragment", Row.FRAGMENT_COPY, Cause.FRAGMENTATION),
+        *_where_any(observation, "skb_copy", Row.WHOLE_COPY, Cause.CHANGED_PACKET),
         _counted(observation, Stage.BOUNCE, "swiotlb_map", Row.BOUNCE),
     ]
     if spliced_bytes(observation):
@@ -37,7 +43,7 @@ def entries_from_functions(observation: Observation, link: Link) -> list[Entry]:
         last = _counted(observation, Stage.DMA, "dma_map_page_attrs", Row.DMA)
     else:
         last = _copy_out(observation)
-    return [*entries, last, *entries_of_drops(observation)]
+    return [*entries, last, *entries_of_drops(observation, qdiscs)]
 
 
 def spliced_bytes(observation: Observation) -> int | None:
@@ -55,6 +61,23 @@ def retransmitted_bytes(observation: Observation) -> int | None:
 def pulled_bytes(observation: Observation) -> int | None:
     """The few payload bytes that a driver pulls into the linear part beside the headers."""
     return bytes_at(observation, Row.PULL)
+
+
+def linearized_bytes(observation: Observation) -> int | None:
+    """Payload copied from fragments into the linear part of packets, once for each packet."""
+    ways = (Row.SEGMENT_COPY, Row.LINEARIZE, Row.CHECKSUM_COPY, Row.FRAGMENT_COPY, Row.WHOLE_COPY)
+    return difference(bytes_at(observation, *ways), bytes_at(observation, Row.COPY_AGAIN))
+
+
+def orphaned_bytes(observation: Observation) -> int | None:
+    """Payload of packets that came to the driver, or were dropped before, without a socket."""
+    return total(bytes_at(observation, Row.XMIT_UNOWNED), dropped_bytes(observation, Place.UNOWNED))
+
+
+def doubled_bytes(observation: Observation) -> int | None:
+    """Payload that came to the driver beyond what was sent and not dropped: a qdisc has doubled packets."""
+    went_on = difference(bytes_at(observation, Row.TRANSMIT), dropped_by_sender(observation) or 0)
+    return difference(bytes_at(observation, Row.XMIT_PAYLOAD, Row.XMIT_UNOWNED), went_on)
 
 
 def checked_bytes(observation: Observation, point: str) -> int | None:
@@ -141,19 +164,17 @@ def _pin(observation: Observation) -> Entry:
     )
 
 
-def _for_checksums(observation: Observation) -> list[Entry]:
-    """Copied so that a checksum is of bytes that nobody can change any more; a row only where that happened."""
-    if not bytes_at(observation, Row.CHECKSUM_COPY):
-        return []
-    return [_counted(observation, Stage.LINEARIZE, "skb_checksum_help", Row.CHECKSUM_COPY, Cause.CHECKSUM)]
+def _where_any(observation: Observation, function: str, row: Row, cause: Cause) -> list[Entry]:
+    """Linear copies that are rare enough to have an entry only where one was made."""
+    return [_counted(observation, Stage.LINEARIZE, function, row, cause)] if bytes_at(observation, row) else []
 
 
-def _deferred_copies(observation: Observation) -> list[Entry]:
+def _deferred_copies(observation: Observation, link: Link) -> list[Entry]:
     """An entry for each cause, which the function that asked for the copy tells; one, if nothing was copied."""
     whole = _counted(observation, Stage.DEFERRED_COPY, "skb_copy_ubufs", Row.COPY_UBUFS)
     found: dict[Cause, list[Tally]] = {}
     for caller, tally in callers_of_deferred_copies(observation).items():
-        found.setdefault(cause_of_caller(caller), []).append(tally)
+        found.setdefault(cause_of_caller(caller, link), []).append(tally)
     return [
         msgspec.structs.replace(
             whole, cause=cause, bytes=sum(one.bytes for one in tallies), events=sum(one.events for one in tallies)
@@ -179,11 +200,11 @@ def copied_for_outgoing_taps(observation: Observation) -> int:
 
 
 _OUTGOING_TAP = "dev_queue_xmit_nit"
-# Who calls skb_copy_ubufs(), through skb_orphan_frags[_rx](): seen on 6.1, 6.12 and 7.2. Until 7.1 incoming taps and
-# local delivery are one function; local delivery would have copied anyway.
+_INCOMING_TAP = "deliver_skb"
+# Who calls skb_copy_ubufs(), through skb_orphan_frags[_rx](): seen on 6.1, 6.12 and 7.2.
 _CAUSES = {
     _OUTGOING_TAP: Cause.PACKET_TAP,
-    "deliver_skb": Cause.PACKET_TAP,
+    _INCOMING_TAP: Cause.PACKET_TAP,
     "__netif_receive_skb_core": Cause.LOCAL_DELIVERY,
     "ip_local_deliver_finish": Cause.LOCAL_DELIVERY,
     "ip6_input_finish": Cause.LOCAL_DELIVERY,
@@ -194,9 +215,16 @@ _CAUSES = {
 }
 
 
-def cause_of_caller(symbol: str) -> Cause:
-    """Why a deferred copy was made, by the function that asked for it."""
-    return _CAUSES.get(_without_suffix(symbol), Cause.UNKNOWN)
+def cause_of_caller(symbol: str, link: Link) -> Cause:
+    """Why a deferred copy was made, by the function that asked for it.
+
+    What an incoming tap is given on a way that ends at a local socket, that socket's delivery would have copied: one
+    copy serves both, and without the tap it is made all the same (until 6.16 the two are even one function).
+    """
+    name = _without_suffix(symbol)
+    if name == _INCOMING_TAP and link is not Link.NIC:
+        return Cause.LOCAL_DELIVERY
+    return _CAUSES.get(name, Cause.UNKNOWN)
 
 
 def _without_suffix(symbol: str) -> str:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from tracer.books import drops
 from tracer.books import function_entries as functions
+from tracer.books.causes import LOCAL_KINDS
 from tracer.books.function_rows import Row
-from tracer.books.law import bound, copied_as_completed, law, unless_dropped
+from tracer.books.law import bound, copied_as_completed, given_to_driver, law, unless, unless_dropped
+from tracer.books.scene import Scene
 from tracer.books.tallies import bytes_at, difference, total
-from tracer.model import Experiment, Law, Link, Observation, Workload
+from tracer.model import Law, Link, Observation, Workload
 
 
-def function_laws(observation: Observation, experiment: Experiment, workload: Workload) -> list[Law]:
+def function_laws(observation: Observation, scene: Scene, workload: Workload) -> list[Law]:
     """Those that the link allows."""
-    laws = _send_laws(observation, workload) + _transmit_laws(observation, experiment, workload)
-    if experiment.link is Link.NIC:
-        return laws + _device_laws(observation, experiment)
+    laws = _send_laws(observation, workload) + _transmit_laws(observation, scene, workload)
+    if scene.link is Link.NIC:
+        return laws + _device_laws(observation, scene)
     return laws + _receive_laws(observation, workload)
 
 
@@ -40,52 +42,86 @@ def _send_laws(observation: Observation, workload: Workload) -> list[Law]:
     return laws
 
 
-def _transmit_laws(observation: Observation, experiment: Experiment, workload: Workload) -> list[Law]:
-    transmitted = bytes_at(observation, Row.TRANSMIT)
-    seen = drops.dropped_bytes(observation, received=False)
-    dropped = seen or 0
-    at_driver = bytes_at(observation, Row.XMIT_PAYLOAD)
-    sent = total(workload.payload_bytes, functions.retransmitted_bytes(observation))
-    linear = bytes_at(observation, Row.SEGMENT_COPY, Row.LINEARIZE, Row.CHECKSUM_COPY)
-    copied = bytes_at(observation, Row.COPY_BITS)
+def _transmit_laws(observation: Observation, scene: Scene, workload: Workload) -> list[Law]:
+    dropped = drops.dropped_by_sender(observation)
+    return [
+        unless_dropped(_driver_law(observation, dropped), dropped),
+        *_counter_laws(observation, workload, dropped),
+        *_linear_laws(observation, scene, dropped),
+        *_completion_laws(observation, workload),
+    ]
+
+
+def _completion_laws(observation: Observation, workload: Workload) -> list[Law]:
+    """One copied packet makes the completion of its whole range say so (uarg->zerocopy, net/core/skbuff.c).
+
+    What copies, copies every packet, and then the range's bytes are the bound; but for what changes single packets.
+    """
+    copied_later = total(functions.linearized_bytes(observation), bytes_at(observation, Row.COPY_UBUFS))
+    laws = copied_as_completed(copied_later, bytes_at(observation, Row.ZEROCOPY_STREAM), workload)
+    reason = "single packets were copied: the completion of a range speaks for all that are in it"
+    return [unless(one, reason, less=None if bytes_at(observation, Row.WHOLE_COPY) else 0) for one in laws]
+
+
+def _driver_law(observation: Observation, dropped: int | None) -> Law:
     but = " - dropped on this machine" if dropped else ""
-    # TCP is told of some local drops, and then sends again without a retransmission.
-    as_sent = bound if dropped else law
-    pinned = bytes_at(observation, Row.ZEROCOPY_STREAM)
-    laws = [
-        unless_dropped(law("L2", f"bytes given to the driver = bytes through __tcp_transmit_skb{but}", at_driver,
-            difference(transmitted, dropped)), seen),
+    statement = f"bytes given to the driver = bytes through __tcp_transmit_skb{but}"
+    owned, orphaned = bytes_at(observation, Row.XMIT_PAYLOAD), functions.orphaned_bytes(observation)
+    went_on = difference(bytes_at(observation, Row.TRANSMIT), dropped or 0)
+    return given_to_driver("L2", statement, owned, orphaned, went_on)
+
+
+def _counter_laws(observation: Observation, workload: Workload, dropped: int | None) -> list[Law]:
+    """What TCP itself counts; told of a local drop, it sends again and calls it no retransmission."""
+    transmitted, again = bytes_at(observation, Row.TRANSMIT), functions.retransmitted_bytes(observation)
+    as_sent, sign = (bound, ">=") if dropped else (law, "=")
+    statement = f"bytes through __tcp_transmit_skb {sign} payload + retransmitted"
+    by_tcp = law("L2c", "retransmitted, by the tracepoint = by TCP's own count (tcpi_bytes_retrans)", again,
+        workload.retransmitted_bytes)  # fmt: skip
+    return [
         law("L2a", "bytes through __tcp_transmit_skb = bytes that TCP handed down (tcpi_bytes_sent)", transmitted,
             workload.bytes_sent),
-        unless_dropped(as_sent("L2b", f"bytes through __tcp_transmit_skb {'>=' if dropped else '='} payload + "
-            "retransmitted", transmitted, sent), seen),
-        law("L4", "skb_copy_bits = segmented + linearized + pulled by the driver", copied,
-            total(linear, functions.pulled_bytes(observation))),
-        *copied_as_completed(total(linear, bytes_at(observation, Row.COPY_UBUFS)), pinned, workload),
+        unless_dropped(as_sent("L2b", statement, transmitted, total(workload.payload_bytes, again)), dropped),
+        unless(by_tcp, "TCP counts retransmissions that a queue refused, too", less=dropped or 0),
     ]  # fmt: skip
-    if not experiment.scatter_gather:
-        laws.append(
-            law("L4a", "without scatter-gather: segmented + linearized = bytes given to the driver", linear, at_driver)
-        )
+
+
+def _linear_laws(observation: Observation, scene: Scene, dropped: int | None) -> list[Law]:
+    """Payload becomes linear by copies alone: TCP puts it into fragments. The packets at the driver are witnesses."""
+    linear, doubled = functions.linearized_bytes(observation), functions.doubled_bytes(observation)
+    copied = total(linear, bytes_at(observation, Row.COPY_AGAIN), functions.pulled_bytes(observation))
+    lost = None if dropped is None else total(dropped, drops.dropped_bytes(observation, drops.Place.UNOWNED))
+    reason = "packets were dropped or doubled by a qdisc: how many of them were linear, nobody knows"
+    by_copies = "segmented + linearized + copied whole"
+    witnessed = law("L4b", f"payload in the linear part at the driver = {by_copies}",
+        bytes_at(observation, Row.XMIT_LINEAR), linear)  # fmt: skip
+    laws = [
+        law("L4", f"skb_copy_bits = {by_copies} + pulled by the driver", bytes_at(observation, Row.COPY_BITS), copied),
+        unless(witnessed, reason, less=lost, more=doubled or 0),
+    ]
+    if scene.without_sg:
+        given = bytes_at(observation, Row.XMIT_PAYLOAD, Row.XMIT_UNOWNED)
+        statement = "without scatter-gather: segmented + linearized = bytes given to the driver"
+        laws.append(unless(law("L4a", statement, linear, given), reason, less=doubled or 0, more=lost))
     return laws
 
 
-def _device_laws(observation: Observation, experiment: Experiment) -> list[Law]:
+def _device_laws(observation: Observation, scene: Scene) -> list[Law]:
     wire = bytes_at(observation, Row.XMIT_WIRE)
     mapped = bytes_at(observation, Row.DMA_WIRE)
-    laws = [law("L5", "bytes mapped for the device's DMA = packets given to the driver, headers too", mapped, wire)]
-    if experiment.bounce:
+    one = law("L5", "bytes mapped for the device's DMA = packets given to the driver, headers too", mapped, wire)
+    kind = LOCAL_KINDS.get(scene.kind or "")
+    laws = [one if kind is None else unless(one, f"it is {kind}: nothing maps what never leaves memory", less=None)]
+    if scene.bounce:
         bounced = bytes_at(observation, Row.BOUNCE_WIRE)
         laws.append(law("L5a", "bytes bounced = packets given to the driver, headers too", bounced, wire))
     return laws
 
 
 def _receive_laws(observation: Observation, workload: Workload) -> list[Law]:
-    flagged = bytes_at(observation, Row.XMIT_ZEROCOPY)
-    deferred = difference(bytes_at(observation, Row.COPY_UBUFS), functions.copied_for_outgoing_taps(observation))
     payload = workload.payload_bytes
     return [
-        law("L3", "deferred copy at reception = zero-copy bytes given to the driver", deferred, flagged),
+        _reception_law(observation),
         law("L6", "copied to the reader = payload", bytes_at(observation, Row.COPY_TO_ITER), payload),
         law("L6a", "returned by tcp_recvmsg_locked = payload", bytes_at(observation, Row.RECEIVE_RETURN),
             payload),
@@ -93,3 +129,12 @@ def _receive_laws(observation: Observation, workload: Workload) -> list[Law]:
             functions.checked_bytes(observation, functions.CHECK_RECEIVE), payload),
         law("L6c", "_copy_to_iter at a breakpoint = payload", bytes_at(observation, functions.BREAK_OUT), payload),
     ]  # fmt: skip
+
+
+def _reception_law(observation: Observation) -> Law:
+    deferred = difference(bytes_at(observation, Row.COPY_UBUFS), functions.copied_for_outgoing_taps(observation))
+    one = law("L3", "deferred copy at reception = zero-copy bytes given to the driver", deferred,
+        bytes_at(observation, Row.XMIT_ZEROCOPY))  # fmt: skip
+    reason = "packets were dropped behind the device: how many of them had been copied by then, nobody knows"
+    perhaps, surely_not = (drops.dropped_on_arrival(observation, perhaps_copied=either) for either in (True, False))
+    return unless(one, reason, less=total(perhaps, surely_not))

@@ -21,13 +21,18 @@ class Row(StrEnum):
     TRANSMIT = "__tcp_transmit_skb:entry"
     RETRANSMIT = "tcp_retransmit_skb:tracepoint"
     XMIT_PAYLOAD = "net_dev_start_xmit:payload"
+    XMIT_UNOWNED = "net_dev_start_xmit:unowned"
     XMIT_WIRE = "net_dev_start_xmit:wire"
+    XMIT_LINEAR = "net_dev_start_xmit:linear"
     XMIT_ZEROCOPY = "net_dev_start_xmit:zerocopy"
     COPY_UBUFS = "skb_copy_ubufs:return"
     SEGMENT_COPY = "skb_copy_bits:segment"
     LINEARIZE = "__pskb_pull_tail:linearize"
     CHECKSUM_COPY = "__pskb_pull_tail:checksum"
     PULL = "__pskb_pull_tail:pull"
+    FRAGMENT_COPY = "skb_copy_bits:fragment"
+    WHOLE_COPY = "skb_copy_bits:whole"
+    COPY_AGAIN = "skb_copy_bits:again"
     COPY_BITS = "skb_copy_bits:entry"
     BOUNCE_WIRE = "swiotlb_map:wire"
     BOUNCE = "swiotlb_map:payload"
@@ -71,7 +76,10 @@ _NEEDS_BESIDES: dict[Row, tuple[str, ...]] = {
     Row.SEGMENT_COPY: ("skb_segment",),
     # Without these its bytes would be taken for those of a device without scatter-gather.
     **dict.fromkeys((Row.LINEARIZE, Row.CHECKSUM_COPY), ("skb_segment", "skb_checksum_help")),
-    **dict.fromkeys((Row.XMIT_PAYLOAD, Row.XMIT_WIRE, Row.XMIT_ZEROCOPY), ("net_dev_xmit",)),
+    **dict.fromkeys((Row.FRAGMENT_COPY, Row.WHOLE_COPY, Row.COPY_AGAIN), ("skb_segment", "__pskb_pull_tail")),
+    **dict.fromkeys(
+        (Row.XMIT_PAYLOAD, Row.XMIT_UNOWNED, Row.XMIT_WIRE, Row.XMIT_LINEAR, Row.XMIT_ZEROCOPY), ("net_dev_xmit",)
+    ),
 }
 
 # Rows whose pages are counted.

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tracer.model_sockets import Socket
+from tracer.books.endpoints import host_of, port_of
+from tracer.model.sockets import Socket
 
 
 @dataclass(frozen=True)
@@ -23,26 +24,37 @@ class Group:
 
 
 def service_port(socket: Socket) -> str:
-    """The end that has a name: the lower port, which is the listener's on all but odd machines."""
-    local, peer = (int(end.rpartition(":")[2]) for end in (socket.local, socket.peer))
+    """The end that has a name: the listener's; of UDP the lower port, which that is on all but odd machines."""
+    local, peer = port_of(socket.local), port_of(socket.peer)
+    if socket.protocol != "udp" and peer:
+        return f":{local}" if socket.accepted else f"to :{peer}"
     if not peer or (local and local < peer):
         return f":{local}"
     return f"to :{peer}"
 
 
 def _program(socket: Socket) -> str:
-    return f"{socket.comm or '(no caller)'} {service_port(socket)}"
+    return f"{socket.comm or nameless(socket)} {service_port(socket)}"
 
 
-def _host(endpoint: str) -> str:
-    return endpoint.rpartition(":")[0]
+def nameless(socket: Socket) -> str:
+    """What a socket is that no process has called: MPTCP's own connections are the kernel's."""
+    return "(MPTCP subflow)" if socket.above == "mptcp" and socket.protocol == "tcp" else "(no caller)"
+
+
+def _peer(socket: Socket) -> str:
+    """The program at the other end, where it is known; else the address."""
+    if socket.peer_comm is None:
+        return host_of(socket.peer)
+    pid = f"pid {socket.peer_pids[0]}, " if socket.peer_pids else ""
+    return f"{socket.peer_comm} ({pid}on this machine)"
 
 
 BY: dict[str, Callable[[Socket], str]] = {
     "program": _program,
     "port": service_port,
-    "peer": lambda socket: _host(socket.peer),
-    "link": lambda socket: socket.device or "(no packet)",
+    "peer": _peer,
+    "link": lambda socket: socket.link or "(no packet)",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from tracer.books.tallies import difference, total
 from tracer.model import Law, LawState, Workload
 
 
@@ -12,11 +13,46 @@ def law(identity: str, statement: str, left: int | None, right: int | None, note
     return _stated(identity, statement, left, right, left == right, note)
 
 
+def unless(one: Law, reason: str, *, more: int | None = 0, less: int | None = 0) -> Law:
+    """A broken law whose difference may be bytes of which nobody knows the side: UNKNOWN, for that reason.
+
+    Args:
+        more: At most so much the left side may have too much; None for any amount.
+        less: At most so much it may lack; None for any amount.
+    """
+    if one.state is not LawState.BROKEN or one.left is None or one.right is None:
+        return one
+    amount, limit = abs(one.left - one.right), more if one.left > one.right else less
+    if limit is not None and amount > limit:
+        return one
+    return msgspec.structs.replace(one, state=LawState.UNKNOWN, note=reason)
+
+
 def unless_dropped(one: Law, dropped: int | None) -> Law:
     """A law on packets' way where nobody looked for drops: unequal sides may be these, and say nothing."""
-    if dropped is None and one.state is LawState.BROKEN:
-        return msgspec.structs.replace(one, state=LawState.UNKNOWN, note="nobody looked for dropped packets")
-    return one
+    return unless(one, "nobody looked for dropped packets", more=None, less=None) if dropped is None else one
+
+
+def given_to_driver(identity: str, statement: str, owned: int | None, orphaned: int | None, went_on: int | None) -> Law:
+    """The law that what went on came to the driver, though a qdisc may have taken the socket from some packets.
+
+    Packets without a socket are such, or doubles that a qdisc has made. If all that went on came with its socket, they
+    are doubles, and the law is as sharp as without them.
+
+    Args:
+        owned: Payload that came to the driver with its socket.
+        orphaned: Payload without, that came there or was dropped before; None in a recording of before it was counted.
+        went_on: What must have come.
+    """
+    lacking = difference(went_on, owned)
+    if not lacking or not orphaned:
+        return law(identity, statement, owned, went_on)
+    found = min(lacking, orphaned)
+    one = law(identity, statement, total(owned, found), went_on, f"{found:,} B of it without their socket")
+    if found == orphaned:
+        return one
+    reason = "packets came without a socket: which of them a qdisc has doubled, nobody knows"
+    return msgspec.structs.replace(one, state=LawState.UNKNOWN, note=reason)
 
 
 def bound(identity: str, statement: str, left: int | None, right: int | None, note: str = "") -> Law:

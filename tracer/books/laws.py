@@ -9,9 +9,11 @@ from __future__ import annotations
 import msgspec
 
 from tracer.books import function_entries, tracepoint_entries
-from tracer.books.drops import dropped_bytes
+from tracer.books.drops import dropped_by_sender, lost_fragments, lost_on_the_way
 from tracer.books.function_laws import function_laws
-from tracer.books.law import law
+from tracer.books.law import law, unless
+from tracer.books.row_laws import row_laws
+from tracer.books.scene import Scene, scene_of
 from tracer.books.tallies import difference, total
 from tracer.books.tracepoint_laws import tracepoint_laws
 from tracer.model import Entry, Law, LawState, Link, Observation, Recording, Stage, Workload
@@ -24,15 +26,20 @@ def laws_of(recording: Recording) -> list[Law]:
     workload = recording.observed
     if workload is None:
         return []
-    laws = _engine_laws(workload)
+    laws, scene = _engine_laws(workload), scene_of(recording)
     for observation in recording.observations:
-        state = function_laws if observation.observer == "functions" else tracepoint_laws
         letter = _LETTERS[observation.observer]
-        laws += [_named(one, letter) for one in state(observation, recording.experiment, workload)]
+        laws += [_named(one, letter) for one in _observer_laws(observation, scene, workload)]
+        laws += [_named(one, "R") for one in row_laws(observation.sockets, scene.link, workload)]
     if len(recording.observations) > 1:
-        laws += _agreement_laws(recording, workload)
+        laws += _agreement_laws(recording.observations, scene, workload)
     lost = any(observation.lost for observation in recording.observations)
-    return [_explained(one, recording.host.packet_taps or [], lost) for one in laws]
+    return [_explained(one, scene.packet_taps or [], lost) for one in laws]
+
+
+def _observer_laws(observation: Observation, scene: Scene, workload: Workload) -> list[Law]:
+    of_the_observer = function_laws if observation.observer == "functions" else tracepoint_laws
+    return of_the_observer(observation, scene, workload)
 
 
 def _named(one: Law, letter: str) -> Law:
@@ -46,15 +53,19 @@ def _explained(one: Law, taps: list[str], lost: bool) -> Law:
     could = ["lost events: the counts are too low"] if lost else []
     if taps and one.id in _COPIED_BY_TAPS:
         could.append(f"who taps the packets ({', '.join(taps)})")
+    if one.id in _COPIES_WITNESSED:
+        could.append("a copy that no probe point saw")
     if one.id in _ON_THE_WAY:
         could.append("packets that were dropped or duplicated where nobody looks (inside a device, on the wire)")
         could.append("a packet that was still on its way when the pass ended")
     return msgspec.structs.replace(one, explanation=", or ".join(could))
 
 
-# Laws between whose sides packets travel, and those that a copy for a packet socket can upset.
-_ON_THE_WAY = ("E1", "F.L2", "F.L2b", "F.L5", "F.L6", "F.L6a", "T.L2a", "T.L3", "T.L6")
+# Laws between whose sides packets travel, those that a copy for a packet socket can upset, and those one side of which
+# shows that something was copied.
+_ON_THE_WAY = ("E1", "F.L2", "F.L2b", "F.L5", "F.L6", "F.L6a", "T.L2a", "T.L3", "T.L3a", "T.L6")
 _COPIED_BY_TAPS = ("F.L3", "A deferred_copy")
+_COPIES_WITNESSED = ("F.L4b", "F.L8", "T.L8")
 
 
 def _engine_laws(workload: Workload) -> list[Law]:
@@ -74,37 +85,59 @@ def sent_again(observation: Observation, workload: Workload) -> int | None:
     TCP's count of retransmissions, unless packets were dropped on this machine: of such a drop TCP is told, and sends
     the packet as if for the first time. Then all that it handed down beyond the payload.
     """
-    if dropped_bytes(observation, received=False):
+    if dropped_by_sender(observation):
         return difference(workload.bytes_sent, workload.payload_bytes)
     return workload.retransmitted_bytes
 
 
-def entries_of(observation: Observation, link: Link, workload: Workload) -> list[Entry]:
-    """One observer's entries, by its own rules."""
+def entries_of(
+    observation: Observation, link: Link, workload: Workload, qdiscs: list[str] | None = None
+) -> list[Entry]:
+    """One observer's entries, by its own rules.
+
+    Args:
+        qdiscs: As in Host.dropping_qdiscs.
+    """
     if observation.observer == "functions":
-        return function_entries.entries_from_functions(observation, link)
-    return tracepoint_entries.entries_from_tracepoints(observation, link, sent_again(observation, workload))
+        return function_entries.entries_from_functions(observation, link, qdiscs)
+    return tracepoint_entries.entries_from_tracepoints(observation, link, sent_again(observation, workload), qdiscs)
 
 
-def _agreement_laws(recording: Recording, workload: Workload) -> list[Law]:
+def _agreement_laws(observations: list[Observation], scene: Scene, workload: Workload) -> list[Law]:
     """Where two observers know a stage, they agree to the byte."""
-    names = " and ".join(observation.observer for observation in recording.observations)
+    first, second, *_ = observations
     laws = []
     for stage in Stage:
-        left, right, *_ = (
-            _comparable(one, stage, recording.experiment.link, workload) for one in recording.observations
-        )
+        left, right = (_comparable(one, stage, scene.link, workload) for one in (first, second))
         if left is not None and right is not None:
-            statement = f"{stage.replace('_', ' ')}: the observers {names} agree"
-            laws.append(law(f"A {stage}", statement, left, right))
+            statement = f"{stage.replace('_', ' ')}: the observers {first.observer} and {second.observer} agree"
+            one = law(f"A {stage}", statement, left, right)
+            laws.append(_unless_lost(one, first) if stage in _SEEN_ELSEWHERE else one)
     return laws
 
 
+# Stages that functions count where they happen, and tracepoints further on, by what has arrived.
+_SEEN_ELSEWHERE = (Stage.DEFERRED_COPY, Stage.LINEARIZE)
+
+
+def _unless_lost(one: Law, functions: Observation) -> Law:
+    """What was lost or doubled between the places of two observers is with one of them alone."""
+    doubled = function_entries.doubled_bytes(functions)
+    lost = None if lost_fragments(functions) else lost_on_the_way(functions)
+    reason = "packets were dropped or doubled on the way: how many of them had been copied before, nobody knows"
+    return unless(one, reason, less=doubled or 0, more=lost)
+
+
 def _comparable(observation: Observation, stage: Stage, link: Link, workload: Workload) -> int | None:
-    """Bytes of a stage without the copies for outgoing taps, which one of the observers alone can see."""
+    """Bytes of a stage as both observers can count them.
+
+    Without copies for outgoing taps, which one of them alone can see; what was made linear, once for each packet.
+    """
     found = stage_bytes(entries_of(observation, link, workload), stage)
-    if stage is Stage.DEFERRED_COPY and observation.observer == "functions":
+    if observation.observer == "functions" and stage is Stage.DEFERRED_COPY:
         return difference(found, function_entries.copied_for_outgoing_taps(observation))
+    if observation.observer == "functions" and stage is Stage.LINEARIZE:
+        return function_entries.linearized_bytes(observation)
     return found
 
 

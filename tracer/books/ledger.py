@@ -9,10 +9,12 @@ from __future__ import annotations
 import msgspec
 
 from tracer.books import function_entries, tracepoint_entries
-from tracer.books.causes import scene_of, with_cause
+from tracer.books.causes import with_cause
 from tracer.books.laws import entries_of, laws_of
+from tracer.books.scene import scene_of
 from tracer.books.tallies import total
 from tracer.model import CopiesPerByte, Entry, Law, LawState, Ledger, Link, Observation, Recording, Stage, Workload
+from tracer.texts import counted
 from tracer.units import format_count
 
 SEND_COPIES = (Stage.COPY_IN, Stage.DEFERRED_COPY, Stage.LINEARIZE, Stage.BOUNCE)
@@ -27,11 +29,12 @@ def ledger_of(recording: Recording) -> Ledger:
     if workload is None or not recording.observations:
         return _empty_ledger(recording)
     first = recording.observations[0]
-    located, scene = located_entries(first, recording.experiment.link, workload), scene_of(recording)
+    qdiscs, scene = recording.host.dropping_qdiscs, scene_of(recording)
+    located = located_entries(first, scene.link, workload, qdiscs)
     entries = [*_pack_entries(workload), *(with_cause(entry, scene) for entry in located)]
     if first.observer == "tracepoints" and scene.packet_taps and scene.link is not Link.NIC:
         taps = tracepoint_entries.copy_for_taps(first, scene.packet_taps)
-        entries += [_with_ratio(taps, workload.payload_bytes)] if taps.bytes else []
+        entries += [_with_ratio(taps, workload.payload_bytes)] if taps.bytes != 0 else []
     laws = laws_of(recording)
     doubts = [breach(law) for law in laws if law.state is LawState.BROKEN]
     doubts += [_loss(observation) for observation in recording.observations if observation.lost]
@@ -52,7 +55,7 @@ def ledger_of(recording: Recording) -> Ledger:
 def breach(law: Law) -> str:
     """A broken law: which side has more, and by how much."""
     more = (law.left or 0) - (law.right or 0)
-    unit = "" if "notifications" in law.statement else " B"
+    unit = "" if "notifications" in law.statement or "not bytes" in law.note else " B"
     told = f"the {'left' if more > 0 else 'right'} side has {format_count(abs(more))}{unit} more"
     return f"law {law.id} is broken: {law.statement} ({told})"
 
@@ -68,9 +71,15 @@ def _mixed_bytes(observation: Observation) -> int | None:
     return tracepoint_entries.mixed_bytes(observation) if observation.observer == "tracepoints" else None
 
 
-def located_entries(observation: Observation, link: Link, workload: Workload) -> list[Entry]:
-    """One observer's entries, with their ratios to the payload."""
-    return [_with_ratio(entry, workload.payload_bytes) for entry in entries_of(observation, link, workload)]
+def located_entries(
+    observation: Observation, link: Link, workload: Workload, qdiscs: list[str] | None = None
+) -> list[Entry]:
+    """One observer's entries, with their ratios to the payload.
+
+    Args:
+        qdiscs: As in Host.dropping_qdiscs.
+    """
+    return [_with_ratio(entry, workload.payload_bytes) for entry in entries_of(observation, link, workload, qdiscs)]
 
 
 def _empty_ledger(recording: Recording) -> Ledger:
@@ -86,7 +95,7 @@ def _lost_events(observations: list[Observation]) -> int | None:
 
 
 def _loss(observation: Observation) -> str:
-    return f"the {observation.observer} observer lost {observation.lost} events"
+    return f"the {observation.observer} observer lost {counted(observation.lost or 0, 'event')}"
 
 
 def _pack_entries(workload: Workload) -> list[Entry]:

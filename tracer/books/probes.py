@@ -118,8 +118,8 @@ PROBE_POINTS = (
     _entry("skb_checksum_help", "enter_checksum_help", None, "", "net/core/dev.c", "marks the CPU as checksumming"),
     _return("skb_checksum_help", "leave_checksum_help", None, "", "net/core/dev.c", "ends the mark"),
     _entry(
-        "skb_copy_bits", "enter_copy_bits", Stage.LINEARIZE, "len, inside skb_segment", _SKB,
-        "segments for a device without scatter-gather",
+        "skb_copy_bits", "enter_copy_bits", Stage.LINEARIZE, "len, inside skb_segment or of a whole packet", _SKB,
+        "segments for a device without scatter-gather; fragments, and packets that a qdisc changes",
     ),
     _entry(
         "__pskb_pull_tail", "enter_pull_tail", Stage.LINEARIZE, "delta, if it is all of data_len", _SKB,

@@ -1,6 +1,6 @@
 """The only file format: one JSON document, nettrace.recording/1.
 
-A file is untrusted input: it is validated against the types of tracer/model.py, and whatever follows from the
+A file is untrusted input: it is validated against the types of tracer/model/, and whatever follows from the
 measurements (ledger, verdict) is derived anew when it is read.
 """
 
@@ -10,14 +10,19 @@ from typing import Any
 
 import msgspec
 
+from tracer.books.foreign import of_another_program, seems_to_be
+from tracer.books.untrusted import sound
+from tracer.books.upgrade import upgraded
 from tracer.errors import RecordingError
 from tracer.model import SCHEMA, Document, Recording
+from tracer.model.socket_recording import SCHEMA_2
 
 # A recording with all its stacks is well under a megabyte.
 MAX_FILE_BYTES = 256 << 20
 
 
-_GIVE_A_RECORDING = "give a file that nettrace run --save wrote"
+_GIVE_A_RECORDING = "give a file that nettrace run --save, record -o or attach -o wrote"
+_AGAIN = "record it again: nettrace run --save, record -o or attach -o"
 
 
 def encode(recording: Recording) -> bytes:
@@ -31,23 +36,37 @@ def decode(data: bytes, name: str = "recording") -> Recording:
     Raises:
         RecordingError: no JSON, another schema, a field missing, of a wrong type or out of range.
     """
-    if not data.lstrip().startswith(b"{"):
-        raise RecordingError(f"{name} is not a recording", "it holds no JSON document", _GIVE_A_RECORDING)
-    try:
-        envelope = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RecordingError(f"{name} is damaged", str(error), "record it again with --save") from error
+    envelope = _json(data, name)
     schema = envelope.get("schema") if isinstance(envelope, dict) else None
+    if schema == SCHEMA_2:
+        raise RecordingError(
+            f"{name} holds the sockets of a program, and no run of a workload",
+            "nettrace record wrote it; only a run has a mode, a size and two passes",
+            f"nettrace report {name}",
+        )
     if schema != SCHEMA:
         raise RecordingError(
             f"{name} is not a recording of this nettrace",
-            f"its schema is {schema!r}, not {SCHEMA!r}" if schema else "it has no schema",
+            f"its schema is {schema!r}, not {SCHEMA!r}" if schema else of_another_program(envelope),
             _GIVE_A_RECORDING,
         )
     try:
-        return msgspec.convert(envelope, Recording)
+        return upgraded(msgspec.convert(sound(envelope), Recording))
     except (msgspec.ValidationError, RecursionError) as error:
-        raise RecordingError(f"{name} is damaged", str(error), "record it again with --save") from error
+        raise RecordingError(f"{name} is damaged", str(error), _AGAIN) from error
+
+
+def _json(data: bytes, name: str) -> Any:
+    if not data.lstrip().startswith(b"{"):
+        raise RecordingError(f"{name} is not a recording", seems_to_be(data), _GIVE_A_RECORDING)
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        # Cut off or not, a recording says first what it is.
+        if b'"nettrace' in data[:256]:
+            raise RecordingError(f"{name} is damaged", str(error), _AGAIN) from error
+        why = f"it seems to be another program's JSON, several documents or a broken one: {error}"
+        raise RecordingError(f"{name} is not a recording", why, _GIVE_A_RECORDING) from error
 
 
 def json_schema() -> dict[str, Any]:

@@ -6,6 +6,7 @@ import errno
 import os
 from typing import Any, Literal
 
+from tracer.books.quantities import MIN_TICKS
 from tracer.errors import MachineError, NettraceError, PrivilegeError, UsageError, WorkloadError
 from tracer.model import Completions, CpuTime, Experiment, Latency, Workload
 
@@ -16,16 +17,15 @@ Limit = Literal["optmem", "memlock"]
 
 # workloads/engine/engine.h, enum engine_error
 TRUNCATED, FOREIGN, DUPLICATE, UNKNOWN_ID, LIMIT, PATTERN = range(-5001, -5007, -1)
-# A share that rests on fewer samples than these is noise: with 20, its standard error is 11 % of all. The scheduler's
-# tick is at most the user's (HZ is 100 or more), and it hits a thread that sleeps and wakes less often than its CPU
-# time would have it.
-LEAST_TICKS = 20
+# The scheduler's tick is at most the user's (HZ is 100 or more), and it hits a thread that sleeps and wakes less often
+# than its CPU time would have it.
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGESIZE")
 # What sock_omalloc() charges for one notification: SKB_TRUESIZE(0), 576 on x86-64; a few, because those that the
 # kernel merges while we ask are given back.
 NOTIFICATION_BYTES = 4 * 576
 
+_AGAIN = "run it again; if it repeats, report it"
 _BROKEN_BOOKS = {
     TRUNCATED: "a notification did not fit (MSG_CTRUNC)",
     FOREIGN: "the error queue held something that is no zero-copy completion",
@@ -93,7 +93,7 @@ def cpu_of(reply: Reply) -> CpuTime:
     spent = total(reply, "cpu_ns")
     user, system = total(reply, "user_ns"), total(reply, "system_ns")
     least = min(int(thread["cpu_ns"]) for thread in reply["threads"])
-    if least < LEAST_TICKS * TICK_NS or not user + system:
+    if least < MIN_TICKS * TICK_NS or not user + system:
         return CpuTime(total=spent)
     in_kernel = round(spent * system / (user + system))
     return CpuTime(total=spent, user=spent - in_kernel, system=in_kernel)
@@ -139,7 +139,7 @@ def receiver_failure(size: int, thread: Reply) -> NettraceError:
             f"byte {position} of message {message}: {sent:#04x} sent, {came:#04x} came",
             "payload was lost, reordered or overwritten before it was copied: report it with the kernel's release",
         )
-    return WorkloadError("the receiver could not go on", _reason(thread["result"]))
+    return WorkloadError("the receiver could not go on", _reason(thread["result"]), _AGAIN)
 
 
 def _sender_failure(experiment: Experiment, thread: Reply, sender: Reply) -> NettraceError:
@@ -147,11 +147,12 @@ def _sender_failure(experiment: Experiment, thread: Reply, sender: Reply) -> Net
     if code == LIMIT:
         return _limit_too_low(experiment, sender)
     if code in _BROKEN_BOOKS:
-        return WorkloadError("the completions of MSG_ZEROCOPY make no sense", _BROKEN_BOOKS[code])
+        what, fix = "the completions of MSG_ZEROCOPY make no sense", "report it with the kernel's release"
+        return WorkloadError(what, _BROKEN_BOOKS[code], fix)
     if -code in (errno.EPIPE, errno.ECONNRESET):
         why = f"{thread['bytes']} bytes had been sent: {_reason(code)}"
-        return WorkloadError("the receiver closed the connection", why)
-    return WorkloadError("the sender could not go on", _reason(code))
+        return WorkloadError("the receiver closed the connection", why, "look at the receiving program")
+    return WorkloadError("the sender could not go on", _reason(code), _AGAIN)
 
 
 def _limit_too_low(experiment: Experiment, sender: Reply) -> NettraceError:
@@ -188,7 +189,7 @@ def refusal(role: str, error: Reply, address: str, port: int) -> NettraceError:
     if code in (-errno.ENOMEM, errno.ENOMEM):
         fix = "fewer --threads or a smaller --size"
         return MachineError(f"the {role} has no memory for its messages", _reason(-abs(code)), fix)
-    return WorkloadError(f"the {role} cannot {during}", detail or _reason(-abs(code)))
+    return WorkloadError(f"the {role} cannot {during}", detail or _reason(-abs(code)), _AGAIN)
 
 
 def _cannot_listen(code: int, address: str, port: int) -> NettraceError:

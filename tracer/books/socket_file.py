@@ -2,43 +2,89 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from tracer.books.groups import busiest
+from tracer.books.later_copies import Later, LaterCopies
 from tracer.books.socket_laws import laws_of
 from tracer.books.socket_ledger import ledger_of
 from tracer.errors import RecordingError
-from tracer.model_sockets import SocketRecording
+from tracer.model.socket_recording import SCHEMA_2, SocketRecording
+from tracer.model.sockets import Completions, Packets, Socket, Totals
+
+SPELLED_OUT = 100
+"""Sockets whose ledger and laws --json spells out, where nobody says how many."""
 
 
 def encode_sockets(recording: SocketRecording) -> bytes:
-    """What -o writes: counters; what follows from them is derived when it is read."""
+    """What -o writes: counters, those that are 0 left out; what follows from them is derived when it is read."""
     return msgspec.json.encode(recording) + b"\n"
 
 
 def document_of_sockets(recording: SocketRecording, most: int) -> bytes:
-    """What --json prints: the recording, with ledger and laws of all and of the busiest sockets."""
-    document: dict[str, Any] = msgspec.to_builtins(recording)
-    calls = recording.hooks.calls
-    document["ledger"] = msgspec.to_builtins(ledger_of(recording.totals, calls))
-    listed, _ = busiest(recording.sockets, most)
-    derived = {
-        socket.cookie: {
-            "ledger": msgspec.to_builtins(ledger_of(socket, calls)),
-            "laws": msgspec.to_builtins(laws_of(socket)),
-            "sent_bytes": socket.sent_bytes,
-            "read_bytes": socket.read_bytes,
-            "left_ip_bytes": socket.left.bytes,
-            "retransmitted_bytes": socket.left.again,
-        }
-        for socket in listed
-    }
-    for row in document["sockets"]:
-        row.update(derived.get(row["cookie"], {}))
+    """What --json prints: every key of every socket, with ledger and laws of all and of the busiest sockets."""
+    document = members_of(recording, most, recording.sockets, recording.peers)
     return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
+
+
+def members_of(recording: SocketRecording, most: int, sockets: list[Socket], peers: list[Socket]) -> dict[str, Any]:
+    """The same document as plain values, with these of the sockets; totals are of all."""
+    calls, later = recording.hooks.calls, LaterCopies(recording)
+    listed, _ = busiest(sockets, most)
+    spelled = {socket.cookie for socket in listed}
+    return {
+        **_keys_of(msgspec.structs.replace(recording, sockets=[], peers=[])),
+        "sockets": [
+            _socket(socket, calls, later.of(socket) if socket.cookie in spelled else None) for socket in sockets
+        ],
+        "peers": [_socket(socket, calls, None) for socket in peers],
+        "totals": _figures(recording.totals)
+        | {"ledger": _all_keys(ledger_of(recording.totals, calls, later.in_all()))},
+        "unlisted_sockets": recording.unlisted_sockets + len(recording.sockets) - len(sockets),
+    }
+
+
+def _socket(socket: Socket, calls: str, later: Later | None) -> dict[str, Any]:
+    """A row; ledger and laws are null where they are not spelled out."""
+    return _figures(socket) | {
+        "in_progress": socket.in_progress,
+        "ledger": _all_keys(ledger_of(socket, calls, later)) if later else None,
+        "laws": _all_keys(laws_of(socket)) if later else None,
+    }
+
+
+def _figures(moved: Socket | Totals) -> dict[str, Any]:
+    """Counters, and what is read off them."""
+    return _keys_of(moved) | {
+        "sent_bytes": moved.sent_bytes,
+        "read_bytes": moved.read_bytes,
+        "left_ip_bytes": moved.left.bytes,
+        "retransmitted_bytes": moved.left.again,
+        "skbs": _skbs(moved.left, moved.came),
+    }
+
+
+def _skbs(left: Packets, came: Packets) -> dict[str, int]:
+    return {"packets": left.packets + came.packets, "fragments": left.fragments + came.fragments}
+
+
+def _all_keys(value: Any) -> Any:
+    """Plain values, with the keys too that a file leaves out because they have their default."""
+    if isinstance(value, Completions):
+        return {**_keys_of(value), "zerocopy": value.zerocopy}
+    if isinstance(value, msgspec.Struct):
+        return _keys_of(value)
+    if isinstance(value, list):
+        return [_all_keys(one) for one in value]
+    if isinstance(value, dict):
+        return {key: _all_keys(one) for key, one in value.items()}
+    return value
+
+
+def _keys_of(value: msgspec.Struct) -> dict[str, Any]:
+    return {name: _all_keys(getattr(value, name)) for name in value.__struct_fields__}
 
 
 def decode_sockets(data: bytes, name: str) -> SocketRecording:
@@ -55,10 +101,14 @@ def decode_sockets(data: bytes, name: str) -> SocketRecording:
         ) from error
 
 
-def is_of_sockets(path: Path) -> bool:
-    """Whether a file holds a recording of sockets; False where it cannot be read, which its reader will say."""
+class _Envelope(msgspec.Struct):
+    schema: str
+
+
+def is_of_sockets(data: bytes) -> bool:
+    """Whether this is a recording of sockets, sound or not: it says so itself, wherever the word stands in it."""
     try:
-        with path.open("rb") as file:
-            return b'"nettrace.recording/2"' in file.read(256)
-    except OSError:
-        return False
+        return msgspec.json.decode(data, type=_Envelope).schema == SCHEMA_2
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # Cut off: what was written first still tells what it was to be.
+        return f'"{SCHEMA_2}"'.encode() in data[:256]

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from tracer.model import LawState
-from tracer.model_sockets import Socket, SocketLaw, TcpState
+from tracer.model.sockets import NOTHING_BEFORE, READ_BY_COPY, Socket, SocketLaw, TcpState
 
 _NO_TCP = "TCP's own books do not speak of this socket: {} is above it"
 
@@ -18,24 +18,31 @@ def laws_of(socket: Socket) -> list[SocketLaw]:
     """All laws of one socket."""
     if socket.tcp is None:
         return list(_datagram_laws(socket)) if socket.protocol in ("udp", "udplite") else []
+    if socket.above == "mptcp":
+        return [_unjudged(socket, "MPTCP")]
     if socket.above is not None:
-        note = _NO_TCP.format("MPTCP" if socket.above == "mptcp" else "a protocol such as kernel TLS")
-        return [_law(socket, "S", "TCP's books agree with the calls", None, None, note=note)]
+        # Its records are longer than what the calls gave, and TCP counts records.
+        calls = _unjudged(socket, "a protocol such as kernel TLS")
+        return [calls, *_leaving_laws(socket, socket.tcp), _arriving_law(socket, socket.tcp)]
     return [*_sending_laws(socket, socket.tcp), *_reading_laws(socket, socket.tcp)]
 
 
+def _unjudged(socket: Socket, above: str) -> SocketLaw:
+    return _law(socket, "S", "TCP's books agree with the calls", None, None, note=_NO_TCP.format(above))
+
+
 def _sending_laws(socket: Socket, tcp: TcpState) -> Iterator[SocketLaw]:
-    left = socket.left
+    left, before = socket.left, socket.before or NOTHING_BEFORE
     # A FIN that waits to be sent is in write_seq - snd_nxt, one that waits for its acknowledgement in - snd_una.
     yield _law(
         socket, "S1", "accepted by send calls = left IP - sent again + never left (a FIN counts 1)",
-        socket.sent_bytes, left.bytes - left.again + tcp.unsent, slack=1 if tcp.unsent else 0,
+        socket.sent_bytes + before.unsent, left.bytes - left.again + tcp.unsent,
+        slack=1 if tcp.unsent or before.unsent else 0, both=before.unsent > 0,
     )  # fmt: skip
-    yield _law(socket, "S2", "left IP = TCP's bytes_sent", left.bytes, tcp.sent)
-    yield _retransmission_law(socket, tcp)
+    yield from _leaving_laws(socket, tcp)
     yield _law(
         socket, "S4", "accepted by send calls = TCP's bytes_acked + unacknowledged (SYN and FIN count 1)",
-        socket.sent_bytes, tcp.acked + tcp.unacked, slack=2,
+        socket.sent_bytes + before.unacked, tcp.acked + tcp.unacked, slack=2,
     )  # fmt: skip
     if (sent := socket.sent.get("zerocopy")) is not None:
         yield _law(socket, "S5", "zero-copy sends = notifications that TCP numbered", sent.calls, tcp.zerocopy_ids)
@@ -43,6 +50,11 @@ def _sending_laws(socket: Socket, tcp: TcpState) -> Iterator[SocketLaw]:
         posted = socket.completions.total
         statement = "notifications taken by the program <= posted by the kernel"
         yield _law(socket, "S6", statement, min(socket.completions.reaped, posted), socket.completions.reaped)
+
+
+def _leaving_laws(socket: Socket, tcp: TcpState) -> Iterator[SocketLaw]:
+    yield _law(socket, "S2", "left IP = TCP's bytes_sent", socket.left.bytes, tcp.sent)
+    yield _retransmission_law(socket, tcp)
 
 
 def _retransmission_law(socket: Socket, tcp: TcpState) -> SocketLaw:
@@ -55,19 +67,26 @@ def _retransmission_law(socket: Socket, tcp: TcpState) -> SocketLaw:
     return _law(socket, "S3", statement, again, tcp.retransmitted)
 
 
+def _arriving_law(socket: Socket, tcp: TcpState) -> SocketLaw:
+    came = socket.came.bytes + (socket.before or NOTHING_BEFORE).missed
+    statement = "came from IP >= TCP's bytes_received (a FIN counts 1)"
+    return _law(socket, "R1", statement, max(came, tcp.received - 1), came)
+
+
 def _reading_laws(socket: Socket, tcp: TcpState) -> Iterator[SocketLaw]:
-    came = socket.came.bytes
-    yield _law(socket, "R1", "came from IP >= TCP's bytes_received (a FIN counts 1)", max(came, tcp.received - 1), came)
+    before = socket.before or NOTHING_BEFORE
+    yield _arriving_law(socket, tcp)
     yield _law(
         socket, "R2", "read position moved + unread = TCP's bytes_received (a FIN counts 1)",
-        socket.consumed_bytes, None if socket.consumed_bytes is None else tcp.received - tcp.unread, slack=1, both=True,
+        socket.consumed_bytes,
+        None if socket.consumed_bytes is None else tcp.received + before.unread - tcp.unread, slack=1, both=True,
     )  # fmt: skip
     taken = socket.read_bytes
     yield _law(
         socket, "R3", "returned by reads, in all ways = read position moved (a FIN counts 1)",
         taken, socket.consumed_bytes, slack=1,
     )  # fmt: skip
-    copied = sum(socket.read[way].bytes for way in ("copy", "peek") if way in socket.read)
+    copied = socket.read_by(*READ_BY_COPY)
     yield _law(socket, "R4", "copied out of skbs = returned by reads that copy", socket.copied_out_bytes, copied)
 
 
@@ -88,10 +107,32 @@ def _law(
         return SocketLaw(id=name, statement=statement, state=LawState.UNKNOWN, left=left, right=right, note=note)
     difference = abs(right - left) if both else right - left
     state = LawState.HOLDS if 0 <= difference <= slack else LawState.BROKEN
-    if state is LawState.BROKEN and not socket.ended:
-        # Its counters were read one after the other while it went on.
-        state, note = LawState.UNKNOWN, "the socket went on while it was read"
+    if state is LawState.BROKEN and (why := _excuse(socket, name)):
+        state, note = LawState.UNKNOWN, why
     return SocketLaw(id=name, statement=statement, state=state, left=left, right=right, note=note)
+
+
+def _excuse(socket: Socket, law: str) -> str:
+    """Why a difference says nothing of the counting; empty where it does."""
+    if not socket.ended and not socket.whole:
+        # Its counters were read one after the other while it went on.
+        return "the socket went on while it was read"
+    if socket.in_progress:
+        return "a call was in progress when the watching ended"
+    if socket.born == "in-window":
+        return ""
+    before = socket.before
+    if before is None:
+        return "what it had sent and received before it was watched is not known"
+    if (law in ("S1", "S4") and not socket.sent) or (law in ("R3", "R4") and not socket.read):
+        return "no call has returned since it is watched: one was in progress"
+    if (before.was_sending and law in ("S1", "S4", "S5")) or (before.was_reading and law in ("R2", "R3", "R4")):
+        return "a call was in progress when the watching began"
+    if law in ("S5", "S6"):
+        return "sends before it was watched had numbers, and notifications"
+    if law == "R1" and not socket.came.packets:
+        return "it had passed IP before it was watched"
+    return ""
 
 
 def balance(sockets: Iterable[Socket]) -> Counter[LawState]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from tracer.model_sockets import READ_WAYS, SEND_WAYS, SKB_STATES
+from tracer.model.sockets import READ_WAYS, SEND_WAYS, SKB_STATES
 
 
 def _calls_and_bytes(prefix: str, ways: tuple[str, ...]) -> tuple[str, ...]:
@@ -52,10 +52,25 @@ class Field(NamedTuple):
 
 FIELDS = (
     Field("u64", "cookie", "Q"),
+    # Of the socket, which stays in the one where it was made (an accepted one has its listener's).
+    Field("u64", "cgroup", "Q"),
     Field("u64", "first_ns", "Q"),
     Field("u64", "last_ns", "Q"),
     # Who is in tcp_sendmsg_locked(): in the row, because a map by thread costs twice as much.
     Field("u64", "sending_thread", "Q"),
+    # TCP's books when the row was made, of a socket that was there before it was watched; else 0.
+    Field("u64", "sent_before", "Q"),
+    Field("u64", "retransmitted_before", "Q"),
+    Field("u64", "acked_before", "Q"),
+    Field("u64", "received_before", "Q"),
+    Field("u32", "unread_before", "I"),
+    Field("u32", "unacked_before", "I"),
+    Field("u32", "unsent_before", "I"),
+    Field("u32", "ids_before", "I"),
+    # How far calls that have returned moved it; payload that had passed IP and not reached TCP.
+    Field("u32", "write_position", "I"),
+    Field("u32", "read_position", "I"),
+    Field("u32", "came_missed", "I"),
     Field("u32", "sending_way", "I"),
     Field("u32", "tgid", "I"),
     Field("u32", "netns", "I"),
@@ -64,6 +79,8 @@ FIELDS = (
     Field("u32", "left_end", "I"),
     Field("u32", "came_end", "I"),
     Field("u32", "last_posted", "I"),
+    # Zero-copy sends before the first ENOBUFS.
+    Field("u32", "enobufs_after", "I"),
     Field("u16", "family", "H"),
     Field("u16", "protocol", "H"),
     Field("u16", "local_port", "H"),
@@ -76,6 +93,18 @@ FIELDS = (
     Field("u8", "ended", "B"),
     Field("u8", "has_protocol_above", "B"),
     Field("u8", "is_mptcp", "B"),
+    # The other end of a socket of the subject's: watched too, and not in its totals.
+    Field("u8", "is_peer", "B"),
+    Field("u8", "accepted", "B"),
+    # At its end: SO_ZEROCOPY is set; its route can scatter and gather.
+    Field("u8", "so_zerocopy", "B"),
+    Field("u8", "scatter_gather", "B"),
+    Field("u8", "before", "B"),
+    # Whether calls have returned since the row was made, and were under way when it was (bpf/sockets/beginning.h).
+    Field("u8", "was_sending", "B"),
+    Field("u8", "was_reading", "B"),
+    # Read under the socket's lock, at one moment.
+    Field("u8", "locked", "B"),
     Field("u8", "local_address[16]", "16s"),
     Field("u8", "peer_address[16]", "16s"),
     Field("char", "comm[16]", "16s"),
@@ -84,6 +113,17 @@ FIELDS = (
 _LAYOUT = struct.Struct("<" + f"{len(COUNTERS)}Q" + "".join(field.code for field in FIELDS))
 ROW_BYTES = _LAYOUT.size
 _NAMES = tuple(field.name.partition("[")[0] for field in FIELDS)
+
+
+def offset_of(name: str) -> int:
+    """Where a counter or another member stands in a row."""
+    if name in COUNTERS:
+        return 8 * COUNTERS.index(name)
+    before = FIELDS[: _NAMES.index(name)]
+    return struct.calcsize(f"<{len(COUNTERS)}Q" + "".join(field.code for field in before))
+
+
+_IS_PEER_AT = offset_of("is_peer")
 
 
 class Row(NamedTuple):
@@ -97,6 +137,11 @@ class Row(NamedTuple):
         value = self.fields[name]
         return value if isinstance(value, int) else int.from_bytes(value, "little")
 
+    @property
+    def is_peer(self) -> bool:
+        """Whether it is the other end of a socket of the subject's, watched by --peers."""
+        return bool(self.fields["is_peer"])
+
     def data(self, name: str) -> bytes:
         """A member that is an array of bytes."""
         value = self.fields[name]
@@ -104,15 +149,22 @@ class Row(NamedTuple):
 
 
 def declaration() -> str:
-    """C text: the enum of counters and struct row."""
+    """C text: the enums of counters, ways and states, and struct row."""
     counters = "".join(f"\t{name.upper()},\n" for name in COUNTERS)
     members = "".join(f"\t{field.type} {field.name};\n" for field in FIELDS)
     ways = "".join(f"\tWAY_{way.upper()},\n" for way in SEND_WAYS)
     reads = "".join(f"\tREAD_{way.upper()},\n" for way in READ_WAYS)
+    states = "".join(f"\t{state.upper()},\n" for state in SKB_STATES)
     return (
         f"enum counter {{\n{counters}\tCOUNTERS\n}};\nenum way {{\n{ways}\tWAYS\n}};\nenum read_way {{\n{reads}}};\n"
+        f"enum skb_state {{\n{states}\tSTATES\n}};\n"
         f"struct row {{\n\tu64 counters[COUNTERS];\n{members}}};\n"
     )
+
+
+def is_of_a_peer(data: bytes) -> bool:
+    """Of a row that is not worth decoding otherwise."""
+    return bool(data[_IS_PEER_AT])
 
 
 def decode_row(data: bytes) -> Row:

@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-from tracer.model_sockets import SocketRecording, Totals, Transfer
+from tracer.books.later_copies import BY_FLAG, LaterCopies
+from tracer.books.way_table import READ, SENT, spoken
+from tracer.model.socket_recording import SocketRecording
+from tracer.model.sockets import Totals, Transfer
 from tracer.units import percent
-
-_SENT = {
-    "splice": "spliced (not copied)",
-    "copy": "copied by send",
-    "zerocopy": "pinned for zero-copy",
-    "zerocopy_ignored": "copied in spite of MSG_ZEROCOPY",
-    "uring_zerocopy": "pinned for zero-copy by io_uring",
-    "unknown": "handed over in a way that could not be told",
-}
-_READ = {
-    "copy": "copied to it",
-    "discard": "thrown away (MSG_TRUNC, not copied)",
-    "splice": "spliced on (not copied)",
-    "mapped": "mapped (not copied)",
-}
 
 
 def sentences_of(recording: SocketRecording) -> list[str]:
     """What the program sent and read, and how; nothing of a direction that it did not use."""
     totals, name = recording.totals, subject_of(recording)
-    sending = sum(1 for socket in recording.sockets if socket.sent_bytes)
-    reading = sum(1 for socket in recording.sockets if socket.read_bytes)
-    if recording.unlisted_sockets:
-        sending = reading = len(recording.sockets) + recording.unlisted_sockets
+    sending = _sockets(recording, sum(1 for socket in recording.sockets if socket.sent_bytes))
+    reading = _sockets(recording, sum(1 for socket in recording.sockets if socket.read_bytes))
     sentences = []
     if totals.sent_bytes:
-        where = f"{name} sent {totals.sent_bytes:,} B on {_sockets(sending)}"
-        sentences.append((totals.sent_bytes, f"{where}: {_shares(totals.sent, _SENT)}; {later_copies(recording)}."))
+        where = f"{name} sent {totals.sent_bytes:,} B on {sending}"
+        sentences.append(
+            (totals.sent_bytes, f"{where}: {_shares(totals.sent, spoken(SENT))}; {later_copies(recording)}.")
+        )
     if totals.read_bytes:
-        where = f"{name} read {totals.read_bytes:,} B from {_sockets(reading)}"
-        sentences.append((totals.read_bytes, f"{where}: {_shares(totals.read, _READ)}."))
+        where = f"{name} read {totals.read_bytes:,} B from {reading}"
+        sentences.append((totals.read_bytes, f"{where}: {_shares(totals.read, spoken(READ))}."))
     if sentences:
         return [sentence for _, sentence in sorted(sentences, reverse=True)]
     return [] if recording.findings else [f"{name} moved no byte."]
@@ -47,10 +35,15 @@ def subject_of(recording: SocketRecording) -> str:
     # The kernel keeps 15 characters of a name.
     if not programs or programs == {name[:15]}:
         return name
+    if recording.subject.kind == "attached":
+        return " and ".join(sorted(programs)) if len(programs) < 3 else f"{name} and its children"
     return f"{programs.pop()} (started by {name})" if len(programs) == 1 else f"{name} with what it started"
 
 
-def _sockets(number: int) -> str:
+def _sockets(recording: SocketRecording, number: int) -> str:
+    """How many; where not all are listed, of those that are not nobody knows what each did."""
+    if recording.unlisted_sockets:
+        return f"some of its {len(recording.sockets) + recording.unlisted_sockets:,} sockets"
     return f"{number:,} socket{'' if number == 1 else 's'}"
 
 
@@ -71,24 +64,18 @@ def _share(part: int, whole: int) -> str:
 
 def later_copies(recording: SocketRecording) -> str:
     """What became of pinned pages after the send call."""
-    totals = recording.totals
-    pinned = sum(totals.sent[way].bytes for way in ("zerocopy", "uring_zerocopy") if way in totals.sent)
-    if not pinned:
-        return "nothing was copied later"
-    if totals.deferred is not None:
-        copied = sum(copy.bytes for copy in totals.deferred)
-        # Whole skbs are copied, what was sent again once more: it may be more than was pinned.
-        places = " and ".join(copy.caller.partition(".")[0] for copy in totals.deferred[:2])
-        return f"{copied:,} B were copied later, in {places}" if copied else "nothing was copied later"
-    return _by_the_flag(totals)
+    later = LaterCopies(recording).in_all()
+    if later.bytes is None:
+        return _by_the_flag(recording.totals)
+    if later.bytes:
+        return f"{later.bytes:,} B were copied later, for {later.cause}"
+    return f"nothing was copied later{', by ' + later.source if later.source == BY_FLAG else ''}"
 
 
 def _by_the_flag(totals: Totals) -> str:
     done = totals.completions
-    if done is None or not done.total:
+    if done is None or not done.total or not done.copied:
         return "whether they were copied later was not observed"
-    if not done.copied:
-        return "nothing was copied later, by the kernel's own flag"
     if done.copied == done.total:
-        return "all of these were copied later, by the kernel's own flag"
-    return f"{done.copied:,} of {done.total:,} zero-copy sends were copied later, by the kernel's own flag"
+        return "all of these were copied later, by the kernel's flag"
+    return f"{done.copied:,} of {done.total:,} zero-copy sends were copied later, by the kernel's flag"

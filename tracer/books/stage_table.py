@@ -41,8 +41,9 @@ class Row(NamedTuple):
         functions: Names without suffixes of the compiler (".isra.0"), separated by spaces; PREFIX* fits many.
         work: None folds the frame into its caller.
         reason: Why.
-        below: The row holds only if this function is among the callers.
+        below: The row holds only if one of these functions is among the callers.
         caller: The row holds only if this function is the next frame.
+        context: The row holds only of samples of this context, the first word of a folded stack.
     """
 
     functions: str
@@ -50,16 +51,30 @@ class Row(NamedTuple):
     reason: str
     below: str = ""
     caller: str = ""
+    context: str = ""
 
 
-_SEND, _RECEIVE = "tcp_sendmsg_locked", "tcp_recvmsg_locked"
+# Programs copy for other ends too: only below these is a copy one of a payload, and a pinned page one that is sent.
+_SEND = (
+    "tcp_sendmsg_locked udp_sendmsg udpv6_sendmsg tls_sw_sendmsg tls_device_sendmsg mptcp_sendmsg "
+    "unix_stream_sendmsg unix_dgram_sendmsg"
+)
+_RECEIVE = (
+    "tcp_recvmsg_locked udp_recvmsg udpv6_recvmsg tls_sw_recvmsg mptcp_recvmsg "
+    "unix_stream_read_generic unix_dgram_recvmsg __unix_dgram_recvmsg"
+)
+_POLL = (
+    "do_sys_poll do_poll* poll_* __pollwait tcp_poll udp_poll datagram_poll unix_poll unix_dgram_poll sock_poll "
+    "__x64_sys_poll __x64_sys_ppoll do_select core_sys_select kern_select __x64_sys_select __x64_sys_pselect6"
+)
 FOLDED = None
 
 TABLE: tuple[Row, ...] = (
     # The copies.
     Row("pool_pack", Work.USER_PACK, "the engine's loop that packs a message's fields into one buffer"),
     Row(
-        "_copy_from_iter* copy_from_iter* csum_and_copy_from_iter* skb_do_copy_data_nocache copyin",
+        "_copy_from_iter* copy_from_iter* csum_and_copy_from_iter* skb_do_copy_data_nocache copyin "
+        "skb_copy_datagram_from_iter* ip_generic_getfrag",
         Work.COPY_IN, "user memory into the skb's fragment", below=_SEND,
     ),
     Row(
@@ -71,7 +86,7 @@ TABLE: tuple[Row, ...] = (
         "__iov_iter_get_pages_alloc iov_iter_extract_* iov_iter_revert get_user_pages_fast* "
         "internal_get_user_pages_fast gup_* try_grab_* mm_account_pinned_pages __get_user_pages* pin_user_pages* "
         "want_pages_array",
-        Work.PIN, "finds the sender's pages, takes references, and hangs them into the skb",
+        Work.PIN, "finds the sender's pages, takes references, and hangs them into the skb", below=_SEND,
     ),
     Row(
         "skb_copy_ubufs skb_orphan_frags*",
@@ -84,7 +99,7 @@ TABLE: tuple[Row, ...] = (
     Row("swiotlb_*", Work.BOUNCE, "copies through memory that the device can reach"),
     Row(
         "_copy_to_iter* copy_to_iter* simple_copy_to_iter __skb_datagram_iter skb_copy_datagram_* "
-        "csum_and_copy_to_iter* copyout",
+        "csum_and_copy_to_iter* skb_copy_and_csum_datagram* copyout",
         Work.COPY_OUT, "the skb into the reader's buffer", below=_RECEIVE,
     ),
     Row(
@@ -99,13 +114,13 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "sock_queue_err_skb inet_recv_error ip_recv_error ipv6_recv_error sock_dequeue_err_skb sock_omalloc "
-        "sock_ofree put_cmsg*",
+        "sock_ofree",
         Work.COMPLETION, "the error queue that notifications wait in",
     ),
     Row("skb_set_owner_r", Work.COMPLETION, "charges a notification to the socket", below="sock_queue_err_skb"),
     Row(
-        "do_sys_poll do_poll* poll_* __pollwait tcp_poll sock_poll __x64_sys_poll __x64_sys_ppoll",
-        Work.COMPLETION, "the sender sleeps in poll() for notifications, and for nothing else",
+        _POLL, Work.COMPLETION, "the engine's sender sleeps in poll() for notifications, and for nothing else",
+        context="sender",
     ),
 
     # Memory.
@@ -144,6 +159,7 @@ TABLE: tuple[Row, ...] = (
     ),
 
     # The stack.
+    Row("udp_* __udp_* udp4_* udp6_* udpv6_* __udp4_* __udp6_*", Work.TCP_IP, "UDP"),
     Row("tcp_* __tcp_* tcp4_* bbr_* cubictcp_* bictcp_* minmax_* prr_* tcp_reno_* dctcp_*", Work.TCP_IP, "TCP"),
     Row(
         "ip_* __ip_* ip4_* ipv4_* inet_* __inet_* ip6_* fib_* dst_* rt_* neigh_* __neigh_* nf_* arp_* "
@@ -206,6 +222,7 @@ TABLE: tuple[Row, ...] = (
         "smp_call_function*",
         Work.SCHEDULING, "wakes, picks and switches threads",
     ),
+    Row(_POLL, Work.SCHEDULING, "waits until a descriptor is ready, for whatever"),
     Row(
         "sock_def_readable sock_def_write_space* sk_stream_write_space tcp_data_ready sock_def_error_report "
         "sk_error_report sock_def_wakeup",
@@ -251,12 +268,13 @@ TABLE: tuple[Row, ...] = (
         "inet_recvmsg ksys_* vfs_* entry_SYSRETQ_* do_sock_* tcp_sock_* sock_from_file",
         Work.SYSTEM_CALL, "system call entry and exit, and the socket layer above TCP",
     ),
+    Row("unix_* __unix_*", Work.SYSTEM_CALL, "Unix sockets: nothing lies below the socket layer"),
     Row("tcp_sendmsg tcp_recvmsg", Work.TCP_IP, "TCP"),
 
     # Helpers and skid.
     Row(
         "memcpy* __memcpy* memset* __memset* memmove* __memmove* rep_movs_alternative rep_stos_alternative "
-        "copy_user_* copy_page* copy_mc_* clear_user_* __rep_* memcmp* strlen*",
+        "copy_user_* copy_page* copy_mc_* clear_user_* __rep_* memcmp* strlen* put_cmsg*",
         FOLDED, "moves bytes for whoever calls it: what bytes, only the caller knows",
     ),
     Row(
@@ -274,5 +292,5 @@ TABLE: tuple[Row, ...] = (
         "ref_tracker_* mm_*",
         FOLDED, "a clock, a list, a tree, a counter: work for whoever calls it",
     ),
-    Row("bpf_* __bpf_* perf_* __perf_* trace_* __traceiter_* __trace_*", FOLDED, "the tracing itself"),
+    Row("bpf_* __bpf_* perf_* __perf_* trace_* call_trace_* __traceiter_* __trace_*", FOLDED, "the tracing itself"),
 )  # fmt: skip

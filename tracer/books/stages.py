@@ -44,7 +44,7 @@ def _rows_of(function: str) -> tuple[Row, ...]:
     for row in TABLE:
         lengths = [len(pattern) for pattern in row.functions.split() if _fits(pattern, function)]
         if lengths:
-            fits.append((bool(row.below or row.caller), max(lengths), row))
+            fits.append((bool(row.below or row.caller or row.context), max(lengths), row))
     return tuple(row for *_, row in sorted(fits, key=lambda fit: fit[:2], reverse=True))
 
 
@@ -52,23 +52,25 @@ def _fits(pattern: str, function: str) -> bool:
     return function.startswith(pattern[:-1]) if pattern.endswith("*") else function == pattern
 
 
-def row_of(function: str, callers: Sequence[str]) -> Row | None:
+def row_of(function: str, callers: Sequence[str], context: str = "") -> Row | None:
     """The table's row for a frame, given the frames further out; None if it has none."""
-    for row in _rows_of(function):
-        if row.below and row.below not in callers:
-            continue
-        if row.caller and row.caller != (callers[0] if callers else None):
-            continue
-        return row
-    return None
+    return next((row for row in _rows_of(function) if _holds(row, callers, context)), None)
 
 
-def cost_of_kernel_stack(frames: Iterable[str]) -> Cost:
+def _holds(row: Row, callers: Sequence[str], context: str) -> bool:
+    if row.below and not any(name in callers for name in row.below.split()):
+        return False
+    if row.caller and row.caller != (callers[0] if callers else None):
+        return False
+    return row.context in ("", context)
+
+
+def cost_of_kernel_stack(frames: Iterable[str], context: str = "") -> Cost:
     """Stage of a sample in kernel mode; frames innermost first."""
     names = [plain_name(frame) for frame in frames]
     strangers = False
     for index, name in enumerate(names):
-        row = row_of(name, names[index + 1 :])
+        row = row_of(name, names[index + 1 :], context)
         if row is None:
             strangers = True
         elif row.work is Work.SYSTEM_CALL and strangers:
@@ -89,9 +91,9 @@ def cost_of_user_stack(frames: Sequence[str]) -> Cost:
 
 def cost_of_folded(stack: str) -> Cost:
     """Stage of a folded stack: context;user|kernel;outermost;...;innermost."""
-    _, mode, *frames = stack.split(";")
+    context, mode, *frames = stack.split(";")
     innermost_first = frames[::-1]
-    return cost_of_user_stack(innermost_first) if mode == "user" else cost_of_kernel_stack(innermost_first)
+    return cost_of_user_stack(innermost_first) if mode == "user" else cost_of_kernel_stack(innermost_first, context)
 
 
 def stage_costs(folded: Mapping[str, int], period_ns: int, payload_bytes: int) -> list[StageCost]:

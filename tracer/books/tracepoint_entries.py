@@ -10,19 +10,25 @@ The state of the skbs at three places, and what follows from a difference betwee
 - with the flag at egress and without it at ingress: the deferred copy ran between the two;
 - in the linear part at the driver, or at ingress where no device comes between: linearized or segmented by copying.
 Retransmitted bytes pass egress again without a new copy_from_user or pin, so they are taken off those two; how many
-they are is TCP's own count (TCP_INFO, tcpi_bytes_retrans).
+they are is TCP's own count (TCP_INFO, tcpi_bytes_retrans). Which packets they are, sequence numbers tell.
 """
 
 from __future__ import annotations
 
-from tracer.books.drops import dropped_bytes, entries_of_drops
+from tracer.books.drops import dropped_by_sender, entries_of_drops, lost_on_the_way
 from tracer.books.tallies import bytes_at, difference, events_at, pages_at, total
-from tracer.books.tracepoint_rows import Point, SkbState, tally_name
+from tracer.books.tracepoint_rows import Point, SkbState, spliced_name, tally_name
 from tracer.model import Cause, Entry, Link, Observation, Stage
 
 
-def entries_from_tracepoints(observation: Observation, link: Link, retransmitted: int | None) -> list[Entry]:
-    """One entry a stage; ratios are left to the ledger."""
+def entries_from_tracepoints(
+    observation: Observation, link: Link, retransmitted: int | None, qdiscs: list[str] | None
+) -> list[Entry]:
+    """One entry a stage; ratios are left to the ledger.
+
+    Args:
+        qdiscs: As in Host.dropping_qdiscs.
+    """
     entries = [_copy_in(observation, retransmitted), _pin(observation, retransmitted)]
     if link is Link.NIC:
         return [
@@ -30,10 +36,10 @@ def entries_from_tracepoints(observation: Observation, link: Link, retransmitted
             _unseen(Stage.DEFERRED_COPY, "skb_copy_ubufs"),
             _linearize(observation, Point.XMIT),
             _unseen(Stage.BOUNCE, "swiotlb_map"),
-            *entries_of_drops(observation),
+            *entries_of_drops(observation, qdiscs),
         ]
     arrived = [_deferred_copy(observation), _linearize(observation, Point.INGRESS), _copy_out(observation)]
-    return [*entries, *arrived, *entries_of_drops(observation)]
+    return [*entries, *arrived, *entries_of_drops(observation, qdiscs)]
 
 
 def copy_for_taps(observation: Observation, taps: list[str]) -> Entry:
@@ -46,34 +52,53 @@ def copy_for_taps(observation: Observation, taps: list[str]) -> Entry:
         stage=Stage.DEFERRED_COPY,
         function="skb_copy_ubufs",
         source="/proc/net/packet",
-        bytes=flagged_bytes(observation, Point.EGRESS),
+        bytes=_flagged_that_went_on(observation),
         cause=Cause.PACKET_TAP,
         cause_inferred_from=", ".join(taps),
         note="inferred: not seen by tracepoints",
     )
 
 
-def deferred_bytes(observation: Observation) -> int | None:
-    """Flagged when it left IP, plain when it entered TCP: copied in between, unless it was dropped there.
+def _flagged_that_went_on(observation: Observation) -> int | None:
+    """Flagged payload that left IP and was not dropped before the device; None where some was, of several kinds."""
+    flagged, dropped = flagged_bytes(observation, Point.EGRESS), dropped_by_sender(observation) or 0
+    if dropped and flagged and flagged != all_bytes(observation, Point.EGRESS):
+        return None
+    return difference(flagged, dropped)
 
-    None where packets of several kinds left and some of them were dropped: of which kind is not known.
+
+def deferred_bytes(observation: Observation) -> int | None:
+    """Flagged when it left IP, plain when it entered TCP: copied in between, but for what arrived linear.
+
+    If all that left was flagged, all that arrived plain was copied, doubles too. None where packets of several kinds
+    left and some of them were dropped, doubled or made linear: of which kind is not known.
     """
-    flagged, dropped = flagged_bytes(observation, Point.EGRESS), dropped_bytes(observation, received=False) or 0
-    if dropped and flagged:
-        if flagged != all_bytes(observation, Point.EGRESS):
-            return None
-        flagged -= dropped
+    flagged, left = flagged_bytes(observation, Point.EGRESS), all_bytes(observation, Point.EGRESS)
+    if flagged == left and flagged:
+        return bytes_at(observation, tally_name(Point.INGRESS, SkbState.COPIED))
+    if flagged and (
+        lost_on_the_way(observation) or unowned_bytes(observation) or linear_bytes(observation, Point.INGRESS)
+    ):
+        return None
     return difference(flagged, flagged_bytes(observation, Point.INGRESS))
 
 
+def unowned_bytes(observation: Observation) -> int | None:
+    """Payload that came to the driver in packets without a socket; None in a recording of before they were counted."""
+    return all_bytes(observation, Point.XMIT_UNOWNED)
+
+
 def linear_bytes(observation: Observation, point: Point) -> int | None:
-    """Payload that passed a point in the linear part of packets."""
-    return bytes_at(observation, tally_name(point, SkbState.LINEAR))
+    """Payload that passed a point in the linear part of packets, of those too that had lost their socket."""
+    unowned = tally_name(Point.XMIT_UNOWNED, SkbState.LINEAR)
+    here = bytes_at(observation, tally_name(point, SkbState.LINEAR))
+    return total(here, bytes_at(observation, unowned) or 0) if point is Point.XMIT else here
 
 
 def all_bytes(observation: Observation, point: Point) -> int | None:
     """Payload that passed a point, in whatever state."""
-    return bytes_at(observation, *(tally_name(point, state) for state in SkbState))
+    spliced = bytes_at(observation, spliced_name(point)) or 0
+    return total(bytes_at(observation, *(tally_name(point, state) for state in SkbState)), spliced)
 
 
 def flagged_bytes(observation: Observation, point: Point) -> int | None:
@@ -136,21 +161,18 @@ def _pin(observation: Observation, retransmitted: int | None) -> Entry:
         source=_source(Point.EGRESS),
         bytes=_first_sent(observation, SkbState.ZEROCOPY, retransmitted),
         events=events_at(observation, tally_name(Point.EGRESS, SkbState.ZEROCOPY)),
-        pages=_pinned_pages(observation, retransmitted),
+        pages=_pinned_pages(observation),
         note=_why_hidden(observation),
     )
 
 
-def _pinned_pages(observation: Observation, retransmitted: int | None) -> int | None:
+def _pinned_pages(observation: Observation) -> int | None:
     """Page references of the skbs when first sent; None where some skbs cannot be told from retransmissions."""
-    if mixed_bytes(observation):
-        return None
-    seen_again = total(*(bytes_at(observation, tally_name(Point.RETRANSMIT, state)) for state in SkbState))
-    if seen_again != retransmitted:
+    if mixed_bytes(observation) or all_bytes(observation, Point.PARTLY_AGAIN):
         return None
     return difference(
         pages_at(observation, tally_name(Point.EGRESS, SkbState.ZEROCOPY)),
-        pages_at(observation, tally_name(Point.RETRANSMIT, SkbState.ZEROCOPY)),
+        pages_at(observation, tally_name(Point.AGAIN, SkbState.ZEROCOPY)),
     )
 
 
@@ -172,7 +194,7 @@ def _linearize(observation: Observation, point: Point) -> Entry:
         stage=Stage.LINEARIZE,
         function="skb_segment",
         source=_source(point),
-        bytes=bytes_at(observation, tally_name(point, SkbState.LINEAR)),
+        bytes=linear_bytes(observation, point),
         events=events_at(observation, tally_name(point, SkbState.LINEAR)),
         note="payload in the linear part of an skb",
     )

@@ -4,50 +4,67 @@ from __future__ import annotations
 
 from tracer.books import drops
 from tracer.books import tracepoint_entries as tracepoints
-from tracer.books.law import bound, copied_as_completed, law, unless_dropped
+from tracer.books.law import bound, copied_as_completed, given_to_driver, law, unless, unless_dropped
+from tracer.books.scene import Scene
 from tracer.books.tallies import difference, total
 from tracer.books.tracepoint_rows import Point
-from tracer.model import Experiment, Law, Link, Observation, Workload
+from tracer.model import Law, Link, Observation, Workload
 
 
-def tracepoint_laws(observation: Observation, experiment: Experiment, workload: Workload) -> list[Law]:
+def tracepoint_laws(observation: Observation, scene: Scene, workload: Workload) -> list[Law]:
     """Those that the link allows."""
     left_ip = tracepoints.all_bytes(observation, Point.EGRESS)
-    seen = drops.dropped_bytes(observation, received=False)
-    dropped = seen or 0
+    dropped = drops.dropped_by_sender(observation)
     sent = total(workload.payload_bytes, workload.retransmitted_bytes)
+    # TCP is told of some local drops, and then sends again without a retransmission.
+    as_sent, sign = (bound, ">=") if dropped else (law, "=")
     laws = [
-        law("L2", "bytes that left IP = bytes that TCP handed down (tcpi_bytes_sent)", left_ip, workload.bytes_sent)
+        law("L2", "bytes that left IP = bytes that TCP handed down (tcpi_bytes_sent)", left_ip, workload.bytes_sent),
+        unless_dropped(as_sent("L2a", f"bytes that left IP {sign} payload + retransmitted", left_ip, sent), dropped),
     ]
-    if dropped:
-        # TCP is told of some local drops, and then sends again without a retransmission.
-        laws.append(bound("L2a", "bytes that left IP >= payload + retransmitted", left_ip, sent))
-    else:
-        laws.append(law("L2a", "bytes that left IP = payload + retransmitted", left_ip, sent))
-    laws += _further_laws(observation, experiment, workload, difference(left_ip, dropped))
-    return [unless_dropped(one, seen) if one.id in _ON_THE_WAY else one for one in laws]
+    on_the_way = _ways_laws(observation, scene, difference(left_ip, dropped or 0), _BUT if dropped else "")
+    laws += [unless_dropped(one, dropped) for one in on_the_way]
+    return laws if scene.link is Link.NIC else laws + _reader_laws(observation, workload)
 
 
-# Those whose two sides are parted by places that may drop a packet.
-_ON_THE_WAY = ("L2a", "L3")
+_BUT = " - dropped on this machine"
 
 
-def _further_laws(
-    observation: Observation, experiment: Experiment, workload: Workload, went_on: int | None
-) -> list[Law]:
-    but = " - dropped on this machine" if drops.drops_of(observation, received=False) else ""
-    if experiment.link is Link.NIC:
-        at_driver = tracepoints.all_bytes(observation, Point.XMIT)
-        return [law("L3", f"bytes given to the driver = bytes that left IP{but}", at_driver, went_on)]
-    early = drops.dropped_before_tcp(observation) or 0
+def _ways_laws(observation: Observation, scene: Scene, went_on: int | None, but: str) -> list[Law]:
+    """What left IP came to the driver, or into the receiver's TCP.
+
+    Where a qdisc has taken packets' sockets, or doubled packets, both: the driver alone shows what must arrive.
+    """
+    orphaned = total(tracepoints.unowned_bytes(observation) or 0, drops.dropped_bytes(observation, drops.Place.UNOWNED))
+    owned = tracepoints.all_bytes(observation, Point.XMIT)
+    statement = f"bytes given to the driver = bytes that left IP{but}"
+    if scene.link is Link.NIC:
+        return [given_to_driver("L3", statement, owned, orphaned, went_on)]
+    if not orphaned:
+        return [_arrival_law(observation, f"bytes that left IP{but}", went_on)]
+    return [
+        _arrival_law(observation, "bytes given to the driver", total(owned, tracepoints.unowned_bytes(observation))),
+        given_to_driver("L3a", statement, owned, orphaned, went_on),
+    ]
+
+
+def _arrival_law(observation: Observation, came: str, before: int | None) -> Law:
+    early = drops.dropped_bytes(observation, drops.Place.ARRIVING, drops.Place.ARRIVING_FRAGMENT) or 0
     arrived = total(tracepoints.all_bytes(observation, Point.INGRESS), early)
-    before = " + dropped on the way in" if early else ""
+    statement = f"bytes that entered the receiver's TCP{' + dropped on the way in' if early else ''} = {came}"
+    one = law("L3", statement, arrived, before)
+    # They have no ports: some may be of acknowledgements.
+    reason = "IP fragments were dropped: whose, and how much of their packets was lost with them, nobody knows"
+    fragments = drops.dropped_bytes(observation, drops.Place.ARRIVING_FRAGMENT)
+    return unless(one, reason, less=None, more=fragments) if drops.lost_fragments(observation) else one
+
+
+def _reader_laws(observation: Observation, workload: Workload) -> list[Law]:
     read = tracepoints.all_bytes(observation, Point.COPY_OUT)
     copied = tracepoints.deferred_bytes(observation)
     # Packets that mix copied and pinned bytes do not tell how many of them the completions speak of.
     pinned = None if tracepoints.mixed_bytes(observation) else workload.payload_bytes
     return [
-        law("L3", f"bytes that entered the receiver's TCP{before} = bytes that left IP{but}", arrived, went_on),
         law("L6", "bytes copied to the reader = payload", read, workload.payload_bytes),
         *copied_as_completed(total(copied, tracepoints.linear_bytes(observation, Point.INGRESS)), pinned, workload),
     ]

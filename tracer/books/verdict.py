@@ -5,10 +5,12 @@ What is said about a cause stands in causes.py; what can be run next, in advice.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 from tracer.books.advice import Advice, another_run, on_a_nic, with_function_probes
-from tracer.books.causes import LATER_COPIES, ROWS, CauseRow, Scene, hints, row_of, scene_of
+from tracer.books.causes import LATER_COPIES, ROWS, CauseRow, hints, row_of
+from tracer.books.scene import Scene, scene_of
 from tracer.model import Cause, Completions, LawState, Ledger, Link, Recording, Stage, Verdict
 from tracer.units import format_count
 
@@ -213,12 +215,15 @@ def _copied(recording: Recording) -> Judgement:
 
 def _with_drops(found: Judgement, recording: Recording, ledger: Ledger) -> Judgement:
     """Bytes that were lost on this machine are told in every verdict."""
-    dropped = [entry for entry in ledger.entries if entry.stage is Stage.DROPPED and entry.bytes]
+    dropped: Counter[str] = Counter()
+    for entry in ledger.entries:
+        if entry.stage is Stage.DROPPED and entry.bytes:
+            dropped[entry.function] += entry.bytes
     if not dropped:
         return found
-    first, *others = dropped
-    places = f"{format_count(first.bytes)} B were dropped by {first.function}"
-    places += "".join(f", {format_count(entry.bytes)} B by {entry.function}" for entry in others)
+    (first, size), *others = dropped.items()
+    places = f"{format_count(size)} B were dropped by {first}"
+    places += "".join(f", {format_count(size)} B by {function}" for function, size in others)
     whole = recording.observed is not None and recording.observed.received_bytes == recording.observed.payload_bytes
     again = f"{',' if others else ''} and sent again" if whole else ""
     return found._replace(sentence=f"{found.sentence} On the way {places}{again}.")
@@ -233,8 +238,14 @@ def _flag(recording: Recording, ledger: Ledger) -> str:
     done = _completions(recording)
     if done is None:
         return ""
-    for_the_device = sum(ledger.bytes_of(stage) or 0 for stage in (Stage.LINEARIZE, Stage.BOUNCE))
-    if done.zerocopy and for_the_device >= _payload(recording):
+    if is_flag_wrong(recording, ledger):
         denied = f"{done.zerocopy} of {done.total} notifications say that nothing was copied"
         return f". The kernel's completion flag is wrong: {denied}"
     return f" (completions: {done.copied} of {done.total} say copied)"
+
+
+def is_flag_wrong(recording: Recording, ledger: Ledger) -> bool:
+    """Whether completions deny a copy of every byte that was counted on its way to the device."""
+    done = _completions(recording)
+    for_the_device = sum(ledger.bytes_of(stage) or 0 for stage in (Stage.LINEARIZE, Stage.BOUNCE))
+    return done is not None and done.zerocopy > 0 and for_the_device >= _payload(recording)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from socket import AF_INET, AF_INET6, inet_ntop
+from typing import NamedTuple
 
 from tracer.books.socket_rows import Row
-from tracer.model_sockets import (
+from tracer.model.sockets import (
+    NO_PACKETS,
+    NOT_REFUSED,
     READ_WAYS,
     SEND_WAYS,
+    Before,
     Completions,
     DeferredCopy,
     Packets,
@@ -23,65 +27,92 @@ from tracer.model_sockets import (
 TCP = 6
 # IPPROTO_MPTCP of linux/in.h.
 MPTCP = 262
-_PROTOCOLS = {TCP: "tcp", 17: "udp", 136: "udplite", MPTCP: "mptcp", 132: "sctp", 1: "icmp", 58: "icmp6", 255: "raw"}
+PROTOCOLS = {TCP: "tcp", 17: "udp", 136: "udplite", MPTCP: "mptcp", 132: "sctp", 1: "icmp", 58: "icmp6", 255: "raw"}
 _AF_INET6 = 10
+# bpf/sockets/beginning.h.
+_WAS_IN_PROGRESS = 2
 
 Counters = Mapping[str, int]
 Deferred = Mapping[tuple[int, str], tuple[int, int]]
 
 
-def socket_of(
-    row: Row,
-    *,
-    by_functions: bool,
-    attached: frozenset[str],
-    notified: Mapping[int, tuple[int, int]],
-    deferred: Mapping[int, list[DeferredCopy]] | None,
-    device: Callable[[int], str | None],
-    zero_s: float = 0.0,
-    own_netns: int = 0,
-) -> Socket:
-    """The socket of a row.
+class Surroundings(NamedTuple):
+    """What a row does not say of itself.
 
     Args:
         by_functions: Calls were seen at the return of functions; else reads that pass no call are told otherwise.
         attached: Probe points that were watched: what one of the others would count is None.
         notified: Cookie -> io_uring notifications, and those with the flag "copied".
         deferred: By cookie; None where nobody looked.
-        device: Name of an interface by its index.
+        link: Name of an interface by its index.
+        cgroup: Path of a cgroup by its id; None of the one that goes without saying.
         own_netns: Inode of the network namespace that goes without saying.
         zero_s: Time of the first instruction, on the clock of the rows.
+        names_receivers: A packet that is dropped comes with the socket that was to get it.
     """
-    counters, cookie = row.counters, row.number("cookie")
+
+    by_functions: bool
+    attached: frozenset[str] = frozenset()
+    notified: Mapping[int, tuple[int, int]] = {}
+    deferred: Mapping[int, list[DeferredCopy]] | None = None
+    link: Callable[[int], str | None] = str
+    cgroup: Callable[[int], str | None] = str
+    own_netns: int = 0
+    zero_s: float = 0.0
+    names_receivers: bool = True
+
+
+def socket_of(row: Row, around: Surroundings) -> Socket:
+    """The socket of a row."""
+    counters, cookie, attached, zero_s = row.counters, row.number("cookie"), around.attached, around.zero_s
     protocol = row.number("protocol")
     is_tcp = protocol == TCP
+    is_ignored = is_tcp and counters["sent_zerocopy_ignored_calls"] > 0
     return Socket(
         cookie=cookie,
         family="inet6" if row.number("family") == _AF_INET6 else "inet",
-        protocol=_PROTOCOLS.get(protocol, str(protocol)),
+        protocol=PROTOCOLS.get(protocol, str(protocol)),
         local=endpoint(row, "local"),
         peer=endpoint(row, "peer"),
         pids=[row.number("tgid")] if row.number("owned") else [],
         comm=row.data("comm").rstrip(b"\0").decode(errors="replace") if row.number("owned") else None,
-        netns=None if row.number("netns") == own_netns else row.number("netns"),
-        device=device(row.number("device")) if row.number("device") else None,
+        netns=None if row.number("netns") == around.own_netns else row.number("netns"),
+        cgroup=around.cgroup(row.number("cgroup")),
+        link=around.link(row.number("device")) if row.number("device") else None,
+        born="before" if row.number("before") else "in-window",
+        accepted=bool(row.number("accepted")),
         ended=bool(row.number("ended")),
         first_s=round(row.number("first_ns") / 1e9 - zero_s, 4),
         last_s=round(max(row.number("last_ns"), row.number("first_ns")) / 1e9 - zero_s, 4),
         sent=sent_by_way(counters, is_udp=not is_tcp and protocol != MPTCP),
-        read=read_by_way(counters, by_functions),
+        read=read_by_way(counters, around.by_functions),
         left=packets(counters, "left"),
         came=packets(counters, "came"),
         consumed_bytes=counters["consumed"] if is_tcp and "tcp_rcv_space_adjust" in attached else None,
         copied_out_bytes=counters["copied_out"] if "skb_copy_datagram_iovec" in attached else None,
-        copybuf_bytes=copybuf(counters, by_functions),
+        copybuf_bytes=copybuf(counters, around.by_functions),
         dropped_bytes=counters["dropped_out"] if "kfree_skb" in attached else None,
-        dropped_in_bytes=counters["dropped_in"] if "kfree_skb" in attached else None,
-        refused=refused(counters),
-        completions=completions(counters, notified.get(cookie)),
+        dropped_in_bytes=counters["dropped_in"] if "kfree_skb" in attached and around.names_receivers else None,
+        refused=refused(counters, row.number("enobufs_after")),
+        completions=completions(counters, around.notified.get(cookie)),
         tcp=tcp_state(counters) if is_tcp else None,
-        deferred=None if deferred is None else deferred.get(cookie, []),
+        deferred=None if around.deferred is None else around.deferred.get(cookie, []),
         above=_above(row),
+        so_zerocopy=bool(row.number("so_zerocopy")) if is_ignored else None,
+        scatter_gather=bool(row.number("scatter_gather")) if is_ignored else None,
+        before=_before(row) if is_tcp and row.number("before") else None,
+        whole=bool(row.number("locked")),
+    )
+
+
+def _before(row: Row) -> Before:
+    return Before(
+        unsent=row.number("unsent_before"),
+        unacked=row.number("unacked_before"),
+        unread=row.number("unread_before"),
+        missed=row.number("came_missed"),
+        was_sending=bool(row.number("was_sending") & _WAS_IN_PROGRESS),
+        was_reading=bool(row.number("was_reading") & _WAS_IN_PROGRESS),
     )
 
 
@@ -95,9 +126,8 @@ def endpoint(row: Row, side: str) -> str:
     """Address and port, as in "127.0.0.1:80" and "[::1]:80"."""
     data, port = row.data(f"{side}_address"), row.number(f"{side}_port")
     if row.number("family") == _AF_INET6:
-        address = ipaddress.IPv6Address(data)
-        return f"[::ffff:{address.ipv4_mapped}]:{port}" if address.ipv4_mapped else f"[{address}]:{port}"
-    return f"{ipaddress.IPv4Address(data[:4])}:{port}"
+        return f"[{inet_ntop(AF_INET6, data)}]:{port}"
+    return f"{inet_ntop(AF_INET, data[:4])}:{port}"
 
 
 def sent_by_way(counters: Counters, *, is_udp: bool) -> dict[str, Transfer]:
@@ -143,12 +173,16 @@ def _added(one: Transfer | None, other: Transfer) -> Transfer:
 
 
 def packets(counters: Counters, prefix: str) -> Packets:
-    """Payload that left or came."""
+    """Payload that left or came; the default itself where there was none, which files leave out."""
+    if not counters[f"{prefix}_packets"]:
+        return NO_PACKETS
     return Packets(**{name: counters[f"{prefix}_{name}"] for name in Packets.__struct_fields__})
 
 
-def refused(counters: Counters) -> Refused:
-    """Send calls that returned an error."""
+def refused(counters: Counters, enobufs_after: int | None = None) -> Refused:
+    """Send calls that returned an error; the default itself where there were none, which files leave out."""
+    if not any(counters[f"refused_{name}"] for name in ("eagain", "enobufs", "other")):
+        return NOT_REFUSED
     out_of_memory = counters["refused_enobufs"]
     # msg_zerocopy_alloc() takes the memory of a notification from optmem_max; nothing else of TCP returns it.
     zerocopy = counters["sent_zerocopy_calls"] and out_of_memory
@@ -157,6 +191,7 @@ def refused(counters: Counters) -> Refused:
         enobufs=out_of_memory,
         other=counters["refused_other"],
         limit="net.core.optmem_max" if zerocopy else None,
+        enobufs_after=enobufs_after if out_of_memory else None,
     )
 
 

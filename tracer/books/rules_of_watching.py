@@ -1,0 +1,126 @@
+"""Rules about whose sockets were seen, and how well. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tracer.books.finding import Figures, Rule
+from tracer.books.socket_laws import balance
+from tracer.model import LawState
+from tracer.model.socket_recording import SocketRecording
+from tracer.texts import counted
+
+# Programs that ask a daemon to do the work.
+_DAEMON_WORKS = ("docker", "podman", "systemctl", "systemd-run", "kubectl", "service", "at", "batch")
+
+
+def _no_socket(recording: SocketRecording) -> Iterator[Figures]:
+    if recording.sockets or recording.unlisted_sockets or recording.created_sockets:
+        return
+    name = recording.subject.argv[0].rpartition("/")[2]
+    yield {
+        "name": name,
+        "why": "a daemon does its work, in another cgroup"
+        if name in _DAEMON_WORKS
+        else "it makes none, or has got one from somebody else (socket activation, inetd), or left its cgroup, "
+        "or asks a daemon to work",
+    }
+
+
+def _unused_socket(recording: SocketRecording) -> Iterator[Figures]:
+    made = recording.created_sockets
+    if made and not recording.sockets and not recording.unlisted_sockets:
+        name = recording.subject.argv[0].rpartition("/")[2]
+        yield {"name": name, "made": made, "told": counted(made, "socket")}
+
+
+def _inherited(recording: SocketRecording) -> Iterator[Figures]:
+    if recording.subject.inherited_sockets:
+        yield {"names": ", ".join(recording.subject.inherited_sockets)}
+
+
+def _left_running(recording: SocketRecording) -> Iterator[Figures]:
+    if left := recording.subject.left_running:
+        yield {"processes": len(left), "told": counted(len(left), "process", "processes")}
+
+
+def _lost(recording: SocketRecording) -> Iterator[Figures]:
+    if recording.lost:
+        yield {"lost": recording.lost}
+
+
+def _skipped(recording: SocketRecording) -> Iterator[Figures]:
+    if calls := sum((recording.hooks.skipped or {}).values()):
+        yield {"calls": calls, "programs": ", ".join(recording.hooks.skipped or {})}
+
+
+def _broken(recording: SocketRecording) -> Iterator[Figures]:
+    if broken := balance(recording.sockets)[LawState.BROKEN]:
+        yield {"sockets": broken, "of": len(recording.sockets)}
+
+
+def _encrypted(recording: SocketRecording) -> Iterator[Figures]:
+    found = [socket for socket in recording.sockets if socket.above == "ulp"]
+    if moved := sum(socket.sent_bytes + socket.read_bytes for socket in found):
+        yield {"bytes": moved, "sockets": len(found), "told": counted(len(found), "socket")}
+
+
+RULES = (
+    Rule(
+        "no-socket",
+        _no_socket,
+        sentence="{name} used no TCP or UDP socket",
+        why="{why}",
+        fix="record the daemon itself: nettrace record -- DAEMON",
+    ),
+    Rule(
+        "unused-socket",
+        _unused_socket,
+        sentence="{name} made {told} of TCP or UDP and moved no byte over them",
+        why="probably a connection that was refused or timed out, or a listener that nobody came to",
+        fix="see what {name} itself says, and whether the other end runs (in the lab, 127.0.0.1 is the guest's own)",
+    ),
+    Rule(
+        "inherited-sockets",
+        _inherited,
+        sentence="not seen: {names}",
+        why="a socket belongs to the cgroup in which it was made, and these were made before",
+        fix="let the command make its own sockets",
+    ),
+    Rule(
+        "left-running",
+        _left_running,
+        sentence="{told} of it went on when the watching ended",
+        why="the command itself had ended, or the time was over",
+        fix="--wait watches until the last has ended",
+    ),
+    Rule(
+        "lost",
+        _lost,
+        sentence="{lost:,} sockets could not be counted, or their rows were lost",
+        why="memory for their rows was refused (net.core.optmem_max), or their end was not seen",
+        fix="the totals hold all rows that were made and ended; sysctl net.core.optmem_max",
+    ),
+    Rule(
+        "skipped",
+        _skipped,
+        sentence="the kernel did not count {calls:,} calls: figures may be too small by as many",
+        why="the program was running already on that CPU: {programs}",
+        fix="record it again; fewer threads a CPU make it rarer",
+    ),
+    Rule(
+        "law-broken",
+        _broken,
+        sentence="the books of {sockets:,} of {of:,} sockets do not balance: do not trust them",
+        why="the calls, the packets and TCP's own counters disagree",
+        fix="see laws in --json",
+    ),
+    Rule(
+        "encrypted-in-kernel",
+        _encrypted,
+        sentence="{told} had a protocol such as kernel TLS above TCP: a cipher wrote anew the {bytes:,} B that calls "
+        "moved there, which is no copy of the table",
+        why="the ways say how bytes were handed over: a cipher may read them in place, and write into other pages",
+        fix="record it once without encryption, to see what is copied then",
+    ),
+)
