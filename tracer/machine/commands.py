@@ -20,10 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from tracer.errors import NettraceError, UsageError
-
-# As the shell says it: found and not executable, not found.
-EXIT_CANNOT_EXECUTE, EXIT_NOT_FOUND = 126, 127
+from tracer.errors import EXIT_CANNOT_START, CannotStart, NotFound, UsageError
+from tracer.machine.leftovers import cgroups_in
+from tracer.machine.users import invoking_user
 
 # For the command and not for us. What somebody sends to us alone is handed on; what the terminal sends (the kernel, to
 # all of its group) the command has got by itself.
@@ -32,16 +31,12 @@ _ITS_SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, si
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
-class CannotStart(NettraceError):  # noqa: N818 - as the shell says it
-    """The command could not be executed."""
-
-    def __init__(self, command: str, number: int) -> None:
-        super().__init__(
-            f"cannot start '{command}'",
-            os.strerror(number),
-            "give a program that can be run, as in: nettrace record -- ls",
-        )
-        self.exit_code = EXIT_NOT_FOUND if number == errno.ENOENT else EXIT_CANNOT_EXECUTE
+def cannot_start(command: str, number: int) -> CannotStart:
+    """The error of that errno."""
+    kind = NotFound if number == errno.ENOENT else CannotStart
+    return kind(
+        f"cannot start '{command}'", os.strerror(number), "give a program that can be run, as in: nettrace record -- ls"
+    )
 
 
 @dataclass(frozen=True)
@@ -60,8 +55,8 @@ class User:
             UsageError: there is none.
         """
         try:
-            entry = pwd.getpwuid(int(name)) if name.isdigit() else pwd.getpwnam(name)
-        except KeyError as error:
+            entry = pwd.getpwuid(int(name)) if name.isascii() and name.isdigit() else pwd.getpwnam(name)
+        except (KeyError, ValueError, OverflowError, UnicodeEncodeError) as error:
             raise UsageError(
                 f"there is no user '{name}'", "--user takes a name or a number", "see: getent passwd"
             ) from error
@@ -69,11 +64,18 @@ class User:
 
     @classmethod
     def invoking(cls) -> User | None:
-        """Whoever called sudo; None without sudo, and for root."""
-        uid, gid = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
-        if os.geteuid() != 0 or not uid.isdigit() or not gid.isdigit() or uid == "0":
+        """Whoever called sudo, pkexec or doas; None where nobody did, and for root.
+
+        Raises:
+            UsageError: the environment names nobody.
+        """
+        found = invoking_user()
+        if found is None or found.uid == 0:
             return None
-        return cls(int(uid), int(gid), os.environ.get("SUDO_USER"))
+        try:
+            return cls(found.uid, found.gid, pwd.getpwuid(found.uid).pw_name)
+        except KeyError:
+            return cls(found.uid, found.gid, None)
 
     def groups(self) -> list[int]:
         """All groups of this user; an error, if it has no name, is none."""
@@ -83,10 +85,16 @@ class User:
 
 
 class Command:
-    """A child that has entered its cgroup and waits; release() lets it become the user's command."""
+    """A child that has entered its cgroup and waits; release() lets it become the user's command.
 
-    def __init__(self, argv: list[str], cgroup: Path, user: User | None) -> None:
+    Args:
+        output: Descriptor that takes what it writes: its standard input is empty then, and it is in a session of its
+            own, without a terminal. None: it has ours.
+    """
+
+    def __init__(self, argv: list[str], cgroup: Path, user: User | None, output: int | None = None) -> None:
         self.argv = argv
+        self._has_own_session = output is not None
         # Both ends close at exec: a closed pipe is the word that it worked.
         gate_reader, self._gate = os.pipe2(os.O_CLOEXEC)
         self._word, word_writer = os.pipe2(os.O_CLOEXEC)
@@ -94,7 +102,7 @@ class Command:
         if self.pid == 0:
             os.close(self._gate)
             os.close(self._word)
-            _become(argv, cgroup, user, gate_reader, word_writer)
+            _become(argv, cgroup, user, gate_reader, word_writer, output)
         os.close(gate_reader)
         os.close(word_writer)
         self._status: int | None = None
@@ -112,13 +120,19 @@ class Command:
             failure = word.read()
         if failure:
             self.wait(None)
-            raise CannotStart(self.argv[0], int(failure))
+            raise cannot_start(self.argv[0], int(failure))
 
     def cancel(self) -> None:
         """Never run it: a child that finds its gate closed leaves."""
         with contextlib.suppress(OSError):
             os.close(self._gate)
         self.wait(None)
+
+    def terminate(self) -> None:
+        """Ask it to end, with whatever it has started in a session of its own."""
+        send = os.killpg if self._has_own_session else os.kill
+        with contextlib.suppress(ProcessLookupError):
+            send(self.pid, signal.SIGTERM)
 
     def wait(self, most_s: float | None) -> int | None:
         """Exit code, or minus the number of the signal that ended it; None if it has not ended by then.
@@ -163,16 +177,16 @@ def signals_held() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def signals_let_in() -> Iterator[None]:
-    """For the time of the block, inside signals_held(), they are ours again: the command has ended."""
-    before = signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
+def signals_let_in(*more: signal.Signals) -> Iterator[None]:
+    """For the time of the block, inside signals_held(), SIGINT, SIGTERM and these are ours again."""
+    before = signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM, *more))
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _become(argv: list[str], cgroup: Path, user: User | None, gate: int, word: int) -> NoReturn:
+def _become(argv: list[str], cgroup: Path, user: User | None, gate: int, word: int, output: int | None) -> NoReturn:
     """In the child: enter, wait, and be the command. Nothing may return from here."""
     try:
         (cgroup / "cgroup.procs").write_text("0")
@@ -181,6 +195,8 @@ def _become(argv: list[str], cgroup: Path, user: User | None, gate: int, word: i
                 signal.signal(number, signal.SIG_DFL)
         if os.read(gate, 1) != b"!":
             os._exit(0)
+        if output is not None:
+            _take_output(output)
         if user is not None:
             os.setgroups(user.groups())
             os.setgid(user.gid)
@@ -191,7 +207,15 @@ def _become(argv: list[str], cgroup: Path, user: User | None, gate: int, word: i
     except BaseException:
         os.write(word, str(errno.EIO).encode())
     finally:
-        os._exit(EXIT_CANNOT_EXECUTE)
+        os._exit(EXIT_CANNOT_START)
+
+
+def _take_output(output: int) -> None:
+    """A standard input that is empty, and no terminal: it is somebody else's meanwhile."""
+    os.setsid()
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for number in (1, 2):
+        os.dup2(output, number)
 
 
 def end_as(status: int) -> int:
@@ -212,11 +236,11 @@ def find_program(name: str) -> None:
     """
     path = name if "/" in name else shutil.which(name, mode=os.F_OK)
     if path is None or not Path(path).exists():
-        raise CannotStart(name, errno.ENOENT)
+        raise cannot_start(name, errno.ENOENT)
     if Path(path).is_dir():
-        raise CannotStart(name, errno.EISDIR)
+        raise cannot_start(name, errno.EISDIR)
     if not os.access(path, os.X_OK):
-        raise CannotStart(name, errno.EACCES)
+        raise cannot_start(name, errno.EACCES)
 
 
 def inherited_sockets() -> list[str]:
@@ -240,9 +264,13 @@ def _name(address: tuple[str, int]) -> str:
 
 
 def processes_in(cgroup: Path) -> list[int]:
-    """Whoever is in a cgroup, or below it."""
-    files = [cgroup / "cgroup.procs", *cgroup.glob("**/*/cgroup.procs")]
-    return sorted({int(pid) for file in files for pid in file.read_text().split()})
+    """Whoever is in a cgroup, or below it, and has an id in this pid namespace (0 stands for one that has none)."""
+    found: set[int] = set()
+    for directory in cgroups_in(cgroup):
+        # One that has gone, or a threaded one (EOPNOTSUPP): its processes are among those of what holds it.
+        with contextlib.suppress(OSError):
+            found.update(map(int, (directory / "cgroup.procs").read_text().split()))
+    return sorted(found - {0})
 
 
 def wait_until_empty(cgroup: Path, most_s: float | None) -> bool:

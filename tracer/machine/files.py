@@ -15,13 +15,14 @@ import stat
 import sys
 from pathlib import Path
 
-from tracer.errors import MachineError
+from tracer.errors import MachineError, reason_of
 from tracer.machine.users import give_to_invoking_user
 
 _DESCRIPTOR = re.compile(r"/proc/(self|thread-self|(?P<pid>\d+))(/task/\d+)?/fd/(?P<number>\d+)")
 # Nothing can be put in the place of this file: a read-only or foreign directory, a file that is mounted by itself.
 _NOT_REPLACEABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY}
 _MOST_LINKS = 40
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def require_writable(path: Path) -> None:
@@ -57,9 +58,8 @@ def write_file(path: Path, data: bytes) -> None:
     try:
         _write(path, data)
     except OSError as error:
-        raise MachineError(
-            f"cannot write {path}", error.strerror or str(error), "free some space, or choose another file"
-        ) from error
+        fix = "free some space, or choose another file" if error.errno in _FULL else "choose another file"
+        raise MachineError(f"cannot write {path}", error.strerror or reason_of(error), fix) from error
 
 
 def _write(path: Path, data: bytes) -> None:

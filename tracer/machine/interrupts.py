@@ -23,7 +23,9 @@ class Interrupts:
 
     Attributes:
         came: Whether a signal has come.
-        wake: Readable once one has; never read. None before install(): then Python's own handlers are at work.
+        wake: Readable once one has; never read. None before install(): then Python's own handlers are at work. It is
+            written to when the signal arrives, not when Python gets to its handler: one that comes just before poll(2)
+            interrupts no call.
     """
 
     def __init__(self) -> None:
@@ -34,15 +36,19 @@ class Interrupts:
     def install(self) -> None:
         """Take both signals, in the main thread; a forked child calls it anew."""
         self.came, self._raises = False, True
-        self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.wake, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         sys.unraisablehook = self._swallowed
         for number in (*_ENDING, signal.SIGALRM):
             signal.signal(number, self._handle)
 
+    def take(self, number: signal.Signals) -> None:
+        """One more signal that ends, unless whoever started us has it ignored (nohup)."""
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, self._handle)
+
     def _handle(self, _signal: int, _frame: FrameType | None) -> None:
         self.came = True
-        if self.wake is not None:
-            os.eventfd_write(self.wake, 1)
         if self._raises:
             self._raises = False
             raise KeyboardInterrupt
@@ -70,9 +76,13 @@ class Interrupts:
         self._raises = self.wake is not None and not self.came
 
     def ignore(self) -> None:
-        """All is done and said; what comes now comes too late."""
-        for number in (*_ENDING, signal.SIGALRM):
-            signal.signal(number, signal.SIG_IGN)
+        """All is done and said; what comes now comes too late.
+
+        Blocked, not set to SIG_IGN: one that has come but was not yet handled is then told by Python as an error of its
+        own, and at its end Python gives handlers back to the system, which would end the process.
+        """
+        self._raises = False
+        signal.pthread_sigmask(signal.SIG_BLOCK, (*_ENDING, signal.SIGALRM))
 
 
 interrupts = Interrupts()

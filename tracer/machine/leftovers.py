@@ -6,6 +6,7 @@ killed run from the property of one that is still at work.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -15,30 +16,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tracer.errors import PrivilegeError
+from tracer.errors import PrivilegeError, reason_of
+from tracer.machine.kernel.capabilities import as_root
 
 NAMESPACES = Path("/run/netns")
+TRACE_EVENTS = Path("/sys/kernel/tracing/kprobe_events")
 
 # Names of earlier versions have no PID namespace.
 _OWNED = re.compile(r"nettrace-(?P<pid>\d+)-(?P<start>\d+)-(?:(?P<namespace>\d+)-)?\w+")
 # The inode of the first PID namespace, from which all others are seen (PROC_PID_INIT_INO, linux/proc_ns.h).
-_FIRST_PID_NAMESPACE = 0xEFFFFFFC
+FIRST_PID_NAMESPACE = 0xEFFFFFFC
 
 
 @dataclass(frozen=True)
 class Leftover:
     """A thing whose owner is no longer running."""
 
-    kind: Literal["namespace", "cgroup", "temporary file"]
+    kind: Literal["namespace", "cgroup", "temporary file", "trace event"]
     path: Path
 
 
 def cgroup2_mount(mounts: str | None = None) -> Path | None:
-    """Where the unified hierarchy is mounted, from the text of /proc/self/mounts; None if it is nowhere."""
-    for line in (Path("/proc/self/mounts").read_text() if mounts is None else mounts).splitlines():
-        _, directory, kind, *_ = line.split()
-        if kind == "cgroup2":
-            return Path(directory)
+    """Where the unified hierarchy is mounted, from the text of /proc/self/mounts; None if it is nowhere.
+
+    Blanks and the like in a path are written as three octal digits there: proc_pid_mounts(5), getmntent(3).
+    """
+    text = Path("/proc/self/mounts").read_text(errors="surrogateescape") if mounts is None else mounts
+    for line in text.splitlines():
+        fields = line.split(" ")
+        if len(fields) > 2 and fields[2] == "cgroup2":
+            return Path(re.sub(r"\\(\d{3})", lambda found: chr(int(found[1], 8)), fields[1]))
     return None
 
 
@@ -83,7 +90,7 @@ def is_orphan(name: str) -> bool:
     namespace = int(owned["namespace"] or here or 0)
     if namespace == here:
         return start_time(int(owned["pid"])) != int(owned["start"])
-    return here == _FIRST_PID_NAMESPACE and not _has_processes(namespace)
+    return here == FIRST_PID_NAMESPACE and not _has_processes(namespace)
 
 
 def _has_processes(namespace: int) -> bool:
@@ -91,12 +98,26 @@ def _has_processes(namespace: int) -> bool:
 
 
 def find(namespaces: Path = NAMESPACES, temporary: Path | None = None) -> list[Leftover]:
-    """What killed runs left: network namespaces, cgroups, and this user's temporary files."""
+    """What killed runs left: network namespaces, cgroups, trace events, and this user's temporary files."""
     left = [Leftover("namespace", path) for path in _orphans(namespaces)]
     mount = cgroup2_mount()
     left += [Leftover("cgroup", path) for path in (_orphans(mount) if mount else [])]
+    left += [Leftover("trace event", Path(event)) for event in orphaned_events(_read(TRACE_EVENTS))]
     files = _orphans(temporary or Path(tempfile.gettempdir()))
     return left + [Leftover("temporary file", path) for path in files if _is_mine(path)]
+
+
+def orphaned_events(definitions: str) -> list[str]:
+    """Return probes that killed runs left, from the text of kprobe_events: "r4096:kprobes/NAME_bcc_PID symbol"."""
+    words = (line.split()[0].partition(":")[2] for line in definitions.splitlines() if line.strip())
+    return [word for word in words if is_orphan(word.rpartition("/")[2].rpartition("_bcc_")[0].replace("_", "-"))]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:  # no tracefs, no kprobes, or this user may not look
+        return ""
 
 
 def _orphans(directory: Path) -> list[Path]:
@@ -127,9 +148,7 @@ def remove(leftovers: Iterable[Leftover]) -> None:
             continue
         except PermissionError as error:
             raise PrivilegeError(
-                f"cannot remove the {leftover.kind} {leftover.path}",
-                error.strerror or "",
-                "run it as root: sudo nettrace doctor --clean",
+                f"cannot remove the {leftover.kind} {leftover.path}", reason_of(error), as_root("doctor --clean")
             ) from error
 
 
@@ -140,8 +159,35 @@ def _remove(leftover: Leftover) -> None:
 
         netns.remove(leftover.path.name)
     elif leftover.kind == "cgroup":
-        leftover.path.rmdir()
+        remove_cgroup(leftover.path)
+    elif leftover.kind == "trace event":
+        _undefine(leftover.path)
     elif leftover.path.is_dir() and not leftover.path.is_symlink():
         shutil.rmtree(leftover.path)
     else:
         leftover.path.unlink()
+
+
+def cgroups_in(directory: Path) -> list[Path]:
+    """A cgroup and all below it, each behind what holds it; those that are removed meanwhile may be among them."""
+    return [Path(path) for path, _, _ in os.walk(directory)]
+
+
+def remove_cgroup(directory: Path) -> None:
+    """A cgroup, and first what somebody has made in it, the innermost before what holds it; none is no error.
+
+    Raises:
+        OSError: EBUSY where a process is in one of them.
+    """
+    for path in reversed(cgroups_in(directory)):
+        with contextlib.suppress(FileNotFoundError):
+            path.rmdir()
+
+
+def _undefine(event: Path) -> None:
+    """Neither truncated, which would remove everybody's events, nor opened to append, which seeks: EINVAL."""
+    definitions = os.open(TRACE_EVENTS, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(definitions, f"-:{event}\n".encode())
+    finally:
+        os.close(definitions)

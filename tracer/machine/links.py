@@ -10,11 +10,13 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import ipaddress
 import os
 import select
 import signal
 import socket
 import struct
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -23,9 +25,10 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any
 
-from tracer.errors import MachineError, NettraceError, PrivilegeError, UsageError
+from tracer.errors import MachineError, NettraceError, UsageError, reason_of
 from tracer.machine.leftovers import owned_name
 from tracer.machine.namespaces import create_netns, inside, netns_inode, remove_netns, signals_held
+from tracer.machine.privilege import refusal
 from tracer.model import Link
 
 LOOPBACK = "127.0.0.1"
@@ -126,8 +129,12 @@ def _open_veth(undo: contextlib.ExitStack) -> OpenLink:
 def _keeper() -> Iterator[Callable[..., None]]:
     """Runs functions in a child process, one after the other, and raises what they raise.
 
-    It is forked, so that it starts in a moment, and while signals_held(): a Ctrl-C in the terminal is not for it.
+    It is forked, so that it starts in a moment, and while signals_held(): a Ctrl-C in the terminal is not for it. Where
+    pyroute2 is loaded already, in the lab's guest, there is no memory to save, and a child is 0.3 s: it runs them here.
     """
+    if "pyroute2" in sys.modules:
+        yield lambda function, *arguments: function(*arguments)
+        return
     with ProcessPoolExecutor(1, get_context("fork"), _end_with, (os.getpid(),)) as pool:
 
         def keep(function: Callable[..., None], *arguments: str) -> None:
@@ -160,11 +167,11 @@ def _connect(sender: str, receiver: str) -> None:
 def _add_pair(sender: str, receiver: str) -> None:
     from pyroute2 import IPRoute
 
-    # flags=0: without it, IPRoute would make a namespace that is missing.
+    # By a socket that was made there: IPRoute would fork a child to make one, and a namespace that is missing.
     with (
         inside(sender, _device_events) as events,
-        IPRoute(netns=sender, flags=0) as sending,
-        IPRoute(netns=receiver, flags=0) as receiving,
+        IPRoute(fileno=inside(sender, _route_socket)) as sending,
+        IPRoute(fileno=inside(receiver, _route_socket)) as receiving,
     ):
         sending.link("add", ifname=VETH, kind="veth", peer={"ifname": VETH, "net_ns_fd": receiver})
         for route, address in ((sending, SENDER_ADDRESS), (receiving, RECEIVER_ADDRESS)):
@@ -173,6 +180,11 @@ def _add_pair(sender: str, receiver: str) -> None:
             route.link("set", index=_LO_INDEX, state="up")
             route.link("set", index=index, state="up")
         _wait_for_carrier(sending, events)
+
+
+def _route_socket() -> int:
+    """Descriptor of a new rtnetlink socket of the calling thread's namespace."""
+    return socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, socket.NETLINK_ROUTE).detach()
 
 
 def _device_events() -> socket.socket:
@@ -203,9 +215,9 @@ def _wait_for_carrier(route: Any, events: socket.socket) -> None:
 
 
 def _refusal(error: Exception) -> NettraceError:
-    number, reason = error.args[0], str(error)
+    number, reason = error.args[0], reason_of(error)
     if number == errno.EPERM:
-        return PrivilegeError("cannot make a veth pair", f"{reason}: this needs CAP_NET_ADMIN", "run it with sudo")
+        return refusal("cannot make a veth pair", reason, "CAP_NET_ADMIN")
     return MachineError(
         "cannot make a veth pair",
         reason,
@@ -234,11 +246,25 @@ def _resolve(peer: str | None) -> tuple[str, int]:
             "the payload goes to a receiver on another machine",
             "start `nettrace serve` there and give its HOST:PORT",
         )
+    if _is_ipv6(host):
+        fix = "give the IPv4 address of that machine, or its name"
+        raise UsageError(f"the peer {peer!r} is an IPv6 address", "nettrace sends over IPv4 alone, so far", fix)
     try:
         found = socket.getaddrinfo(host, int(port), socket.AF_INET, socket.SOCK_STREAM)
-    except OSError as error:
-        raise UsageError(f"the peer {peer!r} has no IPv4 address", str(error.strerror)) from error
+    except (OSError, UnicodeError) as error:
+        fix = f"give its IPv4 address; what is known of the name here: getent ahosts {host}"
+        why = reason_of(error) if isinstance(error, OSError) else "it cannot be the name of a machine"
+        raise UsageError(f"no IPv4 address is known for the peer {peer!r}", why, fix) from error
     return str(found[0][4][0]), int(port)
+
+
+def _is_ipv6(host: str) -> bool:
+    """With or without brackets and the name of a device."""
+    try:
+        ipaddress.IPv6Address(host.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return True
 
 
 def _device_to(address: str) -> str:
@@ -250,4 +276,4 @@ def _device_to(address: str) -> str:
             index = route.route("get", dst=address)[0].get_attr("RTA_OIF")
             return str(route.get_links(index)[0].get_attr("IFLA_IFNAME"))
         except NetlinkError as error:
-            raise MachineError(f"no route leads to {address}", str(error), f"ip route get {address}") from error
+            raise MachineError(f"no route leads to {address}", reason_of(error), f"ip route get {address}") from error

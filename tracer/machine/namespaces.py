@@ -14,8 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from tracer.errors import MachineError, PrivilegeError
+from tracer.errors import MachineError, reason_of
 from tracer.machine.leftovers import NAMESPACES
+from tracer.machine.privilege import refusal
 
 _CLONE_NEWNET = 0x40000000  # linux/sched.h
 # Of the calling thread: /proc/self is the main thread's.
@@ -37,7 +38,12 @@ def _stat(name: str | None) -> os.stat_result:
     try:
         return (_OWN if name is None else NAMESPACES / name).stat()
     except FileNotFoundError as error:
-        raise MachineError(f"there is no network namespace {name}", f"{error.filename}: {error.strerror}") from error
+        if name is None:
+            raise MachineError(
+                "this process sees no /proc", f"there is no {_OWN}", "mount -t proc proc /proc"
+            ) from error
+        what, why = f"there is no network namespace {name}", f"{error.filename}: {error.strerror}"
+        raise MachineError(what, why, "ip netns list shows all") from error
 
 
 def enter_netns(name: str | None) -> None:
@@ -50,12 +56,23 @@ def enter_netns(name: str | None) -> None:
     if name is None:
         return
     _stat(name)
+    enter_netns_of(NAMESPACES / name)
+
+
+def enter_netns_of(path: Path) -> None:
+    """The same by a file that stands for the namespace, such as /proc/PID/ns/net.
+
+    Raises:
+        OSError: the process has gone.
+        PrivilegeError: if this user may not (CAP_SYS_ADMIN).
+    """
     libc = ctypes.CDLL(None, use_errno=True)  # os.setns() comes with Python 3.12
-    descriptor = os.open(NAMESPACES / name, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         if libc.setns(descriptor, _CLONE_NEWNET) != 0:
             reason = os.strerror(ctypes.get_errno())
-            raise PrivilegeError(f"cannot enter the network namespace {name}", f"setns: {reason}", "run it with sudo")
+            name = path.name if path.parent == NAMESPACES else path
+            raise refusal(f"cannot enter the network namespace {name}", f"setns: {reason}", "CAP_SYS_ADMIN")
     finally:
         os.close(descriptor)
 
@@ -106,10 +123,9 @@ def create_netns(name: str) -> None:
         MachineError: if the name is taken, or the kernel has no namespaces.
         PrivilegeError: if this user may not (CAP_SYS_ADMIN).
     """
-    from pyroute2 import netns
-
     try:
-        netns.create(name)
+        with ThreadPoolExecutor(max_workers=1) as executor:
+            executor.submit(_create, name).result()
     except FileExistsError as error:
         raise MachineError(
             f"the network namespace {name} exists already",
@@ -117,15 +133,27 @@ def create_netns(name: str) -> None:
             "nettrace doctor --clean",
         ) from error
     except PermissionError as error:
-        raise PrivilegeError(
-            "cannot make a network namespace",
-            f"{error.args[1]}: this needs CAP_SYS_ADMIN and CAP_NET_ADMIN",
-            "run it with sudo, or over loopback: --link lo",
+        raise refusal(
+            "cannot make a network namespace, which --link lo can do without",
+            reason_of(error),
+            "CAP_SYS_ADMIN",
+            "CAP_NET_ADMIN",
         ) from error
     except OSError as error:
         with contextlib.suppress(OSError):  # the name is there before the namespace is
             (NAMESPACES / name).unlink()
-        raise MachineError("cannot make a network namespace", str(error), "run it over loopback: --link lo") from error
+        what = "cannot make a network namespace"
+        raise MachineError(what, reason_of(error), "run it over loopback: --link lo") from error
+
+
+def _create(name: str) -> None:
+    """In a thread of its own, which ends in the new namespace: pyroute2's create() forks a child for that."""
+    from pyroute2 import netns
+
+    libc = ctypes.CDLL(None, use_errno=True)  # os.unshare() comes with Python 3.12
+    if libc.unshare(_CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    netns.attach(name, "thread-self")
 
 
 def remove_netns(name: str) -> None:

@@ -14,8 +14,9 @@ import socket
 import struct
 from collections.abc import Iterator
 
-from tracer.errors import MachineError, NettraceError, PrivilegeError
+from tracer.errors import MachineError, NettraceError, reason_of
 from tracer.machine.namespaces import inside
+from tracer.machine.privilege import refusal
 from tracer.model import Nic
 
 _SIOCETHTOOL = 0x8946
@@ -128,9 +129,9 @@ def _switch(device: str, on: bool) -> None:
 
 
 def _refusal(what: str, error: OSError) -> NettraceError:
-    reason = error.strerror or str(error)
+    reason = reason_of(error)
     if error.errno == errno.EPERM:
-        return PrivilegeError(what, f"{reason}: this needs CAP_NET_ADMIN", "run it with sudo")
+        return refusal(what, reason, "CAP_NET_ADMIN")
     if error.errno == errno.EOPNOTSUPP:
         return MachineError(what, "its driver has that fixed", "use a device that can, or the lab's: --lab --no-sg")
     return MachineError(what, reason, "ip link shows the devices there are")

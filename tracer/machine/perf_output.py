@@ -14,8 +14,9 @@ from typing import Literal
 
 import msgspec
 
-from tracer.books.results import LEAST_TICKS
+from tracer.books.quantities import MIN_TICKS
 from tracer.model import Counter, CpuTime
+from tracer.texts import all_printable
 
 Scope = Literal["sender", "receiver", "system"]
 
@@ -60,7 +61,7 @@ def _object(line: str) -> dict[str, object] | None:
         row = json.loads(line)
     except ValueError:  # a warning
         return None
-    return row if isinstance(row, dict) else None
+    return {str(name): all_printable(value) for name, value in row.items()} if isinstance(row, dict) else None
 
 
 def _counter(row: Mapping[str, object], scope: Scope) -> Counter | None:
@@ -157,7 +158,7 @@ def _task_clock_of(cpu: CpuTime | None, scope: Scope) -> Counter:
     else:
         source, note = "thread-clock", "CPU time of the threads that sent or received"
     if cpu.spent is None:
-        few = f"fewer than {LEAST_TICKS} ticks of the clock: too few to tell"
+        few = f"fewer than {MIN_TICKS} ticks of the clock: too few to tell"
         return Counter(event=TASK_CLOCK, scope=scope, value=None, source="none", note=few)
     return Counter(event=TASK_CLOCK, scope=scope, value=float(cpu.spent), source=source, note=note)
 
@@ -219,7 +220,7 @@ def busy_time(before: str, after: str, ticks_per_s: int) -> CpuTime | None:
     )
     tick_ns = 1_000_000_000 // ticks_per_s
     in_user, in_kernel = max(0, user + nice), max(0, system + irq + softirq)
-    if in_user + in_kernel < LEAST_TICKS:
+    if in_user + in_kernel < MIN_TICKS:
         return CpuTime()
     whole = (in_user + in_kernel) * tick_ns
     return CpuTime(total=whole, user=in_user * tick_ns, system=in_kernel * tick_ns)

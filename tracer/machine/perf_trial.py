@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 from tracer.books.perf_attempt import PerfAttempt
 from tracer.machine.namespaces import signals_held
+from tracer.machine.perf_program import REFUSALS, first_words, run_perf
 
 PARANOID = Path("/proc/sys/kernel/perf_event_paranoid")
 NOBODY = 65534
 LOWERED = 1
-DEADLINE_S = 20
 # Software events, because a machine without a PMU has these alone; the kernel asks for the same permission.
 _TRIES = {"default": ("-e", "task-clock"), "kernel": ("-e", "task-clock:k"), "system": ("-a", "-e", "task-clock")}
-# perf's words for EACCES and EPERM, tools/perf/util/evsel.c. All else is no answer of the kernel's.
-_REFUSALS = ("Access to performance monitoring", "perf_event_paranoid", "ermission", "not permitted")
 
 
 def try_perf(lower: bool) -> tuple[list[PerfAttempt] | None, str]:
@@ -37,13 +34,18 @@ def try_perf(lower: bool) -> tuple[list[PerfAttempt] | None, str]:
     except (OSError, ValueError):
         return None, "this kernel has no perf_event_paranoid"
     attempts = _tries_at(level)
-    if lower and level > LOWERED:
+    if lower and level > LOWERED and not attempts[-1].absent:
         attempts += _tries_lowered(level)
     return attempts, ""
 
 
 def _tries_at(level: int) -> list[PerfAttempt]:
-    return [_attempt(level, counts, options) for counts, options in _TRIES.items()]
+    attempts = []
+    for counts, options in _TRIES.items():
+        attempts.append(_attempt(level, counts, options))
+        if attempts[-1].absent:
+            break  # the others would be as absent, and may take as long
+    return attempts
 
 
 def _tries_lowered(level: int) -> list[PerfAttempt]:
@@ -59,15 +61,13 @@ def _tries_lowered(level: int) -> list[PerfAttempt]:
 
 
 def _attempt(level: int, counts: str, options: tuple[str, ...]) -> PerfAttempt:
-    command = ["perf", "stat", "-j", *options, "--", "true"]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", user=NOBODY, group=NOBODY, extra_groups=[],
-            cwd="/", timeout=DEADLINE_S, env={"PATH": os.defpath, "LC_ALL": "C", "HOME": "/"}, check=False,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return PerfAttempt(level=level, counts=counts, worked=False, absent=True, message=str(error))
-    return read_attempt(level, counts, done.returncode, done.stderr)
+    code, output = run_perf(
+        ["perf", "stat", "-j", *options, "--", "true"],
+        user=NOBODY, group=NOBODY, extra_groups=[], cwd="/", env={"PATH": os.defpath, "LC_ALL": "C", "HOME": "/"},
+    )  # fmt: skip
+    if code is None:
+        return PerfAttempt(level=level, counts=counts, worked=False, absent=True, message=output)
+    return read_attempt(level, counts, code, output)
 
 
 def read_attempt(level: int, counts: str, code: int, output: str) -> PerfAttempt:
@@ -75,16 +75,10 @@ def read_attempt(level: int, counts: str, code: int, output: str) -> PerfAttempt
     rows = [row for line in output.splitlines() if (row := _json(line))]
     counted = [row for row in rows if str(row.get("counter-value", "<")).replace(".", "").isdecimal()]
     if code or not counted:
-        refused = any(word in output for word in _REFUSALS)
-        return PerfAttempt(level=level, counts=counts, worked=False, absent=not refused, message=_first_words(output))
+        refused = any(word in output for word in REFUSALS)
+        return PerfAttempt(level=level, counts=counts, worked=False, absent=not refused, message=first_words(output))
     user_only = all(str(row.get("event", "")).endswith(":u") for row in counted)
     return PerfAttempt(level=level, counts=counts, worked=True, user_only=user_only)
-
-
-def _first_words(output: str) -> str:
-    """What perf said first; its "Error:" may stand alone in a line."""
-    lines = (line.removeprefix("Error:").strip().rstrip(".") for line in output.splitlines())
-    return next((line for line in lines if line and not line.startswith("{")), "")
 
 
 def _json(line: str) -> dict[str, object] | None:

@@ -248,7 +248,8 @@ class Workers:
 
     def _reply_of(self, role: Role, deadline: float) -> Reply:
         if first_to_speak(self._processes, [role], deadline, self._wake) is None:
-            raise WorkloadError(f"the {role} does not answer", "it is hung or stopped, or this machine is overloaded")
+            why = "it is hung or stopped, or this machine is overloaded"
+            raise WorkloadError(f"the {role} does not answer", why, "run it again, on a quieter machine")
         return self._checked(role)
 
     def _checked(self, role: Role) -> Reply:

@@ -16,14 +16,25 @@ def load(path: Path) -> Recording:
     Raises:
         RecordingError: the file cannot be read, or is no valid recording.
     """
+    return decode(read(path), str(path))
+
+
+def read(path: Path) -> bytes:
+    """A file that may hold a recording: read once, because a pipe can be read once only.
+
+    Raises:
+        RecordingError: it cannot be read, or is too large for one.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise RecordingError(f"cannot read {path}", error.strerror or str(error), "check the path") from error
+        fix = "a sweep's directory is for nettrace plot" if path.is_dir() else "check the path"
+        raise RecordingError(f"cannot read {path}", error.strerror or str(error), fix) from error
     if len(data) > MAX_FILE_BYTES:
-        raise RecordingError(f"{path} is not a recording", f"it is larger than {MAX_FILE_BYTES >> 20} MiB")
-    return decode(data, str(path))
+        why = f"it is larger than {MAX_FILE_BYTES >> 20} MiB"
+        raise RecordingError(f"{path} is not a recording", why, "give a file that run --save or record -o wrote")
+    return data
 
 
 def save(recording: Recording, path: Path) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tracer.machine.namespaces import inside
+from tracer.machine.running import own_name
+from tracer.texts import printable
 
 _ETH_P_ALL, _ETH_P_IP = 0x0003, 0x0800  # linux/if_ether.h: a socket of another protocol gets none of the payload
 
@@ -48,7 +50,7 @@ def _owner_of(inode: int) -> str:
     for process in Path("/proc").iterdir():
         with contextlib.suppress(OSError):  # it has ended meanwhile, or is another user's
             if process.name.isdecimal() and _holds(process, f"socket:[{inode}]"):
-                return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
+                return f"{printable(own_name(int(process.name)))} (pid {process.name})"
     return "somebody"
 
 

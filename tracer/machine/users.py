@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ class User(NamedTuple):
     gid: int
 
 
-def invoking_user(environment: Mapping[str, str] = os.environ) -> User | None:
+def invoking_user(environment: Mapping[str, str] | None = None) -> User | None:
     """Who called sudo, pkexec or doas to become root; None where nobody did, or where we are not root.
 
     The group is sudo's SUDO_GID, else that of the account.
@@ -31,6 +32,7 @@ def invoking_user(environment: Mapping[str, str] = os.environ) -> User | None:
     """
     if os.geteuid() != 0:
         return None
+    environment = os.environ if environment is None else environment
     for name in ("SUDO_UID", "PKEXEC_UID"):
         if value := environment.get(name):
             uid = _id(name, value)
@@ -50,9 +52,13 @@ def user_name(uid: int) -> str:
 
 
 def give_to_invoking_user(path: Path | int) -> None:
-    """Make the user who called sudo the owner of a file or descriptor; nothing happens without one."""
+    """Make the user who called sudo the owner of a file or descriptor; nothing happens without one.
+
+    A root that may not give files away (CAP_CHOWN) keeps them: better root's than none.
+    """
     if user := invoking_user():
-        os.chown(path, user.uid, user.gid)
+        with contextlib.suppress(PermissionError):
+            os.chown(path, user.uid, user.gid)
 
 
 def _id(name: str, value: str) -> int:

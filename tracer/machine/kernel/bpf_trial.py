@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
 import platform
 import struct
@@ -23,14 +24,15 @@ from tracer.machine.kernel.btf import Btf
 _SYSTEM_CALLS = {"x86_64": (321, 298), "aarch64": (280, 241), "riscv64": (280, 241), "loongarch64": (280, 241)}
 _PROG_LOAD, _RAW_TRACEPOINT_OPEN = 5, 17
 _TRACE_FENTRY = 24
-_RETURN_0 = struct.pack("<QQ", 0xB7, 0x95)  # r0 = 0; exit
+RETURN_0 = struct.pack("<QQ", 0xB7, 0x95)  # the smallest program: r0 = 0; exit
 _LOAD = struct.Struct("=IIQQ44xI36xI")  # type, instructions, attach type, BTF id; 112 bytes of union bpf_attr
 _PERF_EVENT = struct.Struct("=IIQQQQQIIQQ40x")  # 112 bytes: PERF_ATTR_SIZE_VER5
 
-_PERF_TYPE_HARDWARE, _PERF_TYPE_BREAKPOINT = 0, 5
+_PERF_TYPE_HARDWARE, _PERF_TYPE_SOFTWARE, _PERF_TYPE_BREAKPOINT = 0, 1, 5
 _EXECUTE = 4  # HW_BREAKPOINT_X
 _FLAG_DISABLED = 1
 _FLAG_CLOSE_ON_EXEC = 8  # PERF_FLAG_FD_CLOEXEC
+_SET_BPF, _ENABLE = 0x40042408, 0x2400  # PERF_EVENT_IOC_*
 
 TRIED_FUNCTION = "tcp_sendmsg_locked"  # where every byte that TCP sends comes by
 
@@ -92,6 +94,25 @@ def open_breakpoint(address: int, cpu: int) -> int:
     return _open_event(_PERF_TYPE_BREAKPOINT, _EXECUTE, address, ctypes.sizeof(ctypes.c_long), cpu=cpu, period=1)
 
 
+def open_cpu_clock(cpu: int, period_ns: int) -> int:
+    """A disabled event that fires on this CPU whenever its clock has gone on by a period; its descriptor.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    return _open_event(_PERF_TYPE_SOFTWARE, cpu=cpu, period=period_ns)
+
+
+def run_at(event: int, program: int) -> None:
+    """Have a program run whenever an event fires, from now on.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    fcntl.ioctl(event, _SET_BPF, program)
+    fcntl.ioctl(event, _ENABLE, 0)
+
+
 def can_count_cycles() -> str | None:
     """None if the CPU's cycle counter (hardware event 0) can be read for this process; else the reason."""
     return _refusal(lambda: _open_event(_PERF_TYPE_HARDWARE, cpu=None))
@@ -114,10 +135,10 @@ def _attach_fentry(type_id: int) -> int:
 
 
 def _load(program_type: ProgramType, attach_type: int = 0, attach_btf_id: int = 0) -> int:
-    code, license_text = ctypes.create_string_buffer(_RETURN_0, len(_RETURN_0)), ctypes.create_string_buffer(b"GPL")
+    code, license_text = ctypes.create_string_buffer(RETURN_0, len(RETURN_0)), ctypes.create_string_buffer(b"GPL")
     code_at, license_at = ctypes.addressof(code), ctypes.addressof(license_text)
     return _bpf(
-        _PROG_LOAD, _LOAD.pack(program_type, len(_RETURN_0) // 8, code_at, license_at, attach_type, attach_btf_id)
+        _PROG_LOAD, _LOAD.pack(program_type, len(RETURN_0) // 8, code_at, license_at, attach_type, attach_btf_id)
     )
 
 

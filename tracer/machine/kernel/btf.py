@@ -68,7 +68,8 @@ class Btf:
         self._handle = self._libbpf.btf__new(data, len(data))
         # Up to libbpf 0.8 an error came back as the address -errno.
         if self._handle is None or self._handle > (1 << 64) - 4096:
-            raise MachineError("the kernel's BTF cannot be read", os.strerror(ctypes.get_errno() or errno.EINVAL))
+            reason = os.strerror(ctypes.get_errno() or errno.EINVAL)
+            raise MachineError("the kernel's BTF cannot be read", reason, "run in the lab: --lab")
 
     def __del__(self) -> None:
         # 0.3 s and 20 MB of types; there is no other moment that every user passes.
@@ -191,16 +192,17 @@ def read_vmlinux() -> bytes:
     """The BTF blob of the running kernel.
 
     Raises:
-        MachineError: if the kernel was built without CONFIG_DEBUG_INFO_BTF.
+        MachineError: the kernel was built without CONFIG_DEBUG_INFO_BTF, or its /sys is hidden here.
     """
     try:
         return VMLINUX.read_bytes()
     except OSError as error:
-        raise MachineError(
-            "the kernel offers no BTF",
-            f"{VMLINUX}: {error.strerror}",
-            "use a kernel built with CONFIG_DEBUG_INFO_BTF=y, or run in the lab: --lab",
-        ) from error
+        if not VMLINUX.parents[1].is_dir():
+            why, fix = f"{VMLINUX.parents[2]} is hidden here: no sysfs is mounted", "mount -t sysfs none /sys, as root"
+        else:
+            why = f"{VMLINUX}: {error.strerror}"
+            fix = "use a kernel built with CONFIG_DEBUG_INFO_BTF=y, or run in the lab: --lab"
+        raise MachineError("the kernel offers no BTF", why, fix) from error
 
 
 def kernel_fingerprint() -> str:

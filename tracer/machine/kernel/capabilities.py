@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from tracer.books.facts import Fact, Purpose, State
 
 # linux/capability.h
 CAPABILITIES = {
+    "CAP_DAC_OVERRIDE": 1,
+    "CAP_KILL": 5,
+    "CAP_SETGID": 6,
+    "CAP_SETUID": 7,
     "CAP_NET_ADMIN": 12,
     "CAP_IPC_LOCK": 14,
     "CAP_SYS_ADMIN": 21,
@@ -17,6 +24,8 @@ CAPABILITIES = {
     "CAP_PERFMON": 38,
     "CAP_BPF": 39,
 }
+_TO_TRACE = ("CAP_BPF", "CAP_PERFMON")
+_FIRST_USER_NAMESPACE = 0xEFFFFFFD  # PROC_USER_INIT_INO, linux/proc_ns.h
 IN_THE_LAB = "no setting changes that on this kernel; run it in the lab: --lab"
 
 _SMALLEST_OPTMEM_MAX = 20480  # what kernels before 6.9 start with; 131072 since
@@ -31,8 +40,17 @@ def effective_capabilities(status: str) -> frozenset[str]:
 
 
 def held_capabilities() -> frozenset[str]:
-    """Capabilities of this process."""
-    return effective_capabilities(Path("/proc/self/status").read_text())
+    """Capabilities of this process; none in a user namespace, where all that nettrace asks for counts for nothing."""
+    return frozenset() if in_user_namespace() else effective_capabilities(Path("/proc/self/status").read_text())
+
+
+@functools.cache
+def in_user_namespace() -> bool:
+    """Whether this process is in another user namespace than the machine's first one."""
+    try:
+        return Path("/proc/self/ns/user").stat().st_ino != _FIRST_USER_NAMESPACE
+    except OSError:  # a kernel without them
+        return False
 
 
 def may_trace(held: frozenset[str]) -> bool:
@@ -45,20 +63,33 @@ def is_privileged() -> bool:
     return may_trace(held_capabilities())
 
 
-def as_root() -> str:
-    """The command that runs this nettrace as root: a bare `sudo nettrace` is not found under sudo's secure_path."""
-    return f"sudo {Path(sys.executable).with_name('nettrace')}"
+def nettrace_path() -> Path:
+    """This nettrace's own command: a bare `nettrace` is not found under sudo's secure_path."""
+    return Path(sys.executable).with_name("nettrace")
+
+
+def as_root(arguments: str = "", lacking: Iterable[str] = ()) -> str:
+    """What gives this nettrace the privilege of root. Who is root already was started with less than root has."""
+    command = f"sudo {nettrace_path()} {arguments}".rstrip()
+    if in_user_namespace():
+        return f"outside of this user namespace: {command}; or, without privilege, in the lab: --lab"
+    if os.geteuid() != 0:
+        return command
+    names = list(lacking) or [name for name in _TO_TRACE if name not in held_capabilities()]
+    added = " ".join(f"--cap-add {name.removeprefix('CAP_')}" for name in names)
+    return f"start it with {', '.join(names)} (docker run {added}; systemd: CapabilityBoundingSet=)"
 
 
 def capabilities_fact(held: frozenset[str], unprivileged_bpf_disabled: str | None) -> Fact:
     """What this user holds; the sysctl says whether others could load anything at all."""
     absent = sorted(CAPABILITIES.keys() - held)
+    lacking = "none counts in a user namespace" if in_user_namespace() else f"lacks {', '.join(absent)}"
     sysctl = f"unprivileged_bpf_disabled = {unprivileged_bpf_disabled or 'unknown'}"
     return Fact(
         name="capabilities",
         purpose=Purpose.RUN,
         state=State.OK if may_trace(held) else State.MISSING,
-        detail=f"{'lacks ' + ', '.join(absent) if absent else 'all that nettrace uses'}; {sysctl}",
+        detail=f"{lacking if absent else 'all that nettrace uses'}; {sysctl}",
         why_it_matters="tracing needs CAP_BPF and CAP_PERFMON; veth also CAP_SYS_ADMIN and CAP_NET_ADMIN",
         fix="" if may_trace(held) else as_root(),
     )
@@ -110,17 +141,33 @@ def lockdown_fact(text: str | None) -> Fact:
     )
 
 
-def addresses_fact(address: int, kptr_restrict: str | None) -> Fact:
-    """Whether /proc/kallsyms shows addresses to this user; 0 stands for a hidden one."""
-    sysctl = f"kptr_restrict = {kptr_restrict or 'unknown'}"
+def addresses_fact(hidden: bool, kptr_restrict: str | None) -> Fact:
+    """Whether /proc/kallsyms shows addresses to this user; why not, if it hides them."""
+    shown = f"shown in /proc/kallsyms; kernel.kptr_restrict = {kptr_restrict or 'unknown'}"
     return Fact(
         name="kernel addresses",
         purpose=Purpose.FUNCTIONS,
-        state=State.OK if address else State.MISSING,
-        detail=f"{'shown' if address else 'hidden'} in /proc/kallsyms; {sysctl}",
-        why_it_matters="names the functions in stacks, and says where to put a breakpoint",
-        fix="" if address else "sysctl -w kernel.kptr_restrict=1" if kptr_restrict == "2" else as_root(),
+        state=State.MISSING if hidden else State.OK,
+        detail=hidden_by(kptr_restrict) if hidden else shown,
+        why_it_matters="names the functions in --stacks and --profile, and says where to put a breakpoint",
+        fix=shown_by(kptr_restrict) if hidden else "",
     )
+
+
+def hidden_by(kptr_restrict: str | None) -> str:
+    """The reason for addresses of 0 in /proc/kallsyms, by kernel.kptr_restrict.
+
+    kernel/ksyms_common.c, kallsyms_show_value(): 2 hides them from everybody, 0 and 1 show them to CAP_SYSLOG.
+    """
+    whom = "from root too" if kptr_restrict == "2" else "from those without CAP_SYSLOG"
+    return f"kernel.kptr_restrict = {kptr_restrict or 'unknown'} hides where kernel functions lie, {whom}"
+
+
+def shown_by(kptr_restrict: str | None) -> str:
+    """What shows them: the sysctl is asked, and below 2 CAP_SYSLOG."""
+    sysctl = ["sysctl -w kernel.kptr_restrict=1"] if kptr_restrict == "2" else []
+    lacking = [] if "CAP_SYSLOG" in held_capabilities() else [as_root("...", ["CAP_SYSLOG"])]
+    return "; and ".join(sysctl + lacking) or IN_THE_LAB
 
 
 def tracefs_fact(mount: Path) -> Fact:

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tracer.books.facts import Fact, Purpose, State
+from tracer.errors import MachineError, NettraceError
+from tracer.machine.cgroups import open_cgroup
 from tracer.machine.kernel import capabilities
 from tracer.machine.kernel.bpf_trial import ProgramType, can_break_at, can_count_cycles, can_kprobe, can_load
-from tracer.machine.kernel.btf import VMLINUX
+from tracer.machine.kernel.btf import VMLINUX, read_vmlinux
+from tracer.machine.kernel.symbols import address_of, read_restriction, why_no_names
 from tracer.machine.leftovers import cgroup2_mount
 
 # A function of lib/, where neither kprobes nor fentry can go, and which a breakpoint is there to watch.
@@ -40,14 +43,14 @@ def _facts_to_run() -> list[Fact]:
             lambda: can_load(ProgramType.CGROUP_SKB),
             required=True,
         ),
-        _cgroup2_fact(cgroup2_mount()),
+        _cgroup2_fact(),
         capabilities.optmem_fact(_read("/proc/sys/net/core/optmem_max")),
         capabilities.memlock_fact(resource.getrlimit(resource.RLIMIT_MEMLOCK)[0], held),
     ]
 
 
 def _facts_on_functions() -> list[Fact]:
-    address = _address_of(WATCHED_FUNCTION)
+    address = address_of(WATCHED_FUNCTION)
     return [
         tried_fact(
             "fentry",
@@ -62,7 +65,7 @@ def _facts_on_functions() -> list[Fact]:
             f"counts calls of {WATCHED_FUNCTION.decode()}, which no kprobe can reach",
             lambda: can_break_at(address) if address else "EPERM: the function's address is hidden",
         ),
-        capabilities.addresses_fact(address, _read("/proc/sys/kernel/kptr_restrict")),
+        capabilities.addresses_fact(why_no_names() is not None, read_restriction()),
         capabilities.lockdown_fact(_read("/sys/kernel/security/lockdown")),
         capabilities.tracefs_fact(Path("/sys/kernel/tracing")),
     ]
@@ -82,27 +85,37 @@ def _facts_on_cost() -> list[Fact]:
     ]
 
 
-def _cgroup2_fact(mount: Path | None) -> Fact:
+def _cgroup2_fact() -> Fact:
+    """Tried, because a hierarchy that is mounted may be read-only, or not this user's."""
+    try:
+        with open_cgroup() as directory:
+            detail, fix = f"one can be made in {directory.parent}", ""
+    except NettraceError as error:
+        detail, fix = f"{error.what}: {error.why}", error.fix
+    privileged = capabilities.is_privileged() or cgroup2_mount() is None
     return Fact(
         name="cgroup2",
         purpose=Purpose.RUN,
-        state=State.MISSING if mount is None else State.OK,
-        detail="not mounted" if mount is None else f"mounted at {mount}",
+        state=State.OK if not fix else State.MISSING if privileged else State.UNKNOWN,
+        detail=detail,
         why_it_matters="the workload gets a cgroup of its own, by which its packets are known",
-        fix="" if mount else "mount -t cgroup2 none /sys/fs/cgroup",
+        fix=fix,
         required=True,
     )
 
 
 def _btf_fact() -> Fact:
-    present = VMLINUX.exists()
+    try:
+        detail, fix = f"{VMLINUX}, {len(read_vmlinux())} B", ""
+    except MachineError as error:
+        detail, fix = error.why, error.fix
     return Fact(
         name="BTF",
         purpose=Purpose.RUN,
-        state=State.OK if present else State.MISSING,
-        detail=f"{VMLINUX}, {VMLINUX.stat().st_size} B" if present else f"there is no {VMLINUX}",
+        state=State.MISSING if fix else State.OK,
+        detail=detail,
         why_it_matters="tells where the members of kernel structs lie, instead of kernel headers",
-        fix="" if present else "use a kernel built with CONFIG_DEBUG_INFO_BTF=y, or the lab: --lab",
+        fix=fix,
         required=True,
     )
 
@@ -132,13 +145,3 @@ def _read(path: str) -> str | None:
         return Path(path).read_text().strip()
     except OSError:
         return None
-
-
-def _address_of(function: bytes) -> int:
-    """Where a function starts, from /proc/kallsyms; 0 where that hides or does not have it."""
-    try:
-        lines = Path("/proc/kallsyms").read_bytes()
-    except OSError:
-        return 0
-    end = lines.find(b" T %s\n" % function)
-    return int(lines[lines.rfind(b"\n", 0, end) + 1 : end], 16) if end >= 0 else 0

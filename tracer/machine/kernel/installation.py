@@ -5,18 +5,19 @@ BCC is looked for but never imported: that takes a second, and belongs to tracer
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.machinery
 import platform
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
 from tracer.books.facts import Fact, Purpose, State
 from tracer.errors import MachineError
+from tracer.machine.perf_program import perf_fact
 
 # Where Debian, Ubuntu and their kin put it, for /usr/bin/python3.
 DISTRIBUTION_BCC = Path("/usr/lib/python3/dist-packages/bcc/__init__.py")
@@ -104,29 +105,33 @@ def bcc_fact() -> Fact:
         name="BCC",
         purpose=Purpose.RUN,
         state=State.MISSING if problem else State.OK,
-        detail=f"{problem.what}: {problem.why}" if problem else _version(found),
+        detail=f"{problem.what}: {problem.why}" if problem else f"{version_of(found)}, {found.parent if found else ''}",
         why_it_matters="compiles the programs that watch the kernel",
         fix=problem.fix if problem else "",
         required=True,
     )
 
 
-def _version(package: Path | None) -> str:
+def version_of(package: Path | None) -> str:
+    """What BCC calls itself; "none" without one."""
     if package is None:
-        return ""
+        return "none"
     try:
         text = (package.parent / "version.py").read_text()
     except OSError:
-        return str(package.parent)
+        return "unknown version"
     found = re.search(r"__version__ = '([^']+)'", text)
-    return f"{found[1] if found else 'unknown version'}, {package.parent}"
+    return found[1] if found else "unknown version"
 
 
 def engine_fact() -> Fact:
     """The compiled sender and receiver."""
     home = Path(__file__).parents[3]
     directory = home / "workloads" / "engine"
-    built = [found for suffix in importlib.machinery.EXTENSION_SUFFIXES for found in directory.glob(f"_engine{suffix}")]
+    built: list[Path] = []
+    with contextlib.suppress(OSError):  # a directory that this user may not read
+        for suffix in importlib.machinery.EXTENSION_SUFFIXES:
+            built += directory.glob(f"_engine{suffix}")
     return Fact(
         name="engine",
         purpose=Purpose.RUN,
@@ -136,28 +141,6 @@ def engine_fact() -> Fact:
         fix="" if built else f"{sys.executable} -m pip install -e {home}",
         required=True,
     )
-
-
-def perf_fact() -> Fact:
-    """The program that reads the CPU's counters."""
-    program = shutil.which("perf")
-    version = _answer([program, "--version"]) if program else None
-    return Fact(
-        name="perf",
-        purpose=Purpose.COST,
-        state=State.OK if version else State.MISSING,
-        detail=f"{version} ({program})" if version else f"{program} does not run" if program else "not installed",
-        why_it_matters="counts cycles, instructions and cache misses of the bare pass",
-        fix="" if version else "apt-get install linux-perf",
-    )
-
-
-def _answer(command: list[str]) -> str | None:
-    try:
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return ran.stdout.strip()
 
 
 def qemu_fact() -> Fact:

@@ -29,6 +29,7 @@ def libbpf() -> ctypes.CDLL:
             getattr(library, f"btf__{function}").argtypes = [ctypes.c_void_p, ctypes.c_uint32]
         library.btf__find_by_name_kind.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint32]
         library.btf__type_cnt.argtypes = library.btf__free.argtypes = [ctypes.c_void_p]
+        library.btf__new_empty.restype = library.ring_buffer__new.restype = ctypes.c_void_p
         return library
     raise MachineError(
         "libbpf is missing",
