@@ -5,14 +5,11 @@ At most four at a time (debug registers of x86). perf_event_open(2), PERF_TYPE_B
 
 from __future__ import annotations
 
-import fcntl
 import os
 
-from tracer.machine.kernel.bpf_trial import open_breakpoint
+from tracer.errors import MachineError
+from tracer.machine.kernel.bpf_trial import open_breakpoint, run_at
 from tracer.observers.program import Program
-
-# linux/perf_event.h
-_PERF_EVENT_IOC_SET_BPF, _PERF_EVENT_IOC_ENABLE = 0x40042408, 0x2400
 
 
 class Breakpoints:
@@ -30,10 +27,14 @@ class Breakpoints:
         """
         descriptor = self._program.load_perf_event(function)
         for cpu in os.sched_getaffinity(0):
-            event = open_breakpoint(address, cpu)
+            try:
+                event = open_breakpoint(address, cpu)
+            except OSError as error:
+                raise MachineError(
+                    f"cannot watch {address:#x} by a breakpoint", str(error.strerror), "see: nettrace doctor"
+                ) from error
             self._events.append(event)
-            fcntl.ioctl(event, _PERF_EVENT_IOC_SET_BPF, descriptor)
-            fcntl.ioctl(event, _PERF_EVENT_IOC_ENABLE, 0)
+            run_at(event, descriptor)
 
     def detach(self) -> None:
         """Take all of them off."""

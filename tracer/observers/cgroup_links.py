@@ -1,8 +1,4 @@
-"""Programs on cgroups, by links: they go with the process that made them, even if it is killed.
-
-BCC attaches by bpf_prog_attach(2), which outlives the process, and exclusively. libbpf is what BCC itself is linked
-with.
-"""
+"""Who holds a cgroup alone: a program that was attached by bpf_prog_attach(2) without flags, as BCC does it."""
 
 from __future__ import annotations
 
@@ -14,26 +10,6 @@ from tracer.machine.kernel.libbpf import libbpf
 
 # BPF_PROG_QUERY fills at most so many ids.
 _MAX_PROGRAMS = 64
-
-
-def link_to_cgroup(program: int, cgroup: Path, kind: int) -> int:
-    """Attach a program to a cgroup beside others (a link implies BPF_F_ALLOW_MULTI); closing the link detaches it.
-
-    Args:
-        program: Its descriptor.
-        kind: enum bpf_attach_type of linux/bpf.h.
-
-    Raises:
-        OSError: EPERM also where a program above holds the cgroup alone: see exclusive_holder().
-    """
-    directory = os.open(cgroup, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        link = int(libbpf().bpf_link_create(program, directory, kind, None))
-        if link < 0:
-            raise OSError(number := ctypes.get_errno(), os.strerror(number), str(cgroup))
-        return link
-    finally:
-        os.close(directory)
 
 
 def exclusive_holder(cgroup: Path, kind: int) -> Path | None:

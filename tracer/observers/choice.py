@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from typing import Protocol
 
-from tracer.errors import MachineError, PrivilegeError
+from tracer.errors import MachineError
 from tracer.machine.kernel.bpf_trial import ProgramType, can_kprobe, can_load
-from tracer.machine.kernel.capabilities import as_root
 from tracer.machine.kernel.installation import require_bcc
+from tracer.machine.privilege import refusal
 from tracer.model import Observation, ObserverChoice
 from tracer.observers.flow import Flow
+from tracer.observers.prepared import Prepared
 
 
 class Observer(Protocol):
@@ -29,7 +31,9 @@ class Observer(Protocol):
         """Free everything."""
 
 
-def start_observers(choice: ObserverChoice, flow: Callable[[], Flow], *, stacks: bool) -> list[Observer]:
+def start_observers(
+    choice: ObserverChoice, flow: Callable[[], Flow], *, stacks: bool, prepared: Prepared | None = None
+) -> list[Observer]:
     """Compile the observers asked for; nothing is attached yet.
 
     Args:
@@ -47,7 +51,13 @@ def start_observers(choice: ObserverChoice, flow: Callable[[], Flow], *, stacks:
             f"this kernel refuses them: {why_no_functions()}",
             "run it in the lab: --lab; or leave out --stacks",
         )
-    return [_start(name, flow(), stacks) for name in names]
+    with contextlib.ExitStack() as stack:
+        started = []
+        for name in names:
+            started.append(_start(name, choice, flow(), stacks, prepared))
+            stack.callback(started[-1].close)
+        stack.pop_all()
+        return started
 
 
 def require_permission() -> None:
@@ -56,12 +66,10 @@ def require_permission() -> None:
     Raises:
         PrivilegeError: this user may load no BPF program.
     """
-    refusal = can_load(ProgramType.RAW_TRACEPOINT)
-    if refusal is not None and refusal.startswith("EPERM"):
-        raise PrivilegeError(
-            "this user may not watch the kernel",
-            f"it takes root, or CAP_BPF and CAP_PERFMON; loading a program gave {refusal}",
-            f"run it as root: {as_root()} run ...",
+    reason = can_load(ProgramType.RAW_TRACEPOINT)
+    if reason is not None and reason.startswith("EPERM"):
+        raise refusal(
+            "this user may not watch the kernel", f"loading a program gave {reason}", "CAP_BPF", "CAP_PERFMON"
         )
 
 
@@ -95,11 +103,11 @@ def why_no_functions() -> str | None:
     return None if kprobe is None else f"fentry {fentry}; kprobes: {kprobe}"
 
 
-def _start(name: str, flow: Flow, stacks: bool) -> Observer:
+def _start(name: str, choice: ObserverChoice, flow: Flow, stacks: bool, prepared: Prepared | None) -> Observer:
     if name == "functions":
         from tracer.observers.functions import FunctionObserver
 
-        return FunctionObserver(flow, stacks=stacks)
+        return FunctionObserver(flow, stacks=stacks, prepared=prepared)
     from tracer.observers.tracepoints import TracepointObserver
 
-    return TracepointObserver(flow)
+    return TracepointObserver(flow, prepared, calls=choice is ObserverChoice.ALL)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import locale
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from tracer.errors import MachineError
@@ -30,6 +33,18 @@ def compile_text(text: str, flags: tuple[str, ...] = (), name: str = "a program"
 
     os.environ["BCC_KERNEL_SOURCE"] = str(header_tree())  # read by BCC when it compiles
     try:
-        return Quiet(text=text, cflags=["-w", *flags])
+        with _ctype_c():
+            return Quiet(text=text, cflags=["-w", *flags])
     except Exception as error:
         raise MachineError(f"BCC cannot compile {name} for this kernel", str(error), "see: nettrace doctor") from error
+
+
+@contextlib.contextmanager
+def _ctype_c() -> Iterator[None]:
+    """LLVM takes the case of a letter from the locale: in a Turkish one it does not know its own options any more."""
+    before = locale.setlocale(locale.LC_CTYPE)
+    locale.setlocale(locale.LC_CTYPE, "C")
+    try:
+        yield
+    finally:
+        locale.setlocale(locale.LC_CTYPE, before)

@@ -25,6 +25,7 @@ from tracer.machine.perf_output import (
     read_counters,
     tsc_rate,
 )
+from tracer.machine.perf_program import how_it_ended
 from tracer.model import Counter, CpuTime, Workload
 
 # For all of them together: perf is ready in some 0.1 s, and answers in well under a millisecond.
@@ -103,7 +104,7 @@ class PerfStat:
             return self._late
         text = os.pread(self._errors, 1 << 16, 0).decode(errors="replace")
         lines = [line.strip() for line in text.splitlines() if line.strip() and line.strip() != "Error:"]
-        return f"perf stat: {lines[0]}" if lines else f"perf stat ended with code {self._process.returncode}"
+        return f"perf stat: {lines[0]}" if lines else f"perf stat {how_it_ended(self._process.returncode)}"
 
     def _end(self, with_signal: signal.Signals) -> None:
         if self._process.poll() is None:
@@ -205,14 +206,3 @@ def _finish(perf: PerfStat | str, scope: Scope) -> list[Counter]:
     if isinstance(perf, str):
         return absent_counters(scope, perf)
     return read_counters(perf.finish(), scope) or absent_counters(scope, perf.reason())
-
-
-def complaint_of(counters: list[Counter]) -> str | None:
-    """A note for a run in which perf counted nothing for a scope; None where it counted something everywhere."""
-    reasons: dict[str, str] = {}
-    for scope in dict.fromkeys(counter.scope for counter in counters):
-        mine = [counter for counter in counters if counter.scope == scope and counter.source in ("none", "perf")]
-        if mine and not any(counter.source == "perf" for counter in mine):
-            reasons[scope] = mine[0].note
-    whole = "; ".join(dict.fromkeys(reasons.values()))
-    return f"no counters of {', '.join(reasons)}: {whole}" if reasons else None

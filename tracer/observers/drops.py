@@ -1,24 +1,31 @@
-"""Packets of the workload that this machine dropped, by the kernel's own reason: what on_drop of bpf/nettrace.h saw."""
+"""Packets of the workload that this machine dropped, by the kernel's own reason: what on_drop of bpf/ saw."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 
-from tracer.books.drops import drop_name
+from tracer.books.drops import Place, drop_name
 from tracer.machine.kernel.btf import Btf
 from tracer.model import Tally
-from tracer.observers.program import Program
+
+DEFINES: dict[str, int | str] = {"NT_PLACES": ",".join(Place.__members__)}
+"""What on_drop is compiled with."""
 
 
-def read_drops(program: Program) -> dict[str, Tally]:
-    """A tally for each reason and side; none where nothing was dropped."""
-    rows = program.read_drops("drops")
+def tallies_of_drops(found: Iterable[tuple[int, int, int, int]]) -> dict[str, Tally]:
+    """A tally for each reason and place; none where nothing was dropped.
+
+    Args:
+        found: Reason, index of the place, events, bytes.
+    """
+    rows = list(found)
     if not rows:
         return {}
-    names = _reasons()
+    names, places = _reasons(), list(Place)
     return {
-        drop_name(names.get(reason, str(reason)), received=bool(received)): Tally(events=events, bytes=size)
-        for reason, received, events, size in rows
+        drop_name(names.get(reason, str(reason)), places[place]): Tally(events=events, bytes=size)
+        for reason, place, events, size in rows
     }
 
 

@@ -24,7 +24,7 @@ class Flow(NamedTuple):
     leaves_machine: bool = False
 
     def watched(self) -> dict[str, int]:
-        """struct flow of bpf/nettrace.h."""
+        """struct flow of bpf/link.h."""
         return {"port": self.port, "sender_netns": self.sender_netns, "receiver_netns": self.receiver_netns}
 
 

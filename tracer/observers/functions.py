@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 from tracer.books.function_rows import ROWS_WITH_PAGES, Row
 from tracer.books.probes import PROBE_POINTS, At
@@ -10,11 +11,13 @@ from tracer.books.tallies import total
 from tracer.errors import MachineError
 from tracer.machine.kernel.symbols import why_no_names
 from tracer.model import Observation, Stack, Tally
+from tracer.observers import drops
 from tracer.observers.attachment import Attachment, KernelText
 from tracer.observers.breakpoints import Breakpoints
-from tracer.observers.drops import read_drops
 from tracer.observers.flow import NOTHING, Flow
-from tracer.observers.program import Program, prepare, read_source, source_of
+from tracer.observers.prepared import Prepared, source_of
+from tracer.observers.program import Program, prepare
+from tracer.observers.source_text import whole_text
 
 _PROGRAM = "functions.bpf.c"
 
@@ -63,6 +66,7 @@ def defines(attachments: list[Attachment], stacks: bool) -> dict[str, int | str]
     by_kprobe = any(one.point.symbol == "skb_copy_ubufs" and one.way == "kprobe" for one in attachments)
     return {
         "NT_ROWS": ",".join(Row.__members__),
+        **drops.DEFINES,
         **({"NT_KPROBE_skb_copy_ubufs": 1} if by_kprobe else {}),
         **({"NT_STACKS": 1} if stacks else {}),
     }
@@ -70,10 +74,10 @@ def defines(attachments: list[Attachment], stacks: bool) -> dict[str, int | str]
 
 def source_text(attachments: list[Attachment]) -> str:
     """All of the C that would be compiled here."""
-    return f"{read_source(_PROGRAM)}\n{program_text(attachments)}"
+    return f"{whole_text(_PROGRAM)}\n{program_text(attachments)}"
 
 
-def prepare_program() -> None:
+def prepare_program(programs: dict[str, Any]) -> None:
     """Compile and load what a run without stacks needs, for a child of this process; nothing where probes are refused.
 
     Raises:
@@ -81,7 +85,7 @@ def prepare_program() -> None:
     """
     if why_no_send_path(attachments := planned()) is None:
         functions = {entered_function(one): _KINDS[one.way] for one in attachments if one.way}
-        prepare(source_of(_PROGRAM, defines(attachments, stacks=False), program_text(attachments)), functions)
+        prepare(source_of(_PROGRAM, defines(attachments, stacks=False), program_text(attachments)), functions, programs)
 
 
 def entered_function(attachment: Attachment) -> str:
@@ -110,7 +114,14 @@ class FunctionObserver:
 
     name = "functions"
 
-    def __init__(self, flow: Flow, *, stacks: bool = False, text: KernelText | None = None) -> None:
+    def __init__(
+        self,
+        flow: Flow,
+        *,
+        stacks: bool = False,
+        text: KernelText | None = None,
+        prepared: Prepared | None = None,
+    ) -> None:
         self._attachments = text.plan(PROBE_POINTS) if text else planned()
         if reason := why_no_send_path(self._attachments):
             raise MachineError(
@@ -118,7 +129,8 @@ class FunctionObserver:
             )
         self._stacks = stacks and why_no_names() is None
         self._flow = flow
-        self._program = Program(_PROGRAM, defines(self._attachments, self._stacks), program_text(self._attachments))
+        flags, text_of_plan = defines(self._attachments, self._stacks), program_text(self._attachments)
+        self._program = Program(_PROGRAM, flags, text_of_plan, prepared)
         self._breakpoints = Breakpoints(self._program)
         self._is_attached = False
 
@@ -156,7 +168,7 @@ class FunctionObserver:
         if Row.COPY_UBUFS in tallies and why_no_names() is None:
             tallies |= {f"{Row.COPY_UBUFS.symbol}:{caller}": tally for caller, tally in self._callers().items()}
         if "kfree_skb" in attached:
-            tallies |= read_drops(self._program)
+            tallies |= drops.tallies_of_drops(self._program.read_drops("drops"))
         lost = total(self._program.skipped_runs(), sums[-1][0], self._program.length("sending", "receiving"))
         lost = total(lost, self._program.read_count("drops_lost"))
         return Observation(

@@ -40,7 +40,7 @@ def _plain(name: str, members: str) -> Wanted:
 WANTED = (
     _plain("socket", "sk"),
     _plain("ubuf_info_msgzc", "bytelen"),
-    _plain("sk_buff", "dev sk len data_len transport_header end head data"),
+    _plain("sk_buff", "dev sk len data_len network_header transport_header end head data"),
     _plain("skb_shared_info", "flags nr_frags frags destructor_arg"),
     # Until 6.8 (commit 21d2e6737c97) an skb fragment was a struct bio_vec.
     Wanted("skb_frag", ("skb_frag", "bio_vec"), {"len": ("len", "bv_len"), "offset": ("offset", "bv_offset")}),
@@ -53,7 +53,7 @@ WANTED = (
             "net": ("__sk_common.skc_net.net",),
         },
     ),
-    Wanted("net_device", ("net_device",), {"net": ("nd_net.net",)}),
+    Wanted("net_device", ("net_device",), {"net": ("nd_net.net",), "lower": ("adj_list.lower.next",)}),
     Wanted("net", ("net",), {"inum": ("ns.inum",)}),
     # Older kernels name the registers without the r.
     _plain("pt_regs", "r15 r14 r13 r12 bp bx r11 r10 r9 r8 ax cx dx si di orig_ax ip cs flags sp ss"),

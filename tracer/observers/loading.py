@@ -1,7 +1,7 @@
-"""Programs that BCC compiles and cannot load: tp_btf, fexit of typed arguments, iterators, cgroup/sock_release.
+"""Programs of types that BCC 0.26 cannot load: tp_btf, fexit of typed arguments, iterators, cgroup/sock_release.
 
-BCC 0.26 knows no such program types; libbpf, which it stands on, does. Every attachment is a link or a raw tracepoint's
-descriptor: it goes with its descriptor, hence with this process, however that ends.
+libbpf, which it stands on, can. Every attachment is a link or a raw tracepoint's descriptor: it goes with its
+descriptor, hence with this process, however that ends.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class Kind(Enum):
     CGROUP_EGRESS = _Kind(8, 1)
     SOCK_CREATE = _Kind(9, 2)
     SOCK_RELEASE = _Kind(9, 34)
+    PERF_EVENT = _Kind(7, 0)
 
 
 OF_A_CGROUP = frozenset({Kind.CGROUP_INGRESS, Kind.CGROUP_EGRESS, Kind.SOCK_CREATE, Kind.SOCK_RELEASE})
@@ -91,17 +92,17 @@ class Refusal(Exception):  # noqa: N818 - the kernel's answer, which its asker w
         self.reason = reason
 
 
-def load(bpf: Any, function: str, kind: Kind, target_id: int | None = None) -> int:
-    """Descriptor of a function of BCC's object, loaded as this kind.
+def load(code: bytes, function: str, kind: Kind, target_id: int | None = None) -> int:
+    """Descriptor of a function, loaded as this kind.
 
     Args:
+        code: Its instructions.
         target_id: BTF id of the function, of the tracepoint's type, or of the iterator.
 
     Raises:
         Refusal: the kernel does not take it.
     """
     # A log is asked for only where there is something to explain: with one the verifier takes twice as long.
-    code = bpf.dump_func(function.encode())
     program = _load(code, function, kind, target_id, None)
     if program >= 0:
         return program
@@ -153,7 +154,20 @@ def iterate_map(program: int, map_descriptor: int) -> bytes:
     information = (ctypes.c_uint32 * 4)(map_descriptor)  # union bpf_iter_link_info
     options = _LinkOptions(sz=ctypes.sizeof(_LinkOptions), iter_info_len=ctypes.sizeof(information))
     options.iter_info = ctypes.cast(information, ctypes.c_void_p)
-    link = libbpf().bpf_link_create(program, 0, Kind.ITERATOR.value.attach_type, ctypes.byref(options))
+    return _iterate(program, ctypes.byref(options))
+
+
+def iterate(program: int) -> bytes:
+    """The same for all that the iterator knows: descriptors of all tasks, sockets of this thread's network namespace.
+
+    Raises:
+        Refusal: the kernel does not iterate.
+    """
+    return _iterate(program, None)
+
+
+def _iterate(program: int, options: Any) -> bytes:
+    link = libbpf().bpf_link_create(program, 0, Kind.ITERATOR.value.attach_type, options)
     if link < 0:
         raise Refusal(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     try:

@@ -7,56 +7,28 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import importlib.resources
 import os
 import select
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from tracer.errors import MachineError, PrivilegeError
+from tracer.books.samples import Sample, without_tracers
+from tracer.books.tallies import total
+from tracer.errors import MachineError, PrivilegeError, reason_of
+from tracer.machine.kernel.btf import Btf
 from tracer.machine.kernel.installation import require_bcc
+from tracer.machine.kernel.symbols import address_of, why_no_names
+from tracer.machine.privilege import refusal
 from tracer.machine.user_symbols import UserSymbols
-from tracer.observers.cgroup_links import exclusive_holder, link_to_cgroup
+from tracer.observers import compiling, loading
 from tracer.observers.compiling import compile_text
-from tracer.observers.skips import recursion_misses
-
-# enum bpf_attach_type of linux/bpf.h
-_CGROUP_DIRECTIONS = {"cgroup_ingress": 0, "cgroup_egress": 1}
-
-
-_HEADER = "nettrace.h"
-
-
-# Threads that may be inside of one function: 64 that send and 64 that receive, and as many of others.
-_MAX_ACTIVE = 256
-
-
-class Sample(NamedTuple):
-    """A stack that was sampled, and how often.
-
-    Args:
-        context: Index of the process, as the program numbers them.
-        frames: Function names, innermost first; in user mode two at most.
-    """
-
-    context: int
-    user: bool
-    frames: list[str]
-    times: int
-
-
-class Source(NamedTuple):
-    """What is compiled: a file of bpf/, flags, and generated text that follows the file's."""
-
-    file_name: str
-    flags: tuple[str, ...]
-    generated: str
-
-
-def source_of(file_name: str, defines: Mapping[str, int | str], generated: str = "") -> Source:
-    """What is compiled of a file with these -D flags."""
-    return Source(file_name, tuple(f"-D{name}={value}" for name, value in defines.items()), generated)
+from tracer.observers.headers import header_tree
+from tracer.observers.kprobes import Kprobe
+from tracer.observers.loading import Kind
+from tracer.observers.prepared import Prepared, Source, fingerprint_of, source_of
+from tracer.observers.program_info import recursion_misses
+from tracer.observers.source_text import whole_text
 
 
 class Program:
@@ -66,25 +38,36 @@ class Program:
         file_name: File in bpf/.
         defines: Become -D flags.
         generated: C text that follows the file's.
+        prepared: May hold it compiled already.
 
     Raises:
         MachineError: BCC is missing, or cannot compile.
     """
 
-    def __init__(self, file_name: str, defines: dict[str, int | str], generated: str = "") -> None:
+    def __init__(
+        self,
+        file_name: str,
+        defines: dict[str, int | str],
+        generated: str = "",
+        prepared: Prepared | None = None,
+    ) -> None:
         require_bcc()
         import bcc
 
         source = source_of(file_name, defines, generated)
-        # Not `pop(...) or`: BCC's object is as long as the maps that were looked at, hence false.
-        self.bpf: Any = _ready.pop(source) if source in _ready else compile_source(source)
+        self._prepared = prepared or Prepared()
+        ready = self._prepared.take(fingerprint(source)) if self._prepared.programs else None
+        # Not `ready or`: BCC's object is as long as the maps that were looked at, hence false.
+        self.bpf: Any = compile_source(source) if ready is None else ready
         self._bcc = bcc
         self._functions: dict[int, int | None] = {}
+        self._kprobes: list[Kprobe] = []
+        self._missed_before: int | None = 0
         self._detachers: list[Callable[[], None]] = []
 
-    def _load(self, function: str, kind: int) -> Any:
+    def _load(self, function: str, kind: str) -> Any:
         """Have a function loaded, and know how often it was skipped until now."""
-        loaded = self.bpf.load_func(function, kind)
+        loaded = load(self.bpf, function, kind)
         self._functions[loaded.fd] = recursion_misses(loaded.fd)
         return loaded
 
@@ -96,34 +79,11 @@ class Program:
             MachineError: this kernel has no such tracepoint.
         """
         try:
-            self._load(function, self._bcc.BPF.RAW_TRACEPOINT)
+            self._load(function, "RAW_TRACEPOINT")
             self.bpf.attach_raw_tracepoint(tp=tracepoint, fn_name=function)
         except Exception as error:
             raise _refused(f"cannot attach to tracepoint {tracepoint}", error) from error
         self._detachers.append(lambda: self.bpf.detach_raw_tracepoint(tracepoint))
-
-    def attach_cgroup(self, cgroup: Path, direction: str, function: str) -> None:
-        """Attach a function to the packets of a cgroup's sockets ("cgroup_egress" or "cgroup_ingress").
-
-        Raises:
-            PrivilegeError: the kernel refuses this user.
-            MachineError: this kernel has no cgroup programs, or there is no such cgroup.
-        """
-        kind = _CGROUP_DIRECTIONS[direction]
-        try:
-            loaded = self._load(function, self._bcc.BPF.CGROUP_SKB)
-            link = link_to_cgroup(loaded.fd, cgroup, kind)
-        except Exception as error:
-            holder = exclusive_holder(cgroup, kind)
-            if holder is not None:
-                raise MachineError(
-                    f"cannot watch the packets of {cgroup}",
-                    f"another program holds {direction.replace('_', ' ')} of {holder} alone, and of all cgroups below "
-                    "it (it was attached without BPF_F_ALLOW_MULTI): bpftool cgroup show " + str(holder),
-                    "--observer functions, where functions can be probed (the lab: --lab); or detach that program",
-                ) from error
-            raise _refused(f"cannot watch the packets of {cgroup}", error) from error
-        self._detachers.append(lambda: os.close(link))
 
     def attach_function(self, way: str, symbol: str, function: str) -> None:
         """Attach a generated function ("fentry" or "kprobe"; entry or return by its name's prefix).
@@ -140,21 +100,15 @@ class Program:
     def _attach_function(self, way: str, symbol: str, function: str) -> Callable[[], None]:
         returns = function.startswith(("kretfunc__", "kretprobe__"))
         if way == "fentry":
-            self._load(function, self._bcc.BPF.TRACING)
-            (self.bpf.attach_kretfunc if returns else self.bpf.attach_kfunc)(fn_name=function)
-            return lambda: (self.bpf.detach_kretfunc if returns else self.bpf.detach_kfunc)(fn_name=function)
-        self._load(function, self._bcc.BPF.KPROBE)
-        (self._attach_kretprobe if returns else self.bpf.attach_kprobe)(event=symbol, fn_name=function)
-        detach = self.bpf.detach_kretprobe if returns else self.bpf.detach_kprobe
-        return lambda: detach(event=symbol, fn_name=function)
-
-    def _attach_kretprobe(self, event: str, fn_name: str) -> None:
-        """Room for every thread that a run may have: a call that finds none returns unseen."""
-        self.bpf.attach_kretprobe(event=event, fn_name=fn_name, maxactive=_MAX_ACTIVE)
+            link = loading.attach(self._load(function, "TRACING").fd, _traced(function))
+            return lambda: os.close(link)
+        loaded = self._load(function, "KPROBE")
+        self._kprobes.append(Kprobe(loaded.fd, symbol, returns=returns))
+        return self._kprobes[-1].detach
 
     def load_perf_event(self, function: str) -> int:
         """Load a function as a perf_event program; its descriptor."""
-        return int(self._load(function, self._bcc.BPF.PERF_EVENT).fd)
+        return int(self._load(function, "PERF_EVENT").fd)
 
     def attach_sampler(self, function: str, kind: int, event: int, period: int) -> None:
         """Run a function on every CPU whenever a perf event has counted `period` more.
@@ -168,7 +122,7 @@ class Program:
             MachineError: it has no such event.
         """
         try:
-            self._load(function, self._bcc.BPF.PERF_EVENT)
+            self._load(function, "PERF_EVENT")
             self.bpf.attach_perf_event(ev_type=kind, ev_config=event, fn_name=function, sample_period=period)
         except Exception as error:
             raise _refused("cannot sample the CPUs", error) from error
@@ -189,12 +143,18 @@ class Program:
         return samples, sum(self.bpf[lost][ctypes.c_int(0)])
 
     def _names(self, addresses: list[int]) -> list[str]:
+        # BCC reads all of /proc/kallsyms anew for each address that it does not find: minutes, where none is shown.
+        if why_no_names() is not None:
+            return ["[unknown]"] * len(addresses)
+        if self._prepared.named is not None and not all(address in self._prepared.named for address in addresses):
+            self._bcc.BPF._sym_caches.pop(-1, None)  # BCC would give it the name of whatever lay below
+            self._prepared.named = None
         return [self.bpf.ksym(address).decode() for address in addresses]
 
     def clear(self, *tables: str) -> None:
         """Forget what an earlier use of the same compiled program counted, once its probes are gone."""
-        if _predecessor is not None:
-            select.select([_predecessor], [], [])
+        if self._prepared.predecessor is not None:
+            select.select([self._prepared.predecessor], [], [])
         for table in tables:
             self.bpf[table].clear()
 
@@ -207,7 +167,7 @@ class Program:
         """Counts by (row, stack): row, frames innermost first, events, bytes."""
         found = []
         for key, tally in self.bpf[table].items():
-            frames = without_our_own(self._names(list(self.bpf[stacks].walk(key.stack))))
+            frames = without_tracers(self._names(list(self.bpf[stacks].walk(key.stack))))
             found.append((key.row, frames, tally.events, tally.bytes))
         return found
 
@@ -225,8 +185,8 @@ class Program:
         return [(self._names(list(key.frames)), tally.events, tally.bytes) for key, tally in self.bpf[table].items()]
 
     def read_drops(self, table: str) -> list[tuple[int, int, int, int]]:
-        """Counts by struct drop: reason, whether it was received, events, bytes."""
-        return [(key.reason, key.received, tally.events, tally.bytes) for key, tally in self.bpf[table].items()]
+        """Counts by struct drop: reason, index of the place, events, bytes."""
+        return [(key.reason, key.place, tally.events, tally.bytes) for key, tally in self.bpf[table].items()]
 
     def read_count(self, table: str) -> int:
         """The one element of an array of u64."""
@@ -242,80 +202,97 @@ class Program:
             self._detachers.pop()()
 
     def skipped_runs(self) -> int | None:
-        """Times the kernel skipped a function since it was attached, because it was running already on that CPU.
+        """Times the kernel skipped a function since it was attached.
 
-        That is the kernel's recursion_misses.
+        Because it was running already on that CPU (the kernel's recursion_misses), or a kprobe was passed over
+        (kprobe_profile).
 
-        None where this kernel does not count it (before 5.12).
+        None where this kernel does not count one of the two (the first before 5.12).
         """
-        skipped = 0
+        skipped = total(self._missed_by_kprobes(), -self._missed_before if self._missed_before is not None else None)
         for descriptor, before in self._functions.items():
             now = recursion_misses(descriptor)
-            if now is None or before is None:
+            if now is None or before is None or skipped is None:
                 return None
             skipped += now - before
         return skipped
 
+    def _missed_by_kprobes(self) -> int | None:
+        return total(0, *(probe.missed() for probe in self._kprobes))
+
     def forget_skipped_runs(self) -> None:
         """Count anew from here."""
         self._functions = {descriptor: recursion_misses(descriptor) for descriptor in self._functions}
+        self._missed_before = self._missed_by_kprobes()
 
     def close(self) -> None:
         """Detach and free everything."""
-        if _left_to_the_kernel:
+        if self._prepared.ends_soon:
+            for probe in self._kprobes:  # their trace events outlive the process
+                probe.detach()
             return
         self.detach()
         self.bpf.cleanup()
 
 
-def prepare(source: Source, functions: Mapping[str, str]) -> None:
+def prepare(source: Source, functions: Mapping[str, str], programs: dict[str, Any]) -> None:
     """Compile and load a program that a child of this process will use: the lab keeps such a process.
 
     Args:
         functions: Name to kind of program, as BCC names it: "TRACING", "KPROBE", ...
     """
-    import bcc
-
     program = compile_source(source)
     for function, kind in functions.items():
-        program.load_func(function, getattr(bcc.BPF, kind))
-    _ready[source] = program
+        load(program, function, kind)
+    programs[fingerprint(source)] = program
 
 
-_ready: dict[Source, Any] = {}
-_left_to_the_kernel = False
-_predecessor: int | None = None
+def load(program: Any, function: str, kind: str) -> Any:
+    """Have one of BCC's functions loaded, once; it has a descriptor `fd`.
 
-
-def leave_to_the_kernel() -> None:
-    """For a process that ends when its answer is out: close() does nothing, the process's end detaches all.
-
-    Each fentry that goes waits for a grace period of RCU tasks, 0.1 s; nobody need wait for twenty-four of them.
-    """
-    global _left_to_the_kernel
-    _left_to_the_kernel = True
-
-
-def wait_for_predecessor(predecessor: int | None) -> None:
-    """Before anything is attached, let the process end that used what was prepared before this one.
+    Traced functions are loaded here: BCC takes what is traced from the name, whose form has changed between 0.26 and
+    0.31 (kfunc__FUNCTION, kfunc__MODULE__FUNCTION), and the other one's form ends the process.
 
     Args:
-        predecessor: Its descriptor (pidfd).
+        kind: As BCC names it.
     """
-    global _predecessor
-    _predecessor = predecessor
+    import bcc
+
+    name = function.encode()
+    if kind != "TRACING" or name in program.funcs:
+        return program.load_func(function, getattr(bcc.BPF, kind))
+    code = ctypes.string_at(
+        bcc.lib.bpf_function_start(program.module, name), bcc.lib.bpf_function_size(program.module, name)
+    )
+    traced, symbol = _traced(function), function.partition("__")[2]
+    target = loading.target_id(Btf.of_running_kernel(), traced, symbol)
+    program.funcs[name] = bcc.BPF.Function(program, name, loading.load(code, function, traced, target))
+    return program.funcs[name]
 
 
-def without_our_own(frames: list[str]) -> list[str]:
-    """A stack without the programs that looked at it, whose names split stacks that are equal.
+def _traced(function: str) -> Kind:
+    return Kind.FEXIT if function.startswith("kretfunc__") else Kind.FENTRY
 
-    What returns through a trampoline stands on both sides of it.
+
+def read_names() -> range | None:
+    """Have BCC read the names of the kernel's functions now, for the children of this process.
+
+    Returns:
+        The addresses of the kernel's own text, whose names stay; None where they are hidden.
     """
-    seen = [frame for frame in frames if not frame.startswith(_OUR_OWN)]
-    return [frame for frame, before in zip(seen, [None, *seen], strict=False) if frame != before]
+    if why_no_names() is not None:
+        return None
+    import bcc
+
+    text = range(address_of(b"_stext"), address_of(b"_etext"))
+    bcc.BPF.ksym(text.start)
+    return text
 
 
-_OUR_OWN = ("bpf_prog_", "bpf_trampoline_")
+def fingerprint(source: Source) -> str:
+    """Of what decides the compiled program: its text and flags, the kernel's headers, and what compiles and loads."""
+    ours = (Path(module).read_text() for module in (__file__, compiling.__file__, loading.__file__))
+    return fingerprint_of(source, whole_text(source.file_name), str(header_tree()), *ours)
 
 
 def _user_frames(addresses: list[int], symbols: UserSymbols | None) -> list[str]:
@@ -324,27 +301,20 @@ def _user_frames(addresses: list[int], symbols: UserSymbols | None) -> list[str]
     return [names[0] or "[unknown]" if names else "[unknown]", *(name for name in names[1:] if name)]
 
 
-def read_source(file_name: str) -> str:
-    """A file of bpf/ with nettrace.h in the place of its #include: BCC translates maps in the main file alone."""
-    directory = importlib.resources.files("bpf")
-    header = directory.joinpath(_HEADER).read_text()
-    return directory.joinpath(file_name).read_text().replace(f'#include "{_HEADER}"', header)
-
-
 def compile_source(source: Source) -> Any:
     """BCC's object; nothing is loaded or attached yet, but the maps are there.
 
     Raises:
         MachineError: BCC cannot compile it.
     """
-    text = read_source(source.file_name) + source.generated
+    text = whole_text(source.file_name) + source.generated
     return compile_text(text, ("-g0", *source.flags), source.file_name)
 
 
 def _refused(what: str, error: Exception) -> MachineError | PrivilegeError:
-    text = str(error) or type(error).__name__
+    text = reason_of(error)
     # BCC's own exceptions have no number, but end in the words for it.
     words = tuple(os.strerror(number) for number in (errno.EPERM, errno.EACCES))
     if getattr(error, "errno", None) in (errno.EPERM, errno.EACCES) or text.rstrip(".'\")").endswith(words):
-        return PrivilegeError(what, text, "run as root, or with CAP_BPF and CAP_PERFMON; see: nettrace doctor")
+        return refusal(what, text, "CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN")
     return MachineError(what, text, "see: nettrace doctor; or run in the lab: --lab")

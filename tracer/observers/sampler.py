@@ -14,21 +14,17 @@ work before TCP (a driver's poll loop) in another's context, kernel threads outs
 
 from __future__ import annotations
 
-from collections import Counter as Counting
 from pathlib import Path
 from typing import NamedTuple
 
-from tracer.books.stages import plain_name, stage_costs
+from tracer.books.samples import CONTEXTS, fold
+from tracer.books.stages import stage_costs
 from tracer.machine.kernel.bpf_trial import can_count_cycles
 from tracer.model import CpuProfile, Workload
-from tracer.observers.program import Program, Sample
+from tracer.observers.program import Program
 
 # 2 kHz, and no divisor of a second: nothing else on the machine keeps step with it.
 PERIOD_NS = 499_979
-# `enum context` of bpf/sampler.bpf.c is made of these.
-_CONTEXTS = ("sender", "receiver", "softirq")
-# Before 6.11 handle_softirqs() was __do_softirq().
-_SOFTIRQ = frozenset({"handle_softirqs", "__do_softirq"})
 
 # linux/perf_event.h: (type, config)
 _CPU_CLOCK, _CYCLES = (1, 0), (0, 0)
@@ -56,7 +52,7 @@ class Sampler:
         self._period = round(PERIOD_NS * tsc_hz / 1e9) if by_cycles and tsc_hz else PERIOD_NS
         namespace = Path("/proc/self/ns/pid").stat()
         defines: dict[str, int | str] = {
-            "NT_CONTEXTS": ",".join(_CONTEXTS).upper(),
+            "NT_CONTEXTS": ",".join(CONTEXTS).upper(),
             "NT_SENDER": processes.sender,
             "NT_RECEIVER": processes.receiver,
             "NT_PIDNS_DEVICE": namespace.st_dev,
@@ -96,23 +92,3 @@ class Sampler:
     def close(self) -> None:
         """Free the program; safe to call twice."""
         self._program.close()
-
-
-def fold(samples: list[Sample]) -> dict[str, int]:
-    """Folded stacks of the samples that are the workload's: context;user|kernel;outermost;...;innermost."""
-    folded: Counting[str] = Counting()
-    for sample in samples:
-        names = [plain_name(frame) for frame in sample.frames]
-        if _CONTEXTS[sample.context] == "softirq" and not _is_tcp_softirq(names):
-            continue
-        mode = "user" if sample.user else "kernel"
-        folded[";".join([_CONTEXTS[sample.context], mode, *names[::-1]])] += sample.times
-    return dict(folded.most_common())
-
-
-def _is_tcp_softirq(frames: list[str]) -> bool:
-    """Inside of TCP, in a softirq that no process's own system call started; frames innermost first."""
-    softirq = next((index for index, frame in enumerate(frames) if frame in _SOFTIRQ), None)
-    if softirq is None or frames[softirq + 1 : softirq + 2] == ["do_softirq"]:
-        return False
-    return any(frame.startswith(("tcp_", "__tcp_")) for frame in frames[:softirq])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from tracer.machine.kernel.btf import Btf
 from tracer.observers.headers import Wanted, declare_struct
 
@@ -22,6 +24,8 @@ _WANTED = (
         "k_sock",
         "sock",
         family=_COMMON + "skc_family",
+        state=_COMMON + "skc_state",
+        cookie=_COMMON + "skc_cookie.counter",
         dport=_COMMON + "skc_dport",
         num=_COMMON + "skc_num",
         peer=_COMMON + "skc_daddr",
@@ -29,8 +33,10 @@ _WANTED = (
         peer6=_COMMON + "skc_v6_daddr",
         local6=_COMMON + "skc_v6_rcv_saddr",
         net=_COMMON + "skc_net.net",
+        cgroup="sk_cgrp_data.cgroup",
         flags=_COMMON + "skc_flags",
         protocol="sk_protocol",
+        storage="sk_bpf_storage",
         shutdown="sk_shutdown",
         route_caps="sk_route_caps",
         zerocopy_ids="sk_zckey",
@@ -38,24 +44,32 @@ _WANTED = (
         error_queue_length="sk_error_queue.qlen",
     ),
     _struct("k_tcp", "tcp_sock", _TCP),
-    _struct("k_connection", "inet_connection_sock", ulp="icsk_ulp_ops"),
+    _struct(
+        "k_connection", "inet_connection_sock", ulp="icsk_ulp_ops", accept_queue="icsk_accept_queue.rskq_accept_head"
+    ),
+    _struct("k_request", "request_sock", "sk", next="dl_next"),
     _struct("k_net", "net", inum="ns.inum"),
-    _struct("k_skb", "sk_buff", "sk len data_len transport_header end head data cb"),
+    _struct("k_cgroup", "cgroup", "kn"),
+    _struct("k_node", "kernfs_node", "id"),
+    _struct("k_skb", "sk_buff", "sk len data_len transport_header end head data cb skb_iif"),
     _struct("k_shinfo", "skb_shared_info", "flags nr_frags destructor_arg"),
-    _struct("k_socket", "socket", "sk"),
+    _struct("k_socket", "socket", "sk ops"),
+    _struct("k_socket_ops", "proto_ops", "splice_read"),
     # A union in iov.. kernels name the user's pointer in an anonymous union.
     _struct("k_msghdr", "msghdr", "msg_flags msg_ubuf", msg_control="msg_control|msg_control_user"),
-    _struct("k_task", "task_struct", "stack"),
+    _struct("k_task", "task_struct", "group_leader comm tgid signal"),
+    _struct("k_signal", "signal_struct", "pids", live="live.counter"),
+    _struct("k_pid", "pid", "level numbers"),
+    _struct("k_upid", "upid", "nr ns"),
+    _struct("k_pid_namespace", "pid_namespace", inum="ns.inum"),
     _struct("k_regs", "pt_regs", "di si dx r10 orig_ax cs"),
     _struct("k_cqe", "io_uring_cqe", "res flags"),
 )
 
-# x86-64: THREAD_SIZE without KASAN.
-_STACK_BYTES = 16384
-
 _ASKED_ENUMERATORS = ("SOCK_ZEROCOPY", "SKBFL_ZEROCOPY_ENABLE", "SKBFL_PURE_ZEROCOPY")
 
 
+@functools.cache  # asked for by each run of a guest's resident, which has asked already: 1 s on an emulated CPU
 def declarations(btf: Btf, functions: tuple[str, ...], tracepoints: tuple[str, ...]) -> str:
     """C text: the structs, and PARAMETERS_name of each function and tracepoint that this kernel has.
 
@@ -65,7 +79,7 @@ def declarations(btf: Btf, functions: tuple[str, ...], tracepoints: tuple[str, .
     parameters = [(name, btf.function_parameters(name)) for name in functions]
     parameters += [(name, btf.tracepoint_parameters(name)) for name in tracepoints]
     counts = "".join(f"#define PARAMETERS_{name} {len(names)}\n" for name, names in parameters if names is not None)
-    constants = f"#define STACK_BYTES {_STACK_BYTES}\n#define PAGE_SIZE 4096\n"
+    constants = "#define PAGE_SIZE 4096\n"
     return structs + counts + _enumerators(btf) + _offsets(btf) + constants
 
 

@@ -1,59 +1,66 @@
-"""The tracepoint observer: where the payload was copied, inferred from skb state along its way.
+"""Where a workload's payload was copied, inferred from what packets are made of: its sockets' rows, and its link.
 
-It needs no function probe, so it works where kprobes and fentry are forbidden: cgroup_skb programs on the workload's
-own cgroup, and raw tracepoints.
+It needs no function probe, so it works where kprobes and fentry are forbidden: the rows of record, in the workload's
+own cgroup, without the calls, which its engine counts.
 """
 
 from __future__ import annotations
 
-from tracer.books import drops
+import struct
+import time
+from collections.abc import Iterator
+
+import msgspec
+
+from tracer.books.drops import POINT as DROP
+from tracer.books.row_tallies import PLACES, tallies_of
+from tracer.books.silent_skips import silent_skips
+from tracer.books.socket_rows import Row, decode_row
 from tracer.books.tallies import total
-from tracer.books.tracepoint_rows import Point, SkbState, tally_name
-from tracer.model import Observation, Tally
-from tracer.observers.drops import read_drops
+from tracer.books.tracepoint_rows import Point
+from tracer.books.ways import Surroundings, socket_of
+from tracer.machine.kernel.btf import Btf
+from tracer.model import Observation
+from tracer.model.sockets import Socket
+from tracer.observers import drops
 from tracer.observers.flow import Flow
-from tracer.observers.program import Program, prepare, source_of
+from tracer.observers.maps import Maps
+from tracer.observers.prepared import Prepared
+from tracer.observers.socket_counts import SocketCounts
+from tracer.observers.socket_hooks import Plan, of_a_workload
+from tracer.observers.socket_programs import SocketPrograms, image_of
 
-_PROGRAM = "tracepoints.bpf.c"
-
-_HANDLERS = {
-    Point.EGRESS: "on_egress",
-    Point.INGRESS: "on_ingress",
-    Point.XMIT: "on_xmit",
-    Point.COPY_OUT: "on_copy_out",
-    Point.RETRANSMIT: "on_retransmit",
-}
-DEFINES: dict[str, int | str] = {
-    "NT_POINTS": ",".join(Point.__members__),
-    "NT_SKB_STATES": ",".join(SkbState.__members__),
-}
+DEFINES: dict[str, int | str] = {"NT_POINTS": ",".join(Point.__members__), **drops.DEFINES}
+_ON_THE_WAY = (Point.EGRESS, Point.AGAIN, Point.PARTLY_AGAIN, Point.XMIT, Point.XMIT_UNOWNED)
+_ARRIVED = (Point.INGRESS, Point.COPY_OUT)
+# What is no place of its own: packets that were dropped, and what the driver did with one.
+_BESIDE = dict.fromkeys((DROP, "net_dev_xmit"), "tracepoint")
 _CGROUP_POINTS = frozenset({Point.EGRESS, Point.INGRESS})
-_POINTS_WITH_PAGES = frozenset({Point.EGRESS, Point.RETRANSMIT})
-_STATES_WITH_PAGES = frozenset({SkbState.ZEROCOPY, SkbState.MIXED})
+_DRAIN_S, _LOOK_S = 1.0, 0.01
+_TALLY, _DROP = struct.Struct("<QQQ"), struct.Struct("<II")
 
 
-def prepare_program() -> None:
-    """Compile and load the program for a child of this process.
-
-    Raises:
-        MachineError: the kernel does not take it.
-    """
-    kinds = {name: "CGROUP_SKB" if point in _CGROUP_POINTS else "RAW_TRACEPOINT" for point, name in _HANDLERS.items()}
-    kinds["on_drop"] = "RAW_TRACEPOINT"
-    prepare(source_of(_PROGRAM, DEFINES), kinds)
+def plan_of(*, leaves_machine: bool, calls: bool = False) -> Plan:
+    """What is asked of a workload's sockets and link."""
+    return of_a_workload(
+        tuple(f"-D{name}={value}" for name, value in DEFINES.items()), leaves_machine=leaves_machine, calls=calls
+    )
 
 
 class TracepointObserver:
-    """Compiles at once, counts between attach() and detach(), and counts only the flow's sockets."""
+    """Compiles at once, and counts between attach() and detach() the sockets of the flow's cgroup.
+
+    Args:
+        calls: Their calls too, by way, as record does.
+    """
 
     name = "tracepoints"
 
-    def __init__(self, flow: Flow) -> None:
-        # On a device's way the driver is the last that sees the packet, else the receiver's TCP.
-        last = Point.XMIT if flow.leaves_machine else Point.INGRESS
-        self._attached = [Point.EGRESS, last, Point.RETRANSMIT] + ([] if flow.leaves_machine else [Point.COPY_OUT])
-        self._flow = flow
-        self._program = Program(_PROGRAM, DEFINES)
+    def __init__(self, flow: Flow, prepared: Prepared | None = None, *, calls: bool = False) -> None:
+        self._flow, self._calls, self._began_s = flow, calls, 0.0
+        self._plan = plan_of(leaves_machine=flow.leaves_machine, calls=calls)
+        self._image = image_of(self._plan, Btf.of_running_kernel(), prepared=prepared)
+        self._programs: SocketPrograms | None = None
 
     def attach(self) -> None:
         """Start to count.
@@ -62,38 +69,77 @@ class TracepointObserver:
             PrivilegeError: the kernel refuses this user.
             MachineError: a tracepoint or the cgroup is missing.
         """
-        self._program.clear("tallies", "drops", "drops_lost")
-        self._program.write("flows", **self._flow.watched())
-        for point in self._attached:
-            if point in _CGROUP_POINTS:
-                self._program.attach_cgroup(self._flow.cgroup, point, _HANDLERS[point])
-            else:
-                self._program.attach_raw_tracepoint(point, _HANDLERS[point])
-        self._program.attach_raw_tracepoint(drops.POINT, "on_drop")
+        self.close()
+        flow = {"flows": struct.pack("<III", *self._flow.watched().values())}
+        self._programs = SocketPrograms(self._flow.cgroup, self._plan, flow, self._image)
+        self._programs.attach()
+        self._began_s = time.monotonic()
 
     def detach(self) -> Observation:
         """Stop to count; what was counted."""
-        self._program.detach()
-        rows = [(point, state) for point in Point for state in SkbState]
-        tallies = {}
-        for (point, state), (events, size, pages) in zip(
-            rows, self._program.read_tallies("tallies", len(rows)), strict=True
-        ):
-            has_pages = point in _POINTS_WITH_PAGES and state in _STATES_WITH_PAGES
-            if point in self._attached:
-                tally = Tally(events=events, bytes=size, pages=pages if has_pages else None)
-                tallies[tally_name(point, state)] = tally
-        tallies |= read_drops(self._program)
+        assert self._programs is not None, "not attached"
+        if self._calls:
+            _wait_for_ends(self._programs.maps)
+        self._programs.detach()
+        seen = self._seen(self._programs)
+        self.close()
+        return msgspec.structs.replace(seen, lost=total(seen.lost, silent_skips(seen)))
+
+    def _seen(self, programs: SocketPrograms) -> Observation:
+        maps, skipped = programs.maps, programs.skipped()
+        passed = [_sums(maps.element("tallies", at)) for at in range(len(PLACES))]
+        points = (*_ON_THE_WAY, *(() if self._flow.leaves_machine else _ARRIVED))
+        lost = SocketCounts(maps).fates()["not_made"] + int.from_bytes(maps.element("drops_lost", 0)[0], "little")
         return Observation(
             observer="tracepoints",
-            tallies=tallies,
-            attached={
-                **{str(point): "cgroup" if point in _CGROUP_POINTS else "tracepoint" for point in self._attached},
-                drops.POINT: "tracepoint",
-            },
-            lost=total(self._program.skipped_runs(), self._program.read_count("drops_lost")),
+            tallies={**tallies_of(_rows(maps), passed, points), **drops.tallies_of_drops(_drops(maps))},
+            attached={**{str(point): _way(point) for point in points if ":" not in point}, **_BESIDE},
+            sockets=self._sockets(programs) if self._calls else [],
+            lost=total(None if skipped is None else sum(skipped.values()), lost),
         )
 
+    def _sockets(self, programs: SocketPrograms) -> list[Socket]:
+        around = Surroundings(
+            by_functions=programs.calls == "fexit",
+            attached=frozenset(programs.attached),
+            link=lambda _: None,
+            cgroup=lambda _: None,
+            own_netns=self._flow.sender_netns,
+            zero_s=self._began_s,
+            names_receivers=programs.names_receivers,
+        )
+        return [socket_of(row, around) for row in _rows(programs.maps)]
+
     def close(self) -> None:
-        """Free the program; safe to call twice."""
-        self._program.close()
+        """Free the programs; safe to call twice."""
+        if self._programs is not None:
+            self._programs.close()
+            self._programs = None
+
+
+def _wait_for_ends(maps: Maps) -> None:
+    """A connection that both ends have closed ends a moment later; one that does not is told of as it is."""
+    deadline = time.monotonic() + _DRAIN_S
+    while not all(row.number("ended") for row in _rows(maps)) and time.monotonic() < deadline:
+        time.sleep(_LOOK_S)
+
+
+def _rows(maps: Maps) -> list[Row]:
+    return [decode_row(value) for _, value in maps.items("rows_apart")]
+
+
+def _sums(cells: list[bytes]) -> tuple[int, int, int]:
+    """Over all CPUs."""
+    events, size, pages = map(sum, zip(*map(_TALLY.unpack, cells), strict=True))
+    return events, size, pages
+
+
+def _drops(maps: Maps) -> Iterator[tuple[int, int, int, int]]:
+    """Reason, index of the place, events, bytes."""
+    for key, value in maps.items("drops"):
+        events, size, _ = _TALLY.unpack(value)
+        yield (*_DROP.unpack(key), events, size)
+
+
+def _way(point: Point) -> str:
+    return "cgroup" if point in _CGROUP_POINTS else "tracepoint"

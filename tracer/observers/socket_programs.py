@@ -1,0 +1,270 @@
+"""The programs of bpf/sockets.bpf.c: compiled for this kernel, attached as far as it allows, each failure explained."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import struct
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tracer.books.socket_rows import declaration
+from tracer.errors import MachineError, PrivilegeError
+from tracer.machine import privilege
+from tracer.machine.cgroups import level_of
+from tracer.machine.kernel.bpf_trial import RETURN_0
+from tracer.machine.kernel.btf import Btf
+from tracer.machine.leftovers import cgroup2_mount
+from tracer.machine.running import namespace_of_ids
+from tracer.observers import compiling, image, loading
+from tracer.observers.cgroup_links import exclusive_holder
+from tracer.observers.headers import header_tree
+from tracer.observers.image import Image
+from tracer.observers.image_cache import cached_image
+from tracer.observers.loading import Kind, Refusal
+from tracer.observers.maps import Maps
+from tracer.observers.optmem import charged_bytes
+from tracer.observers.prepared import Prepared, Source, fingerprint_of
+from tracer.observers.program_info import recursion_misses
+from tracer.observers.socket_hooks import (
+    ASKED_TRACEPOINTS,
+    OF_A_PROGRAM,
+    PEERS_FOUND,
+    PEERS_PACKETS,
+    PROBED_FUNCTIONS,
+    Hook,
+    Plan,
+)
+from tracer.observers.socket_structs import declarations
+from tracer.observers.source_text import whole_text
+
+_PROGRAM = "sockets.bpf.c"
+# Parameters of the tracepoint kfree_skb until 6.10: skb, location, reason.
+_WITHOUT_RECEIVER = 3
+
+
+_NO_ELEMENTS: Mapping[str, bytes] = {}
+
+
+def image_of(plan: Plan, btf: Btf, by_functions: bool = False, prepared: Prepared | None = None) -> Image:
+    """The compiled program: prepared, or from the cache, if it is there.
+
+    Raises:
+        MachineError: BCC is missing, or cannot compile it.
+    """
+    source = _source(plan, btf, by_functions)
+    ready = prepared.take(_fingerprint(source)) if prepared is not None and prepared.programs else None
+    return cached_image(source.generated, source.flags, source.file_name) if ready is None else ready
+
+
+def prepare_image(plan: Plan, btf: Btf, programs: dict[str, Any]) -> None:
+    """Have the program of a workload's plan compiled for the children of this process."""
+    programs[_fingerprint(_source(plan, btf, False))] = image_of(plan, btf)
+
+
+def _source(plan: Plan, btf: Btf, by_functions: bool) -> Source:
+    # Nobody but a foreign program reads in other ways than by the calls that are seen.
+    registers = ("-DREADS_BY_REGISTERS=1",) if plan.in_sockets and not by_functions else ()
+    told = declaration() + declarations(btf, PROBED_FUNCTIONS, ASKED_TRACEPOINTS)
+    flags = (f"-DRING_PAGES={plan.ring_pages}", *registers, *plan.flags)
+    return Source(_PROGRAM, flags, told + whole_text(_PROGRAM))
+
+
+def _fingerprint(source: Source) -> str:
+    ours = (Path(str(module.__file__)).read_text() for module in (image, compiling))
+    return fingerprint_of(source, str(header_tree()), *ours)
+
+
+def subject_of(cgroup: Path | None) -> bytes:
+    """struct subject of bpf/sockets.bpf.c: a cgroup, or none, where processes say whose a socket is."""
+    whole = (0, 0) if cgroup is None else (cgroup.stat().st_ino, level_of(cgroup))
+    return struct.pack("<QII", *whole, namespace_of_ids())
+
+
+class SocketPrograms:
+    """Attached from attach() to close().
+
+    Args:
+        cgroup: Whose sockets.
+        plan: What is asked of them.
+        elements: What arrays hold before anything is attached, by name.
+        image: The compiled program; None has it compiled.
+    """
+
+    def __init__(
+        self,
+        cgroup: Path,
+        plan: Plan = OF_A_PROGRAM,
+        elements: Mapping[str, bytes] = _NO_ELEMENTS,
+        image: Image | None = None,
+    ) -> None:
+        self._cgroup, self._plan, self._image_given = cgroup, plan, image
+        self._elements = {"subject": subject_of(cgroup), **elements}
+        self._undo = contextlib.ExitStack()
+        self._attachments: list[int] = []
+        self._by_name: dict[str, int] = {}
+        self.attached: list[str] = []
+        self.refused: dict[str, str] = {}
+        self.optmem_bytes: int | None = None
+
+    def attach(self, *, peers: bool = False) -> None:
+        """Compile, load and attach; from here on everything is counted.
+
+        Raises:
+            PrivilegeError: the kernel refuses this user.
+            MachineError: this kernel lacks what cannot be done without.
+        """
+        btf = Btf.of_running_kernel()
+        by_functions = bool(self._plan.by_functions) and self._can_fexit(btf)
+        self.names_receivers = len(btf.tracepoint_parameters("kfree_skb") or ()) > _WITHOUT_RECEIVER
+        self.optmem_bytes = charged_bytes(btf)
+        self._prepare(btf, by_functions)
+        self._directory = loading.open_directory(self._cgroup)
+        self._undo.callback(os.close, self._directory)
+        self._attach_all(self._plan.needed, btf, needed=True)
+        self._attach_all(self._plan.by_functions if by_functions else self._plan.by_tracepoints, btf)
+        self._attach_all(self._plan.wished, btf)
+        if peers:
+            self._attach_to_peers(btf)
+        if self._plan.in_sockets:
+            self.living = self.load_iterator("on_living", "bpf_sk_storage_map")
+
+    def _prepare(self, btf: Btf, by_functions: bool) -> None:
+        """Code and maps."""
+        self._image = self._image_given or image_of(self._plan, btf, by_functions)
+        try:
+            self.maps = Maps(self._image.maps)
+            self._undo.callback(self.maps.close)
+            for name, element in self._elements.items():
+                self.maps.set(name, 0, element)
+        except Refusal as refusal:
+            raise _refused("cannot make the maps that rows are kept in", refusal) from refusal
+
+    def _can_fexit(self, btf: Btf) -> bool:
+        """Whether this kernel takes programs at a function's return: tried, with the smallest one."""
+        tried = Hook(Kind.FEXIT, "inet_sendmsg", "tried", "can functions be probed")
+        try:
+            program = loading.load(RETURN_0, tried.program, tried.kind, _target(tried, btf))
+            try:
+                os.close(loading.attach(program, Kind.FEXIT))
+            finally:
+                os.close(program)
+        except Refusal as refusal:
+            self.refused["fexit"] = refusal.reason
+            return False
+        return True
+
+    def _attach_all(self, hooks: Iterable[Hook], btf: Btf, needed: bool = False) -> None:
+        for hook in hooks:
+            try:
+                self._attach(hook, btf)
+            except Refusal as refusal:
+                if needed:
+                    raise _failed(hook, refusal, self._cgroup) from refusal
+                self.refused[hook.target] = refusal.reason
+
+    def _attach_to_peers(self, btf: Btf) -> None:
+        """On the root of all cgroups, beside whoever is there; whoever is no peer is told by the storage of its socket.
+
+        Raises:
+            MachineError: somebody holds that cgroup alone.
+        """
+        root = cgroup2_mount() or self._cgroup
+        directory = loading.open_directory(root)
+        try:
+            for hook in (*PEERS_PACKETS, *PEERS_FOUND):
+                self._attach(hook, btf, directory)
+        except Refusal as refusal:
+            raise _failed(hook, refusal, root) from refusal
+        finally:
+            os.close(directory)
+
+    def _attach(self, hook: Hook, btf: Btf, cgroup: int | None = None) -> None:
+        program = self._load(hook.program, hook.kind, hook.target, btf)
+        attachment = loading.attach(program, hook.kind, self._directory if cgroup is None else cgroup)
+        self._attachments.append(attachment)
+        self._by_name[hook.program] = program
+        self.attached.append(hook.target or hook.program)
+
+    def _load(self, function: str, kind: Kind, target: str, btf: Btf) -> int:
+        target_id = _target(Hook(kind, target, function, ""), btf)
+        program = loading.load(self._image.code(function, self.maps.descriptors), function, kind, target_id)
+        self._undo.callback(os.close, program)
+        return program
+
+    @property
+    def calls(self) -> str:
+        """What tells calls and their way: "fexit", "tracepoint+registers", or "none"."""
+        if "inet_sendmsg" in self.attached and "inet_recvmsg" in self.attached:
+            return "fexit"
+        return "tracepoint+registers" if "sock_send_length" in self.attached else "none"
+
+    def descriptors(self) -> list[int]:
+        """Of the programs that are attached."""
+        return list(self._by_name.values())
+
+    def skipped(self) -> dict[str, int] | None:
+        """Program -> times the kernel did not run it; None where it does not tell."""
+        found = {name: recursion_misses(program) for name, program in self._by_name.items()}
+        known = {name: times for name, times in found.items() if times is not None}
+        return {name: times for name, times in known.items() if times} if len(known) == len(found) else None
+
+    def add(self, hook: Hook, cgroup: Path | None = None) -> None:
+        """Attach one more, to another cgroup if it is given.
+
+        Raises:
+            PrivilegeError, MachineError: the kernel refuses.
+        """
+        directory = None if cgroup is None else loading.open_directory(cgroup)
+        try:
+            self._attach(hook, Btf.of_running_kernel(), directory)
+        except Refusal as refusal:
+            raise _failed(hook, refusal, cgroup or self._cgroup) from refusal
+        finally:
+            if directory is not None:
+                os.close(directory)
+
+    def load_iterator(self, function: str, target: str) -> int | None:
+        """Descriptor of an iterator's program, for as long as these are loaded; None where the kernel refuses it."""
+        try:
+            return self._load(function, Kind.ITERATOR, target, Btf.of_running_kernel())
+        except Refusal as refusal:
+            self.refused[target] = refusal.reason
+            return None
+
+    def detach(self) -> None:
+        """Nothing is counted any more; what was can be read."""
+        while self._attachments:
+            os.close(self._attachments.pop())
+
+    def close(self) -> None:
+        """Detach and free everything."""
+        self.detach()
+        self._undo.close()
+
+
+def _target(hook: Hook, btf: Btf) -> int | None:
+    """BTF id of what a hook is attached to; None for those of a cgroup."""
+    if not hook.target:
+        return None
+    found = loading.target_id(btf, hook.kind, hook.target)
+    if found is None:
+        raise Refusal(errno.ENOENT, "this kernel has none")
+    return found
+
+
+def _failed(hook: Hook, refusal: Refusal, cgroup: Path) -> MachineError | PrivilegeError:
+    what = f"cannot watch {hook.question} ({hook.target or hook.program})"
+    holder = exclusive_holder(cgroup, hook.kind.value.attach_type) if hook.kind in loading.OF_A_CGROUP else None
+    if holder is not None:
+        why = f"another program holds {holder} alone (it was attached without BPF_F_ALLOW_MULTI)"
+        return MachineError(what, why, f"bpftool cgroup show {holder}; detach it, or run in the lab: --lab")
+    return _refused(what, refusal)
+
+
+def _refused(what: str, refusal: Refusal) -> MachineError | PrivilegeError:
+    if refusal.number in (errno.EPERM, errno.EACCES):
+        return privilege.refusal(what, refusal.reason, "CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN")
+    return MachineError(what, refusal.reason, "see: nettrace doctor; or run in the lab: --lab")
