@@ -8,7 +8,8 @@ and the payload:
     to the guest    h nonce     greeting, answered with the same nonce: all that came before is stale
                     d data      standard input of the next command, after what came before
                     a, v, w     its next argument, next NAME=value, working directory
-                    f           the host's files may have changed: forget what is cached of them
+                    t seconds   the host's clock, since 1970: a guest that was saved is behind
+                    r           run it among the host's files as they are now, instead of in the root image
                     i seconds   switch off when no host has asked for anything for so long
                     c           run the command
                     s number    signal (one byte) for the running command's process group
@@ -18,10 +19,11 @@ and the payload:
                     x status    exit code (four bytes), 128 + N after signal N
 """
 
-# ruff: noqa: PTH108, PTH123, PTH208, SIM105
+# ruff: noqa: PTH102, PTH103, PTH123, PTH208, SIM105
 # pathlib and contextlib would be two more modules to start with.
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import os
@@ -30,6 +32,11 @@ import signal
 import struct
 import sys
 import time
+
+# Where a guest that was booted from the root image (init says so) has the host's files, once somebody asked for them.
+SEEN = "/seen"
+FROM_IMAGE = sys.argv[2:] == ["image"]
+CLONE_NEWNS, MS_BIND, MS_MOVE, MS_REC, MS_SHARED = 0x20000, 0x1000, 0x2000, 0x4000, 1 << 20
 
 PORT_NAME = "nettrace"
 # In a command's environment: a socket at which a process may wait that does the same, only faster.
@@ -71,8 +78,9 @@ class Frames:
 class Port:
     """The guest's end of the virtio-serial port."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, idle_s: float) -> None:
         self.descriptor = descriptor
+        self.idle_s = idle_s  # what the host asked for last
         self._frames = Frames()
 
     def receive(self) -> list[tuple[bytes, bytes]]:
@@ -106,6 +114,7 @@ class Request:
         self.environment: dict[bytes, bytes] = {}
         self.cwd = b"/"
         self.stdin = b""
+        self.among_host_files = False
 
     def add(self, kind: bytes, payload: bytes) -> None:
         """Take one frame."""
@@ -118,6 +127,8 @@ class Request:
             self.cwd = payload
         elif kind == b"d":
             self.stdin += payload
+        elif kind == b"r":
+            self.among_host_files = True
 
 
 class Command:
@@ -217,6 +228,8 @@ def become(request: Request, stdout: int, stderr: int) -> None:
         os.lseek(source, 0, os.SEEK_SET)
         for descriptor, place in ((source, 0), (stdout, 1), (stderr, 2)):
             os.dup2(descriptor, place)
+        if request.among_host_files and FROM_IMAGE:
+            move_to_host_files()
         os.chdir(request.cwd)
         if RESIDENT in request.environment:
             status = hand_over(request.environment[RESIDENT])
@@ -238,6 +251,12 @@ def hand_over(address: bytes) -> int | None:
     import _socket  # 50 ms less than socket, of which nothing more is needed
 
     signals = (signal.SIGINT, signal.SIGTERM)
+    passed_on = [signal.SIGKILL]
+
+    def pass_on(number: int, _frame: object) -> None:
+        passed_on.append(signal.Signals(number))
+        os.kill(struct.unpack("!i", pid)[0], number)
+
     resident = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
@@ -246,23 +265,68 @@ def hand_over(address: bytes) -> int | None:
         pid = resident.recv(4)
         if len(pid) == 4:
             for number in signals:
-                signal.signal(number, lambda number, _: os.kill(struct.unpack("!i", pid)[0], number))
+                signal.signal(number, pass_on)
     except OSError:
         pid = b""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
     if len(pid) < 4:
         return None
     status = resident.recv(4)
-    return struct.unpack("!i", status)[0] if len(status) == 4 else 128 + signal.SIGKILL
+    return struct.unpack("!i", status)[0] if len(status) == 4 else 128 + passed_on[-1]
 
 
-def forget_host_files() -> None:
-    """Drop clean pages and directory entries, and the resident: the host's files may have changed since."""
-    for entry in os.listdir("/run/nettrace"):
-        if entry.startswith("resident"):
-            os.unlink(f"/run/nettrace/{entry}")  # it sees that, and ends
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def check(result: int, what: str) -> None:
+    """OSError with the C library's errno where a call failed."""
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def mount(source: str, target: str, kind: str | None = None, flags: int = 0, data: str = "") -> None:
+    """The system call of that name."""
+    words = [None if word is None else os.fsencode(word) for word in (source, target, kind)]
+    check(libc.mount(*words, ctypes.c_ulong(flags), os.fsencode(data)), f"mount {target}")
+
+
+def show_host_files() -> None:
+    """Have the host's files as they are now: seen for the first time, or with all that is cached of them dropped."""
+    if FROM_IMAGE and not os.path.ismount(SEEN):
+        see_host_files()
+        return
     with open("/proc/sys/vm/drop_caches", "w") as file:
         file.write("3")
+
+
+def see_host_files() -> None:
+    """Once in a guest's life: over 9p, and over them what is the guest's own."""
+    mount("host", "/host", "9p", 1, "trans=virtio,version=9p2000.L,msize=512000,access=any,cache=loose")
+    # Programs map large libraries and touch little of them; the 9p client would read 500 KiB around each place.
+    for device in os.listdir("/sys/class/bdi"):
+        if device.startswith("9p"):
+            with open(f"/sys/class/bdi/{device}/read_ahead_kb", "w") as file:
+                file.write("128")
+    os.makedirs("/run/nettrace/written/upper")
+    os.mkdir("/run/nettrace/written/work")
+    written = "/run/nettrace/written"
+    mount("overlay", SEEN, "overlay", 0, f"lowerdir=/host,upperdir={written}/upper,workdir={written}/work")
+    modules = f"/usr/lib/modules/{os.uname().release}"
+    os.makedirs(SEEN + modules, exist_ok=True)
+    # Of one peer group: a network namespace that a command names in /run/netns is there for the next one too.
+    for tree in ("/run", "/sys/fs/bpf", "/sys/fs/cgroup"):
+        libc.mount(None, os.fsencode(tree), None, ctypes.c_ulong(MS_SHARED), None)
+    for tree in ("/proc", "/sys", "/dev", "/run", modules):
+        mount(tree, SEEN + tree, None, MS_BIND | MS_REC)
+
+
+def move_to_host_files() -> None:
+    """In the child: make them the root, in a mount namespace of its own."""
+    check(libc.unshare(CLONE_NEWNS), "unshare")
+    os.chdir(SEEN)
+    mount(SEEN, "/", None, MS_MOVE)
+    os.chroot(".")
 
 
 def reap() -> None:
@@ -274,28 +338,29 @@ def reap() -> None:
         pass
 
 
-def serve(port: Port, idle_s: float) -> float:
-    """Answer one host until it is gone or silent; the idle time that it asked for."""
+def serve(port: Port) -> None:
+    """Answer one host until it is gone or silent."""
     poll = select.poll()
     poll.register(port.descriptor, select.POLLIN)
     request = Request()
-    while poll.poll(idle_s * 1000):
+    while poll.poll(port.idle_s * 1000):
         for kind, payload in port.receive():
             if kind == b"h":
                 request = Request()  # half of an earlier host's may be left
                 port.send(b"h", payload)
             elif kind == b"i":
-                idle_s = float(payload)
-            elif kind == b"f":
-                forget_host_files()
+                port.idle_s = float(payload)
+            elif kind == b"t":
+                time.clock_settime(time.CLOCK_REALTIME, float(payload))
             elif kind == b"c":
+                if request.among_host_files:
+                    show_host_files()
                 status = Command(request).relay(port)
                 request = Request()
                 reap()
                 port.send(b"x", struct.pack("!i", status))
             else:
                 request.add(kind, payload)
-    return idle_s
 
 
 def wait_for_host(descriptor: int, idle_s: float) -> bool:
@@ -335,10 +400,12 @@ def main() -> None:
     idle_s = float(sys.argv[1])
     print("nettrace lab: agent ready", flush=True)
     while wait_for_host(descriptor, idle_s):
+        port = Port(descriptor, idle_s)
         try:
-            idle_s = serve(Port(descriptor), idle_s)
+            serve(port)
         except HostGoneError:
             reap()
+        idle_s = port.idle_s
     print("nettrace lab: idle, switching off", flush=True)
     with open("/proc/sysrq-trigger", "w") as file:
         file.write("b")  # QEMU runs with -no-reboot: it ends

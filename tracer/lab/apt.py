@@ -71,7 +71,9 @@ class Repository:
         for name in ("state/lists/partial", "cache/archives/partial", "packages"):
             (directory / name).mkdir(parents=True)
         (directory / "status").touch()
-        (directory / "sources.list").write_text(f"deb [arch=amd64 signed-by={KEYRING}] {mirror()} {suite} main\n")
+        # Packages alone: what else the machine's apt wants of a suite (apt-file's lists) is nothing to us.
+        options = f"arch=amd64 target=Packages signed-by={KEYRING}"
+        (directory / "sources.list").write_text(f"deb [{options}] {mirror()} {suite} main\n")
 
     def update(self) -> None:
         """Fetch the suite's list of packages; apt checks its signature."""

@@ -1,4 +1,4 @@
-"""A warm virtual machine that runs commands: started once, stopped by itself when idle."""
+"""A guest that answers: runs commands, passes on their output and our signals, and is told apart from a dead one."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import contextlib
 import os
 import select
 import signal
-import socket
 import struct
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
 from tracer.errors import LabError
-from tracer.lab import freshness, image, kernels, machine
 from tracer.lab.agent import PULSE_S, Frames, frame
+from tracer.lab.machine import Hardware, Machine
 
 BOOT_S = 90.0
 """A guest that has not answered by then never will; idle machines need 5 s."""
+
+ANSWER_S = 5.0
+"""The same for one that goes on from a snapshot: it needs 0.4 s."""
 
 SILENCE_S = 12 * PULSE_S
 """A guest that gives no sign of life for so long hangs."""
@@ -33,27 +33,102 @@ GIVE_UP_SIGNALS = 3
 Sink = Callable[[bytes], object]
 
 
-def notify(line: str) -> None:
-    """Progress for the user."""
-    print(line, file=sys.stderr, flush=True)
-
-
 def ignore(_data: bytes) -> None:
     """Output that nobody wants."""
+
+
+def writer(descriptor: int) -> Sink:
+    """Passes output on, unchanged and at once."""
+
+    def write(data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+
+    return write
+
+
+class Guest:
+    """A machine whose agent takes commands, one at a time.
+
+    Args:
+        sources: Digest of nettrace's modules that it holds; None where it holds none.
+        step: How far it was prepared.
+    """
+
+    def __init__(self, machine: Machine, hardware: Hardware, sources: str | None = None, step: int = 0) -> None:
+        self.machine, self.hardware = machine, hardware
+        self.sources, self.step = sources, step
+
+    def wait(self, patience_s: float) -> None:
+        """Until it answers.
+
+        Raises:
+            LabError: it did not, or it ended.
+        """
+        self._channel(patience_s).socket.close()
+
+    def run(
+        self,
+        argv: Sequence[str],
+        cwd: str | Path = "/",
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+        stdout: Sink = ignore,
+        stderr: Sink = ignore,
+        timeout: float | None = None,
+        idle_s: float = IDLE_S,
+        *,
+        host_files: bool = True,
+    ) -> int:
+        """Run a command as the guest's root and give its exit code (128 + N after signal N).
+
+        SIGINT and SIGTERM go to the command instead of to this process while it runs.
+
+        Args:
+            env: The command's whole environment; None for the least that a command needs.
+            stdout: Gets the bytes that the command wrote, as they come.
+            host_files: It sees this machine's files as they are now; without, those of the root image.
+            timeout: Seconds; a command that takes longer is taken for a hung guest.
+
+        Raises:
+            LabError: The guest hung, panicked or was killed. It is stopped.
+        """
+        channel = self._channel(SILENCE_S)
+        with channel.socket, signals() as pending:
+            for kind, text in request(argv, cwd, env or least_environment(), idle_s, host_files=host_files):
+                channel.send(kind, os.fsencode(text))
+            channel.send(b"d", stdin)
+            channel.send(b"c", b"")
+            return relay(channel, {b"o": stdout, b"e": stderr}, pending, timeout)
+
+    def _channel(self, patience_s: float) -> Channel:
+        return Channel(self.machine, patience_s)
+
+    def read_file(self, path: str | Path) -> bytes:
+        """A file of the guest: what it writes stays in its memory and must be asked for.
+
+        Raises:
+            LabError: There is no such file, or it cannot be read.
+        """
+        content, complaint = bytearray(), bytearray()
+        if self.run(["cat", "--", str(path)], stdout=content.extend, stderr=complaint.extend) != 0:
+            raise LabError(f"cannot read {path} in the lab's guest", complaint.decode(errors="replace").strip())
+        return bytes(content)
 
 
 class Channel:
     """One connection to the guest's agent."""
 
-    def __init__(self, patience_s: float) -> None:
-        self.socket = socket.socket(socket.AF_UNIX)
+    def __init__(self, machine: Machine, patience_s: float) -> None:
+        self._machine = machine
         self.frames = Frames()
+        self.socket = machine.connect("agent")
         try:
-            self.socket.connect(str(machine.state() / "agent"))
             self._greet(patience_s)
         except OSError as error:
             self.socket.close()
-            raise died("the lab's guest is gone") from error
+            raise self.died("the lab's guest is gone") from error
         except BaseException:
             self.socket.close()
             raise
@@ -71,12 +146,12 @@ class Channel:
         self.socket.settimeout(GREETING_S)
         while greeting not in received:
             if time.monotonic() > deadline:
-                raise died(f"the lab's guest did not answer within {patience_s:g} s")
+                raise self.died(f"the lab's guest did not answer within {patience_s:g} s")
             self.socket.sendall(greeting)
             with contextlib.suppress(TimeoutError):
                 data = self.socket.recv(65536)
                 if not data:
-                    raise died("the lab's guest ended before it was ready")
+                    raise self.died("the lab's guest ended before it was ready")
                 received += data
         self.socket.settimeout(None)
         self.frames.feed(received.split(greeting, 1)[1])  # answers to what was asked again
@@ -93,125 +168,30 @@ class Channel:
         except ConnectionResetError:
             data = b""
         if not data:
-            raise died("the lab's guest died while it ran the command")
+            raise self.died("the lab's guest died while it ran the command")
         return self.frames.feed(data)
 
-
-def died(what: str) -> LabError:
-    """The error of a guest that is of no more use: stopped, with its last words told."""
-    machine.wait_until_gone(0.5)  # a panic: let QEMU finish writing the console
-    last = machine.last_words()
-    machine.stop()
-    return LabError(
-        what,
-        f"its console says:\n       {last}" if last else "its console is empty",
-        "repeat the command: a new guest is started",
-    )
-
-
-@dataclass(frozen=True)
-class Guest:
-    """A machine running one kernel, identified by the kernel, whether DMA is bounced, and what its clock counts."""
-
-    kernel: kernels.Kernel
-    bounce: bool
-    image: Path
-    counting: bool = False
-
-    @property
-    def emulated(self) -> bool:
-        """Whether the guest's processor is emulated: its times and cycles mean nothing."""
-        facts = machine.running()
-        return facts is None or facts.emulated
-
-    def is_running(self) -> bool:
-        """Whether the lab's machine is this guest, made of the same files."""
-        facts = machine.running()
-        wanted = (self.kernel.release, str(self.image), self.bounce, self.counting)
-        return facts is not None and (facts.release, facts.image, facts.bounce, facts.counting) == wanted
-
-    def start(self, idle_s: float = IDLE_S, note: Callable[[str], None] = notify) -> None:
-        """Have the guest running and answering; the one that runs instead is stopped first."""
-        with machine.locked(note):
-            self._start(idle_s, note)
-
-    def _start(self, idle_s: float, note: Callable[[str], None]) -> None:
-        if self.is_running():
-            return
-        other = machine.running()
-        if machine.stop() and other is not None:
-            bounced = " with bounce buffers" if other.bounce else ""
-            note(f"stopped the lab's guest with kernel {other.kernel}{bounced}: one runs at a time")
-        freshness.mark()
-        machine.start(self.kernel, self.image, self.bounce, self.counting, idle_s)
-        Channel(BOOT_S).socket.close()
-
-    def run(
-        self,
-        argv: Sequence[str],
-        cwd: str | Path = "/",
-        env: Mapping[str, str] | None = None,
-        stdin: bytes = b"",
-        stdout: Sink = ignore,
-        stderr: Sink = ignore,
-        timeout: float | None = None,
-        idle_s: float = IDLE_S,
-        reads: Iterable[Path] | None = None,
-        note: Callable[[str], None] = notify,
-    ) -> int:
-        """Run a command as the guest's root and give its exit code (128 + N after signal N).
-
-        SIGINT and SIGTERM go to the command instead of to this process while it runs.
-
-        Args:
-            env: The command's whole environment; None for the least that a command needs.
-            stdout: Gets the bytes that the command wrote, as they come.
-            reads: Files and directories of the host that the command reads and that may have been
-                edited since the last command, besides nettrace's own; None for the working
-                directory and all paths in argv. Any change costs the guest all its caches, so
-                a caller who knows says less.
-            timeout: Seconds; a command that takes longer is taken for a hung guest.
-
-        Raises:
-            LabError: The guest did not start, hung, panicked or was killed. It is stopped.
-        """
-        with machine.locked(note):
-            self._start(idle_s, note)
-            channel = Channel(SILENCE_S)
-            with channel.socket, signals() as pending:
-                stale = freshness.is_stale(named(cwd, argv) if reads is None else reads)
-                for kind, text in request(argv, cwd, env or least_environment(), idle_s, stale):
-                    channel.send(kind, os.fsencode(text))
-                channel.send(b"d", stdin)
-                channel.send(b"c", b"")
-                return relay(channel, {b"o": stdout, b"e": stderr}, pending, timeout)
-
-    def read_file(self, path: str | Path) -> bytes:
-        """A file of the guest: what it writes stays in its memory and must be asked for.
-
-        Raises:
-            LabError: There is no such file, or it cannot be read.
-        """
-        content, complaint = bytearray(), bytearray()
-        command = ["cat", "--", str(path)]
-        if self.run(command, stdout=content.extend, stderr=complaint.extend) != 0:
-            raise LabError(f"cannot read {path} in the lab's guest", complaint.decode().strip())
-        return bytes(content)
-
-
-def named(cwd: str | Path, argv: Sequence[str]) -> list[Path]:
-    """The working directory and every path that a command line may mean."""
-    return [Path(cwd), *(Path(cwd, word) for word in argv)]
+    def died(self, what: str) -> LabError:
+        """The error of a guest that is of no more use: stopped, with its last words told."""
+        self._machine.wait_until_gone(0.5)  # a panic: let QEMU finish writing the console
+        last = self._machine.last_words()
+        self._machine.stop()
+        return LabError(
+            what,
+            f"its console says:\n       {last}" if last else "its console is empty",
+            "repeat the command: a new guest is started",
+        )
 
 
 def request(
-    argv: Sequence[str], cwd: str | Path, env: Mapping[str, str], idle_s: float, stale: bool
+    argv: Sequence[str], cwd: str | Path, env: Mapping[str, str], idle_s: float, *, host_files: bool
 ) -> Iterator[tuple[bytes, str]]:
     """The frames that describe a command, in the agent's words."""
-    if stale:
-        yield b"f", ""
+    yield b"t", f"{time.time():.6f}"
     yield b"i", f"{idle_s:g}"
     yield b"w", str(cwd)
+    if host_files:
+        yield b"r", ""
     for name, value in env.items():
         yield b"v", f"{name}={value}"
     for word in argv:
@@ -240,11 +220,11 @@ def relay(channel: Channel, sinks: Mapping[bytes, Sink], pending: int, timeout: 
                 elif kind == b"x":
                     return int(struct.unpack("!i", payload)[0])
         if interrupts >= GIVE_UP_SIGNALS:
-            raise died("interrupted, and the command in the lab's guest did not end")
+            raise channel.died("interrupted, and the command in the lab's guest did not end")
         if timeout is not None and now - started > timeout:
-            raise died(f"the command in the lab's guest did not end within {timeout:g} s")
+            raise channel.died(f"the command in the lab's guest did not end within {timeout:g} s")
         if now - heard > SILENCE_S:
-            raise died(f"the lab's guest gave no sign of life for {SILENCE_S:g} s")
+            raise channel.died(f"the lab's guest gave no sign of life for {SILENCE_S:g} s")
 
 
 @contextlib.contextmanager
@@ -272,9 +252,3 @@ def least_environment() -> dict[str, str]:
     """What a command needs that was told nothing else."""
     path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     return {"PATH": path, "HOME": "/root", "LANG": "C.UTF-8", "TERM": "dumb"}
-
-
-def guest_for(kernel: str = kernels.DEFAULT, bounce: bool = False, note: Callable[[str], None] = notify) -> Guest:
-    """The guest of a kernel series, fetched and built where needed; `run` starts it."""
-    chosen = kernels.get(kernel, note)
-    return Guest(chosen, bounce, image.build(chosen))

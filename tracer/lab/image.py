@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tracer.errors import MachineError
-from tracer.lab import modules
+from tracer.lab import modules, needs
 from tracer.lab.kernels import Kernel
 
 HERE = Path(__file__).parent
@@ -51,14 +49,7 @@ def key(kernel: Kernel) -> str:
 
 def busybox() -> Path:
     """The host's statically linked busybox."""
-    found = shutil.which("busybox")
-    if found is None:
-        raise MachineError(
-            "cannot build the lab's guest",
-            "busybox is not on this machine",
-            "apt-get install busybox-static",
-        )
-    return Path(found)
+    return Path(needs.path_of("busybox"))
 
 
 def contents(kernel: Kernel) -> list[Entry]:
@@ -70,11 +61,22 @@ def contents(kernel: Kernel) -> list[Entry]:
         Entry("bin/busybox", program, busybox().read_bytes()),
         Entry("init", program, (HERE / "init").read_bytes()),
         Entry("agent.py", script, (HERE / "agent.py").read_bytes()),
-        Entry("modules", stat.S_IFLNK | 0o777, str(kernel.modules).encode()),
     ]
+    entries += _tree(kernel.modules, "modules")
     for position, file in enumerate(modules.boot_files(kernel.modules)):
         name = f"boot/{position:02}-{modules.name_of(file.name)}.ko"
         entries.append(Entry(name, script, modules.read(file)))
+    return entries
+
+
+def _tree(top: Path, name: str) -> list[Entry]:
+    """A directory and all below it: the modules that modprobe may want later, without a way to the host."""
+    entries = [Entry(name, stat.S_IFDIR | 0o755)]
+    for path in sorted(path for path in top.rglob("*") if not path.is_symlink()):
+        inside = f"{name}/{path.relative_to(top)}"
+        directory = path.is_dir()
+        entries.append(Entry(inside, stat.S_IFDIR | 0o755) if directory else
+                       Entry(inside, stat.S_IFREG | 0o644, path.read_bytes()))  # fmt: skip
     return entries
 
 

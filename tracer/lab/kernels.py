@@ -10,8 +10,6 @@ Nothing compares versions of running kernels; a series is only the name of a thi
 from __future__ import annotations
 
 import contextlib
-import difflib
-import fcntl
 import json
 import re
 import shutil
@@ -21,12 +19,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tracer.errors import LabError, UsageError
-from tracer.lab import apt, modules, vmlinux
+from tracer.lab import apt, modules, needs, places, vmlinux
 
 SUITES = {"6.1": "bookworm", "6.12": "trixie", "7.2": "sid"}
-"""Kernel series and the Debian suite that carries it."""
+"""Kernel series that are known without asking, and the Debian suite that carried each when this was written.
 
-DEFAULT = "6.12"
+sid moves on: what a suite carries is asked of it, and a fetched kernel remembers its suite.
+"""
+
+_ANOTHER = "nettrace lab kernels lists the others"
+
+STABLE = "trixie"
+"""The suite whose kernel is meant where none is named."""
 
 Note = Callable[[str], None]
 """Receives one line of progress, for stderr."""
@@ -46,6 +50,7 @@ class Kernel:
     release: str
     version: str
     directory: Path
+    suite: str = ""
 
     @property
     def bootable(self) -> Path:
@@ -58,9 +63,40 @@ class Kernel:
         """The tree that modprobe calls /lib/modules/RELEASE."""
         return self.directory / "lib/modules" / self.release
 
+    def has_all_modules(self) -> bool:
+        """Whether what this nettrace wants of it was kept when it was fetched."""
+        try:
+            facts = json.loads((self.directory / "kernel.json").read_bytes())
+        except (OSError, ValueError):
+            return False
+        return bool(facts.get("kept") == list(modules.KEPT))
+
     def size(self) -> int:
         """Bytes on disk, images made from it included."""
         return sum(path.lstat().st_size for path in self.directory.rglob("*") if path.is_file())
+
+
+def default() -> str:
+    """The series that is meant where none is named: the stable suite's, the newest one that was fetched."""
+    here = [name for name in names() if suite_of(name) == STABLE]
+    fetched_here = [name for name in here if fetched(name) is not None]
+    return max(fetched_here or here, key=_numbers)
+
+
+def names() -> list[str]:
+    """All series that the lab knows, oldest first: those known without asking, and what was fetched besides."""
+    here = [path.parent.name for path in cache().glob("*/kernel.json")]
+    return sorted({*SUITES, *here}, key=_numbers)
+
+
+def suite_of(name: str) -> str | None:
+    """The Debian suite that carries a series; None where nobody has asked yet."""
+    kernel = fetched(name)
+    return (kernel.suite if kernel is not None else "") or SUITES.get(name)
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", text)]
 
 
 def cache() -> Path:
@@ -71,15 +107,12 @@ def cache() -> Path:
 
 
 def match(name: str) -> str:
-    """The series with exactly this name; a near miss is told, never guessed."""
-    if name in SUITES:
+    """The series with exactly this name; the nearest number is not meant by another one, and not proposed."""
+    known = names()
+    if name in known:
         return name
-    near = difflib.get_close_matches(name, SUITES, n=1, cutoff=0.4)
-    raise UsageError(
-        f"no lab kernel is called {name!r}",
-        f"the lab knows {', '.join(SUITES)}",
-        f"did you mean {near[0]}?" if near else "nettrace lab kernels",
-    )
+    fix = "nettrace lab kernels --fetch NAME asks Debian for another one"
+    raise UsageError(f"no lab kernel is called '{name}'", f"the lab knows {', '.join(known)}", fix)
 
 
 def fetched(name: str) -> Kernel | None:
@@ -87,20 +120,24 @@ def fetched(name: str) -> Kernel | None:
     directory = cache() / name
     try:
         facts = json.loads((directory / "kernel.json").read_bytes())
-        return Kernel(name, facts["release"], facts["version"], directory)
+        return Kernel(name, facts["release"], facts["version"], directory, facts.get("suite", ""))
     except (OSError, ValueError, KeyError):
         return None
 
 
 def available() -> dict[str, Kernel | None]:
     """Every series that the lab knows, with its kernel where it has been fetched."""
-    return {name: fetched(name) for name in SUITES}
+    return {name: fetched(name) for name in names()}
 
 
 def get(name: str, note: Note) -> Kernel:
     """The kernel of this series, fetched now if it is not in the cache."""
     name = match(name)
-    return fetched(name) or fetch(name, note)
+    kernel = fetched(name)
+    if kernel is not None and not kernel.has_all_modules():
+        note(f"kernel {name} was fetched by an older nettrace, which kept fewer of its modules: fetching it again")
+        kernel = None
+    return kernel or fetch(name, note)
 
 
 def fetch(name: str, note: Note) -> Kernel:
@@ -109,7 +146,9 @@ def fetch(name: str, note: Note) -> Kernel:
     Raises:
         LabError: apt, the network, the signature or the disk said no. The cache is as before.
     """
-    name = match(name)
+    if not re.fullmatch(r"\d+\.\d+", name):
+        name = match(name)
+    needs.require_programs()
     try:
         with _locked(cache(), note), tempfile.TemporaryDirectory(".part", name, cache()) as work:
             _unpack_newest(name, Path(work), note)
@@ -122,8 +161,14 @@ def fetch(name: str, note: Note) -> Kernel:
         ) from error
     kernel = fetched(name)
     if kernel is None:
-        raise LabError(f"kernel {name} vanished from {cache()} while it was fetched")
+        raise LabError(f"kernel {name} vanished from {cache()} while it was fetched", "", "repeat the command")
     return kernel
+
+
+def newest_series(names: Iterable[str]) -> str | None:
+    """The newest series among the package names of a suite; None where it carries no kernel."""
+    found = {match.group(1) for name in names if (match := re.match(r"linux-image-(\d+\.\d+)\.\d", name))}
+    return max(found, key=_numbers, default=None)
 
 
 def newest_image(names: Iterable[str], series: str) -> str | None:
@@ -153,17 +198,7 @@ def needed_packages(image: str, stanza: str) -> list[str]:
 
 def _unpack_newest(name: str, work: Path, note: Note) -> None:
     """Make work/kernel, complete, from the newest packages of the series."""
-    suite = SUITES[name]
-    repository = apt.Repository(work, suite)
-    note(f"fetching kernel {name} from Debian {suite} (about 110 MB, once)")
-    repository.update()
-    image = newest_image(repository.package_names("linux-image-"), name)
-    if image is None:
-        raise LabError(
-            f"Debian {suite} no longer carries a kernel {name}",
-            "the suite has moved on to another series",
-            "nettrace lab kernels lists the others",
-        )
+    suite, repository, image = _find(name, work, note)
     stanza = repository.show(image)
     for package in repository.download(needed_packages(image, stanza)):
         apt.run(["dpkg-deb", "--extract", str(package), str(work / "root")])
@@ -171,8 +206,34 @@ def _unpack_newest(name: str, work: Path, note: Note) -> None:
     release = image.removeprefix("linux-image-")
     _keep_what_is_needed(work / "root", work / "kernel", release)
     version = re.search(r"^Version: (\S+)$", stanza, re.MULTILINE)
-    facts = {"release": release, "version": version.group(1) if version else release}
+    facts = {
+        "release": release,
+        "version": version.group(1) if version else release,
+        "suite": suite,
+        "kept": modules.KEPT,
+    }
     (work / "kernel/kernel.json").write_text(json.dumps(facts))
+
+
+def _find(name: str, work: Path, note: Note) -> tuple[str, apt.Repository, str]:
+    """The suite that carries the series, and the newest image package there."""
+    known = suite_of(name)
+    carried = {}
+    for suite in [known] if known else dict.fromkeys(SUITES.values()):
+        note(f"fetching kernel {name} from Debian {suite} (about 110 MB, once)")
+        repository = apt.Repository(work / suite, suite)
+        repository.update()
+        packages = repository.package_names("linux-image-")
+        if image := newest_image(packages, name):
+            return suite, repository, image
+        carried[suite] = newest_series(packages)
+    newest = ", ".join(f"{suite} carries {series}" for suite, series in carried.items())
+    named = carried[known] if known else None
+    raise LabError(
+        f"Debian {known or 'has no suite that'} {'no longer ' if known else ''}carries a kernel {name}",
+        newest,
+        f"nettrace lab kernels --fetch {named}" if named else _ANOTHER,
+    )
 
 
 def _keep_what_is_needed(root: Path, kernel: Path, release: str) -> None:
@@ -183,7 +244,8 @@ def _keep_what_is_needed(root: Path, kernel: Path, release: str) -> None:
         # /boot/vmlinuz-RELEASE up to Debian 13, /usr/lib/modules/RELEASE/vmlinuz in sid.
         found = [p for p in (root / f"boot/{file}-{release}", tree / release / file) if p.is_file()]
         if not found:
-            raise LabError(f"the packages of kernel {release} hold no {file}")
+            why = "Debian has put it elsewhere since this was written"
+            raise LabError(f"the packages of kernel {release} hold no {file}", why, _ANOTHER)
         shutil.move(found[0], kernel / file)
     shutil.move(tree / release, kernel / "lib/modules" / release)
     elf = vmlinux.extract((kernel / "vmlinuz").read_bytes())
@@ -205,12 +267,7 @@ def _replace(new: Path, directory: Path) -> None:
 def _locked(directory: Path, note: Note) -> Iterator[None]:
     """Hold the cache's lock, so that two commands do not fetch at once; clear dead leftovers."""
     directory.mkdir(parents=True, exist_ok=True)
-    with (directory / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            note("another nettrace is fetching a kernel; waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    with places.locked(directory / ".lock", note, "is fetching a kernel"):
         for leftover in directory.glob("*.part"):
             shutil.rmtree(leftover)  # of a process that was killed: the lock is ours
         yield

@@ -10,10 +10,15 @@ from pathlib import Path
 from tracer.errors import LabError
 from tracer.lab import apt
 
-BOOT = ("virtio_pci", "virtio_console", "9pnet_virtio", "9p", "overlay", "e1000e")
-"""Loaded by the guest's first process, before there is a root file system."""
+BOOT = (
+    "virtio_pci", "virtio_console", "virtio_blk", "squashfs", "9pnet_virtio", "9p", "overlay", "e1000e", "veth",
+)  # fmt: skip
+"""Loaded by the guest's first process, before there is a root file system; and veth, which runs ask for."""
 
-KEPT = (*BOOT, "veth", "virtio_net", "tun", "dummy", "ifb", "netdevsim", "virtio_rng", "msr")
+# The cipher of kTLS (AES-GCM): the kernel asks for its parts by alias, so no module depends on them.
+CIPHERS = ("gcm", "ctr", "ghash_generic", "aes_generic", "seqiv", "crypto_null")
+
+KEPT = (*BOOT, *CIPHERS, "virtio_net", "tun", "dummy", "ifb", "netdevsim", "virtio_rng", "msr")
 """Kept in the cache besides the whole of net/, with all that they depend on."""
 
 Dependencies = Mapping[str, tuple[str, ...]]
@@ -53,6 +58,7 @@ def boot_files(tree: Path) -> list[Path]:
         raise LabError(
             f"the kernel of {tree.name} lacks {', '.join(sorted(missing))}",
             "without these modules the guest has no root file system, agent or NIC",
+            "take another kernel: nettrace lab kernels",
         )
     return [tree / path for path in load_order(BOOT, dependencies)]
 
