@@ -1,4 +1,4 @@
-"""Records a command under another kernel: the same verb in the lab's guest, which sees this machine's files."""
+"""Records a command under another kernel: the lab's guest runs it among this machine's files."""
 
 from __future__ import annotations
 
@@ -8,57 +8,56 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+import platformdirs
+
+from tracer.books.socket_file import decode_sockets
 from tracer.errors import LabError
-from tracer.lab import kernels
-from tracer.lab.guest import Guest, guest_for, least_environment
+from tracer.lab import kernels, opening
+from tracer.lab.guest import Guest, writer
+from tracer.model.socket_recording import SocketRecording
+from tracer.observers import image_cache
+from tracer.runs import warming
+from tracer.runs.command import Order
+from tracer.runs.in_lab import AGAIN, error_of, give, renew
+from tracer.runs.orders import CommandAnswer, CommandOrder
 
-_HOME = Path(__file__).resolve().parents[2]
+_ANSWERS = msgspec.json.Decoder(CommandAnswer)
+_NUMBERS = itertools.count()
 
 
-def record_in_lab(
-    kernel: str | None, options: list[str], argv: list[str], wants: tuple[bool, bool], note: Callable[[str], None]
-) -> tuple[int, bytes | None, bytes | None]:
-    """Run it in the guest as its root, its output and the report passed on as they come.
-
-    Args:
-        options: Of the verb, but for those that name files.
-        wants: Whether the recording, and whether its JSON document, is asked for.
-
-    Returns:
-        The guest's exit code (128 + N after signal N), the recording, and the JSON document; None of what was not
-        asked for or not made.
+def record_in_lab(kernel: str | None, order: Order, user: str | None, note: Callable[[str], None]) -> SocketRecording:
+    """Run it in the guest, as its root unless a user is named; its output is passed on as it comes.
 
     Raises:
         LabError: the guest did not start, hung, panicked or was killed.
+        NettraceError: whatever nettrace raised in the guest.
     """
-    guest = guest_for(kernel or kernels.DEFAULT, False, note)
-    # Named by this process: a warm guest still has what others wrote.
-    paths = [f"/tmp/nettrace-{os.getpid()}-{name}.json" for name in ("recording", "document")]
-    asked = [pair for pair, wanted in zip(zip(("-o", "--json"), paths, strict=True), wants, strict=True) if wanted]
-    status = guest.run(
-        [sys.executable, "-P", "-s", "-m", "tracer", "record", *options, *itertools.chain(*asked), "--", *argv],
-        cwd=Path.cwd(),
-        env={**least_environment(), "PYTHONPATH": str(_HOME)},
-        stdout=_writer(sys.stdout.fileno()),
-        stderr=_writer(sys.stderr.fileno()),
-        note=note,
+    asked = CommandOrder(
+        argv=[os.fsencode(word) for word in order.argv],
+        cwd=os.fsencode(Path.cwd()),
+        user=user,
+        most_s=order.most_s,
+        wait=order.wait,
+        peers=order.peers,
+        profile=order.profile,
+        cache=str(platformdirs.user_cache_path()),
+        # Named by this process: a guest that stays still has what others wrote.
+        answer=f"/run/nettrace/answer-{os.getpid()}-{next(_NUMBERS)}",
     )
-    saved, document = (_fetched(guest, path) if wanted else None for path, wanted in zip(paths, wants, strict=True))
-    return status, saved, document
+    with opening.guest(warming.wanted(kernel or kernels.default()), note) as guest:
+        streams = writer(sys.stdout.fileno()), writer(sys.stderr.fileno())
+        status, handed_in = give(guest, asked, note, *streams)
+        answer = _answer(guest, asked.answer, status)
+        renew(guest, [], handed_in, note)
+    image_cache.keep_for_guests(answer.compiled)
+    if answer.recording is None:
+        raise error_of(answer.failure)
+    return decode_sockets(answer.recording, "the guest's recording")
 
 
-def _fetched(guest: Guest, path: str) -> bytes | None:
-    """A file of the guest; None where nothing was recorded, which the guest has said why."""
+def _answer(guest: Guest, path: str, status: int) -> CommandAnswer:
     try:
-        return guest.read_file(path)
-    except LabError:
-        return None
-
-
-def _writer(descriptor: int) -> Callable[[bytes], None]:
-    def write(data: bytes) -> None:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-
-    return write
+        return _ANSWERS.decode(guest.read_file(path))
+    except (LabError, msgspec.DecodeError) as error:
+        raise LabError(f"nettrace failed in the lab's guest (exit code {status})", str(error), AGAIN) from error

@@ -1,6 +1,7 @@
-"""The lab's side in the guest: an experiment in JSON on standard input, its recording in JSON on standard output.
+"""The lab's side in the guest: an order in JSON on standard input, an answer in JSON on standard output.
 
-Progress and errors go to standard error and the exit code is `nettrace run`'s, so that the host can pass them on.
+Progress goes to standard error, line by line. A command that is recorded has the standard streams for itself: there the
+answer is a file.
 """
 
 from __future__ import annotations
@@ -8,76 +9,118 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from tracer.books.recording import encode
-from tracer.errors import EXIT_OK, Interrupted, NettraceError
-from tracer.lab.agent import hand_over
-from tracer.lab.resident import leave_behind
-from tracer.model import Experiment, ObserverChoice
-from tracer.observers.program import leave_to_the_kernel, wait_for_predecessor
+from tracer.books.socket_file import encode_sockets
+from tracer.errors import EXIT_OK, Interrupted, MachineError, NettraceError
+from tracer.lab.agent import SEEN, move_to_host_files
+from tracer.lab.guest import least_environment
+from tracer.model.socket_recording import SocketRecording
+from tracer.observers import image_cache
+from tracer.observers.prepared import Prepared
+from tracer.runs.orders import PROGRESS, Answer, CommandAnswer, CommandOrder, Failure, Order
 from tracer.runs.runner import record
-from workloads.process import Start, start_python
 
-PROGRESS = "nettrace: "
+_ORDERS: msgspec.json.Decoder[Order | CommandOrder] = msgspec.json.Decoder(Order | CommandOrder)
+_ANSWERS = msgspec.json.Encoder()
 
-
-class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What the guest is to do."""
-
-    experiment: Experiment
-    observed: bool = True
+Made = TypeVar("Made")
 
 
-def main(*, ends_soon: bool = False, start: Start = start_python) -> int:
-    """Do the experiment; its exit code.
+def do(order: bytes, programs: dict[str, Any], predecessor: int | None, named: range | None) -> int:
+    """In a fork of the resident, which ends right after: see tracer.runs.warm."""
+    from workloads.forked import ForkedWorker
 
-    Args:
-        ends_soon: This process ends right after, and nobody waits for that.
-        start: How a worker's process is started.
-    """
+    decoded = _ORDERS.decode(order)
+    if isinstance(decoded, CommandOrder):
+        return record_command(decoded)
+    return main(
+        decoded,
+        Prepared(
+            programs=programs,
+            predecessor=predecessor,
+            ends_soon=not (decoded.experiment.profile or decoded.leaves_nothing),
+            start_worker=ForkedWorker,
+            named=named,
+        ),
+    )
+
+
+def main(order: Order, prepared: Prepared) -> int:
+    """Do the experiment and answer; the exit code."""
+    done = _attempt(lambda: record(order.experiment, _tell, observed=order.observed, prepared=prepared))
+    answer = Answer(recording=done.recording, failure=done.failure, outdated=prepared.missed if done.recording else [])
+    sys.stdout.buffer.write(_ANSWERS.encode(answer))
+    sys.stdout.flush()
+    return done.status
+
+
+def record_command(order: CommandOrder) -> int:
+    """Record the command and answer; the exit code, which is not the command's: the recording holds that."""
+    _enter_host_files(order)
+    before = image_cache.names()
+    done = _attempt(lambda: encode_sockets(_recorded(order)))
+    made = {name: (image_cache.directory() / name).read_bytes() for name in image_cache.names() - before}
+    answer = CommandAnswer(recording=done.recording, failure=done.failure, compiled=made)
+    Path(order.answer).write_bytes(_ANSWERS.encode(answer))
+    return done.status
+
+
+class _Done(NamedTuple, Generic[Made]):
+    recording: Made | None
+    failure: Failure | None
+    status: int
+
+
+def _attempt(make: Callable[[], Made]) -> _Done[Made]:
+    """The recording, or why there is none, and the exit code."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
-        order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
-        if ends_soon and not order.experiment.profile:
-            leave_to_the_kernel()
-        recording = record(order.experiment, _tell, observed=order.observed, start=start)
-        sys.stdout.buffer.write(encode(recording))
-        sys.stdout.flush()
+        return _Done(make(), None, EXIT_OK)
     except NettraceError as error:
-        print(error, file=sys.stderr, flush=True)
-        return error.exit_code
+        failed = error
     except KeyboardInterrupt:
-        print(Interrupted("interrupted before anything was measured"), file=sys.stderr, flush=True)
-        return Interrupted.exit_code
-    return EXIT_OK
+        failed = Interrupted("interrupted before anything was measured", fix="run it again")
+    failure = Failure(kind=type(failed).__name__, what=failed.what, why=failed.why, fix=failed.fix)
+    return _Done(None, failure, failed.exit_code)
 
 
-def succeed(predecessor: int | None) -> int:
-    """Do the experiment in a child of the resident, which ends right after."""
-    from workloads.forked import ForkedWorker
+def _enter_host_files(order: CommandOrder) -> None:
+    """The command sees the host's files, and an environment of its own."""
+    if Path(SEEN).is_mount():
+        move_to_host_files()
+    os.environ.clear()
+    os.environ.update(least_environment(), XDG_CACHE_HOME=order.cache, NETTRACE_LAB="yes")
 
-    wait_for_predecessor(predecessor)
-    return main(ends_soon=True, start=ForkedWorker)
+
+def _recorded(order: CommandOrder) -> SocketRecording:
+    from tracer.machine.commands import User
+    from tracer.runs import command
+
+    try:
+        os.chdir(order.cwd)
+    except OSError as error:
+        what = f"the lab's guest has no directory {os.fsdecode(order.cwd)}"
+        raise MachineError(what, "it has a /run, /dev and /proc of its own", "start it in another directory") from error
+    user = User.named(order.user) if order.user is not None else None
+    argv = [os.fsdecode(word) for word in order.argv]
+    asked = command.Order(argv, user, order.most_s, order.wait, order.peers, order.profile, ends_soon=True)
+    return command.record_command(asked, _tell)
 
 
-def prepare(address: str) -> int | None:
-    """Load and compile what experiments need, in a process that stays and does the first one, too; its exit code."""
-    import workloads.forked  # noqa: F401  the children have it then
-    from tracer.observers import functions, tracepoints
-    from tracer.observers.choice import why_no_functions
+def warm_up() -> None:
+    """What each run would load by itself, ten times slower."""
+    import importlib.metadata
 
-    _tell("loading BCC and compiling the probes for this kernel, once")
-    why_no_functions()  # remembers the answer
-    functions.prepare_program()
-    if address.endswith(ObserverChoice.ALL):
-        tracepoints.prepare_program()
-    leave_behind(Path(address), succeed)
-    return hand_over(address.encode())
+    import workloads.forked  # noqa: F401
+
+    importlib.metadata.version("nettrace-copies")
 
 
 def _tell(text: str) -> None:
@@ -85,14 +128,12 @@ def _tell(text: str) -> None:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # the second one must not cut the undoing short
+    # The second one must not cut the undoing short.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
-    status = prepare(os.environ["NETTRACE_RESIDENT"]) if "NETTRACE_RESIDENT" in os.environ else None
-    if status is None:
-        status = main()
-    # All is undone and written; tearing down an interpreter that holds LLVM takes an emulated processor 0.3 s.
-    os._exit(status)
+    # Nobody waits in this guest: all is loaded and compiled for this one run.
+    given = _ORDERS.decode(sys.stdin.buffer.read().partition(b"\n")[0])
+    os._exit(record_command(given) if isinstance(given, CommandOrder) else main(given, Prepared()))

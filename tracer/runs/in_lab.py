@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import signal
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 
-from tracer.books.recording import decode
+from tracer import errors
 from tracer.books.tallies import total
-from tracer.errors import Interrupted, LabError, MachineError, NettraceError, PrivilegeError, UsageError
-from tracer.lab import kernels
-from tracer.lab.guest import Guest, guest_for, least_environment
-from tracer.model import Experiment, Link, ObserverChoice, Recording, Workload
+from tracer.errors import Interrupted, LabError, MachineError, NettraceError
+from tracer.lab import kernels, making, opening, snapshots, sources
+from tracer.lab.guest import Guest, Sink
+from tracer.model import Experiment, Link, Recording, Workload
+from tracer.runs import warm, warming
 from tracer.runs.dispatch import Progress
-from tracer.runs.in_guest import PROGRESS, Order
+from tracer.runs.orders import PROGRESS, Answer, CommandOrder, Failure, Order
 from workloads.serving import Server
 
 # What an emulated processor, some 20 times slower, sends in a fraction of a second.
@@ -30,11 +29,8 @@ _HOST_ADDRESS = "10.0.2.2"
 # QEMU acknowledges bytes before it has passed them on; then the receiver reads until the end of file.
 _DRAIN_S = 10.0
 
-# Where the guest's process waits that has everything loaded already; both observers take longer to compile than one.
-_RESIDENT = {ObserverChoice.ALL: f"/run/nettrace/resident-{ObserverChoice.ALL}"}
-_USUAL_RESIDENT = "/run/nettrace/resident"
-
-_HOME = Path(__file__).resolve().parents[2]
+_ANSWERS = msgspec.json.Decoder(Answer)
+AGAIN = "run it again; if it repeats, report it with these words"
 
 
 def default_messages(size: int, threads: int) -> int:
@@ -43,14 +39,14 @@ def default_messages(size: int, threads: int) -> int:
 
 
 def record(
-    experiment: Experiment, progress: Progress, *, port: int = 0, observed: bool = True, counting: bool = False
+    experiment: Experiment, progress: Progress, *, port: int = 0, observed: bool = True, there: Guest | None = None
 ) -> Recording:
     """Run an experiment in the guest; the same signature as runner.record.
 
     Args:
         port: Port of the host's receiver, for link nic; on other links the guest takes any free one.
         observed: Whether there is an observed pass.
-        counting: Let a nanosecond of the recording be one instruction of the guest.
+        there: The guest to do it in, which stays; None opens one for this experiment.
 
     Raises:
         LabError: the guest did not start, hung, panicked or was killed.
@@ -59,17 +55,33 @@ def record(
     if experiment.messages is None and experiment.duration_s is None:
         messages = default_messages(experiment.size, experiment.threads)
         experiment = msgspec.structs.replace(experiment, messages=messages)
-    guest = guest_for(experiment.lab or kernels.DEFAULT, experiment.bounce, progress)
-    guest = dataclasses.replace(guest, counting=counting)
-    with _receiver(experiment, port) as receiver:
+    kernel = experiment.lab or kernels.default()
+    wanted = warming.wanted(kernel, bounce=experiment.bounce)
+    opened = opening.guest(wanted, progress) if there is None else contextlib.nullcontext(there)
+    with _receiver(experiment, port) as receiver, opened as guest:
+        for command in experiment.setup:
+            _set_up(guest, command)
         peer = experiment.peer if receiver is None else f"{_HOST_ADDRESS}:{receiver.port}"
         asked = msgspec.structs.replace(experiment, lab=None, peer=peer)
         recording = _record_in(guest, Order(experiment=asked, observed=observed), progress)
         if receiver is not None:
             recording = _with_received(recording, receiver)
     # Not the host as the guest knows it, which means nothing to who reads this.
-    told = msgspec.structs.replace(recording.experiment, lab=guest.kernel.name, peer=experiment.peer)
+    told = msgspec.structs.replace(recording.experiment, lab=kernel, peer=experiment.peer)
     return msgspec.structs.replace(recording, experiment=told)
+
+
+def _set_up(guest: Guest, command: str) -> None:
+    """Run a shell command among the host's files; what it changes in the kernel is there for the passes."""
+    said = bytearray()
+    status = guest.run(["sh", "-c", command], stdout=said.extend, stderr=said.extend)
+    if status != 0:
+        last = said.decode(errors="replace").strip().splitlines()[-3:]
+        raise MachineError(
+            f"--setup {command!r} failed in the lab's guest",
+            "; ".join([f"exit code {status}", *last]),
+            f"try it: nettrace lab exec -- sh -c {command!r}",
+        )
 
 
 @contextlib.contextmanager
@@ -89,26 +101,75 @@ def _receiver(experiment: Experiment, port: int) -> Iterator[Server | None]:
 
 
 def _record_in(guest: Guest, order: Order, progress: Progress) -> Recording:
-    answer, complaint = bytearray(), Complaint(progress)
+    said, complaint = bytearray(), Complaint(progress)
+    status, handed_in = give(guest, order, progress, said.extend, complaint.hear)
+    answer = _ANSWERS.decode(said) if said else None
+    if answer is None:
+        raise complaint.error(status)
+    renew(guest, answer.outdated, handed_in, progress)
+    if answer.recording is None:
+        raise error_of(answer.failure)
+    complaint.pass_on()
+    return answer.recording
+
+
+def give(guest: Guest, order: Order | CommandOrder, progress: Progress, stdout: Sink, stderr: Sink) -> tuple[int, bool]:
+    """Have the order carried out by the process that waits in the guest, all loaded.
+
+    Returns:
+        The exit code, and whether nettrace's modules had to be handed in.
+
+    Raises:
+        LabError: the guest hung, panicked or was killed.
+    """
+    digest = sources.digest()
+    if guest.step < warming.RUN:
+        _prepare(guest, digest, progress)
+    modules = b"" if guest.sources == digest else sources.bundle(digest)
     status = guest.run(
-        [sys.executable, "-P", "-s", "-m", "tracer.runs.in_guest"],
-        env={
-            **least_environment(),
-            "PYTHONPATH": str(_HOME),
-            "NETTRACE_LAB": guest.kernel.name,
-            "NETTRACE_RESIDENT": _RESIDENT.get(order.experiment.observer, _USUAL_RESIDENT),
-        },
-        stdin=msgspec.json.encode(order),
-        stdout=answer.extend,
-        stderr=complaint.hear,
-        reads=(),
-        note=progress,
+        warming.python("tracer.runs.in_guest"),
+        env=warming.environment() | {"NETTRACE_RESIDENT": warm.ADDRESS},
+        stdin=msgspec.json.encode(order) + b"\n" + modules,
+        stdout=stdout,
+        stderr=stderr,
+        host_files=isinstance(order, CommandOrder),
     )
-    if answer:
-        recording = decode(bytes(answer), "the lab's answer")
-        complaint.pass_on()
-        return recording
-    raise complaint.error(status)
+    return status, bool(modules)
+
+
+def _prepare(guest: Guest, digest: str, progress: Progress) -> None:
+    """Where there can be no snapshot: the same in this guest, for this run and those that it may do after it."""
+    step = warming.steps(digest)[0]
+    progress(step.label)
+    making.do(guest, step)
+    guest.sources, guest.step = digest, warming.RUN
+
+
+def renew(guest: Guest, outdated: list[str], handed_in: bool, progress: Progress) -> None:
+    """Have the guest saved anew behind the answer, where it need be: the next order need not bring what this one did.
+
+    Args:
+        outdated: Programs that it holds compiled from another text.
+        handed_in: It holds other modules; another release's, where nobody is editing ours.
+    """
+    files = [name.partition(" ")[0] for name in outdated]
+    changed = files or (["nettrace"] if handed_in and sources.settled() else [])
+    if not changed:
+        return
+    progress(f"{' and '.join(changed)} changed: making another snapshot of the lab's guest behind this answer")
+    wanted = warming.wanted(guest.hardware.kernel.name, bounce=guest.hardware.bounce)
+    place = opening.place(wanted, opening.hardware(wanted, progress))
+    snapshots.remove_prepared(place)
+    making.start_behind(place, warming.maker(wanted.kernel, wanted.bounce))
+
+
+def error_of(failure: Failure | None) -> NettraceError:
+    """The guest's own error, raised again here."""
+    kind = getattr(errors, failure.kind, None) if failure is not None else None
+    if failure is None or not (isinstance(kind, type) and issubclass(kind, NettraceError)):
+        why = failure.what if failure else "it gave no reason"
+        return LabError("nettrace failed in the lab's guest", why, AGAIN)
+    return kind(failure.what, failure.why, failure.fix)
 
 
 class Complaint:
@@ -134,19 +195,12 @@ class Complaint:
             print(line, file=sys.stderr)
 
     def error(self, status: int) -> NettraceError:
-        """The guest's own error, raised again here."""
-        text = "\n".join([*self._lines, self._rest.decode(errors="replace")])
-        if "error: " not in text and status - 128 in (signal.SIGINT, signal.SIGTERM):
+        """Of a command that ended without an answer."""
+        if status - 128 in (signal.SIGINT, signal.SIGTERM):
             return Interrupted("interrupted before anything was measured", fix="run it again")
-        kinds = {kind.exit_code: kind for kind in (UsageError, PrivilegeError, MachineError, Interrupted)}
-        if status not in kinds or "error: " not in text:
-            last = [line for line in text.splitlines() if line.strip()][-6:]
-            return LabError(f"nettrace failed in the lab's guest (exit code {status})", "\n       ".join(last))
-        what, _, rest = text.partition("error: ")[2].partition("\n  why: ")
-        why, _, fix = rest.partition("\n  fix: ")
-        if not rest:
-            what, _, fix = what.partition("\n  fix: ")
-        return kinds[status](what.strip(), why.strip(), fix.strip())
+        text = "\n".join([*self._lines, self._rest.decode(errors="replace")])
+        last = [line for line in text.splitlines() if line.strip()][-6:]
+        return LabError(f"nettrace failed in the lab's guest (exit code {status})", "\n       ".join(last), AGAIN)
 
 
 def _with_received(recording: Recording, receiver: Server) -> Recording:
@@ -157,11 +211,11 @@ def _with_received(recording: Recording, receiver: Server) -> Recording:
     receiver.wait_for(threads * (len(passes) + repeated), _DRAIN_S)
     counts = [connection.bytes if connection.ended.is_set() else None for connection in receiver.connections]
     # Of an observed pass that was repeated, the last attempt is the one that counts.
-    bare, observed = counts[:threads], counts[threads:][-threads:]
+    first = threads * (len(passes) - 1 + repeated)
     return msgspec.structs.replace(
         recording,
-        workload=_received(recording.workload, bare, threads),
-        observed=_received(recording.observed, observed, threads),
+        workload=_received(recording.workload, counts[:threads], threads),
+        observed=_received(recording.observed, counts[first : first + threads], threads),
     )
 
 

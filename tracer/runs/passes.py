@@ -13,6 +13,7 @@ from tracer.observers.choice import Observer
 from tracer.observers.meters import Meters
 from tracer.observers.sampler import Sampler
 from tracer.runs.dispatch import Progress
+from tracer.texts import counted
 
 _NO_WINDOW: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
 # An observed pass that lost events is done again; on the slowest kernel seen one in four did.
@@ -81,7 +82,7 @@ class Passes:
         self._progress("observed pass: bytes, at " + ", ".join(observer.name for observer in observers))
         finished = self._attempt(observers)
         while finished and (lost := self._lost()) and self.attempts < _MOST_ATTEMPTS:
-            self._progress(f"observed pass once more: {lost} events were lost")
+            self._progress(f"observed pass once more: {counted(lost, 'event')} {'was' if lost == 1 else 'were'} lost")
             finished = self._attempt(observers)
         return finished
 

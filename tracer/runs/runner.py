@@ -11,6 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from tracer.books.cost_notes import notes_of, notes_on_names
+from tracer.books.drops import any_by_qdisc
 from tracer.errors import Interrupted, in_one_line
 from tracer.machine.cgroups import open_cgroup
 from tracer.machine.interrupts import interrupts
@@ -18,13 +20,16 @@ from tracer.machine.kernel.symbols import why_no_names
 from tracer.machine.links import OpenLink, open_link
 from tracer.machine.namespaces import read_congestion_control, read_optmem_max
 from tracer.machine.nics import read_nic, set_scatter_gather
+from tracer.machine.privilege import require
 from tracer.machine.processes import Workers
+from tracer.machine.rtnetlink import dropping_qdiscs
 from tracer.machine.taps import read_taps
 from tracer.machine.users import User, invoking_user, user_name
 from tracer.model import SCHEMA, Experiment, Host, Link, Recording
 from tracer.observers.choice import Observer, require_permission, start_observers
 from tracer.observers.flow import Flow
-from tracer.observers.meters import Meters, notes_of
+from tracer.observers.meters import Meters
+from tracer.observers.prepared import Prepared
 from tracer.runs.dispatch import Progress
 from tracer.runs.passes import Passes
 from workloads.process import Start, start_python
@@ -39,7 +44,12 @@ def default_messages(size: int, threads: int) -> int:
 
 
 def record(
-    experiment: Experiment, progress: Progress, *, port: int = 0, observed: bool = True, start: Start = start_python
+    experiment: Experiment,
+    progress: Progress,
+    *,
+    port: int = 0,
+    observed: bool = True,
+    prepared: Prepared | None = None,
 ) -> Recording:
     """Run an experiment on this machine's own kernel; the same signature as dispatch.record.
 
@@ -47,7 +57,7 @@ def record(
     until then is returned, complete=False.
 
     Args:
-        start: How a worker's process is started.
+        prepared: What is there already: compiled programs, a faster start of the workers.
 
     Raises:
         NettraceError: something is missing, refused, or broke on the way; all is undone.
@@ -63,34 +73,44 @@ def record(
         interrupts.look()
         with contextlib.ExitStack() as stack:
             stack.callback(interrupts.resume)
-            return _record(experiment, progress, port, observed, start, stack)
+            return _record(experiment, progress, port, observed, prepared or Prepared(), stack)
     except KeyboardInterrupt as error:
         raise Interrupted("interrupted before anything was measured", fix="run it again") from error
 
 
 def _record(
-    experiment: Experiment, progress: Progress, port: int, observed: bool, start: Start, stack: contextlib.ExitStack
+    experiment: Experiment,
+    progress: Progress,
+    port: int,
+    observed: bool,
+    prepared: Prepared,
+    stack: contextlib.ExitStack,
 ) -> Recording:
     """Set up, do the passes; the stack undoes."""
     user = invoking_user()
+    if user is not None and user.uid != os.geteuid():
+        require(f"cannot run the workload as {user_name(user.uid)}", "CAP_SETUID", "CAP_SETGID", "CAP_KILL")
     link = stack.enter_context(open_link(experiment.link, experiment.peer))
     if not experiment.scatter_gather:
         stack.enter_context(set_scatter_gather(link.device, False, link.sender_netns))
     cgroup = stack.enter_context(open_cgroup())
+    start = prepared.start_worker or start_python
     workers = stack.enter_context(_start_workers(experiment, link, port, cgroup, user, start))
     meters = Meters(experiment, workers)
     stack.callback(meters.close)
     observers: list[Observer] = []
     if observed:
-        progress("compiling the probes for this kernel")
+        if not prepared.programs:
+            progress("compiling the probes for this kernel")
         flow = partial(_flow_of, workers, link, cgroup)
-        observers = start_observers(experiment.observer, flow, stacks=experiment.stacks)
+        observers = start_observers(experiment.observer, flow, stacks=experiment.stacks, prepared=prepared)
     for observer in observers:
         stack.callback(observer.close)
     stack.callback(interrupts.hold)  # the first to be called: no signal cuts short what the others undo
     passes = Passes(experiment, workers, progress)
     passes.run(observers, meters)
-    return _recording_of(experiment, passes, read_host(link), user, [link.note])
+    host = read_host(link, ask_qdiscs=any_by_qdisc(passes.observations))
+    return _recording_of(experiment, passes, host, user, [link.note])
 
 
 def _start_workers(
@@ -133,19 +153,16 @@ def _recording_of(experiment: Experiment, passes: Passes, host: Host, user: User
         counters=passes.counters,
         profile=passes.profile,
         stuck=in_one_line(passes.stuck) if passes.stuck is not None else "",
-        notes=[*notes, *notes_of(passes.counters, passes.profile), *_without_names(experiment)],
+        notes=[*notes, *notes_of(passes.counters, passes.profile), *notes_on_names(experiment, why_no_names())],
     )
 
 
-def _without_names(experiment: Experiment) -> list[str]:
-    """What was asked for and cannot be told where the kernel's functions have no names."""
-    asked = [name for name, wanted in (("--stacks", experiment.stacks), ("--profile", experiment.profile)) if wanted]
-    reason = why_no_names()
-    return [f"{' and '.join(asked)}: n/a, {reason}"] if asked and reason else []
+def read_host(link: OpenLink, *, ask_qdiscs: bool = False) -> Host:
+    """The machine that a recording is made on.
 
-
-def read_host(link: OpenLink) -> Host:
-    """The machine that a recording is made on."""
+    Args:
+        ask_qdiscs: One dropped payload: which it was is to be found out.
+    """
     cpu = _cpu_model(Path("/proc/cpuinfo").read_text())
     lab = os.environ.get("NETTRACE_LAB")
     return Host(
@@ -160,6 +177,7 @@ def read_host(link: OpenLink) -> Host:
         optmem_max=read_optmem_max(link.sender_netns),
         memlock=_memlock(),
         packet_taps=read_taps([(link.device, link.sender_netns), *_far_ends(link)]),
+        dropping_qdiscs=dropping_qdiscs(link.device, link.sender_netns) if ask_qdiscs else None,
     )
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from tracer.books.ledger import ledger_of
+from tracer.books.quantities import MIN_SAMPLES
 from tracer.model import CpuProfile, Recording, Stage
 from tracer.study.intervals import Interval, repetitions_for, side_of_one
 from tracer.study.measurements import (
     CYCLES,
     DEMAND,
     LATENCY,
-    MIN_SAMPLES,
     QUANTITIES,
     THROUGHPUT,
     Family,
@@ -21,10 +21,13 @@ from tracer.study.measurements import (
     stage_copies,
 )
 from tracer.study.sweep_plan import Cell, Sweep
+from tracer.texts import counted
 from tracer.units import format_size
 
 EMULATED = "the CPU is emulated: times and CPU costs say nothing about a real one"
 COMPARE_SCHEMA = "nettrace.compare/1"
+# What the words of sweeps and netperf mean, for a sentence.
+_SPOKEN = {LATENCY.name: "time per message", DEMAND.name: "CPU time per KiB"}
 
 
 class Contest(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,20 +138,30 @@ def _contest(samples: Samples, modes: list[str], size: int, threads: int, highes
 
 
 def _sentence(samples: Samples, best: str, ratios: dict[str, Interval | None], better: int) -> str:
-    name = samples.quantity.name.replace("_", " ") + (" (less is better)" if better < 0 else "")
+    of = _SPOKEN.get(samples.quantity.name, samples.quantity.name.replace("_", " "))
+    name = f"{of} (less is better)" if better < 0 else of
     sides = {mode: side_of_one(ratio) for mode, ratio in ratios.items()}
     if None in sides.values():
         unknown = next(ratio for mode, ratio in ratios.items() if sides[mode] is None)
         return f"{name}: undecided, {_why_undecided(unknown, samples.family)}"
-    ahead = [f"{ratios[mode]}x of {mode}" for mode, side in sides.items() if side == better]
-    alike = [f"{mode} ({ratios[mode]}x)" for mode, side in sides.items() if side != better]
+    ahead = [_times(ratio, mode) for mode, ratio in ratios.items() if sides[mode] == better]
+    alike = [mode for mode, side in sides.items() if side != better]
     if not alike:
-        return f"{name}: {best} wins, {', '.join(ahead)}"
+        return f"{name}: {best} wins; its {of} is {', '.join(ahead)}"
     tie = f"{name}: no difference beyond noise between {best} and {' and '.join(alike)}"
-    return f"{tie}; {best} has {', '.join(ahead)}" if ahead else tie
+    return f"{tie}; {best}'s {of} is {', '.join(_times(ratio, mode) for mode, ratio in ratios.items())}"
+
+
+def _times(ratio: Interval | None, mode: str) -> str:
+    """One mode's figure over another's, with the interval: "2x twocopy's (1.9x to 2.1x)"."""
+    if ratio is None or ratio.low is None or ratio.high is None:
+        return f"n/a of {mode}'s"
+    return f"{ratio.median:.3g}x {mode}'s ({ratio.low:.3g}x to {ratio.high:.3g}x)"
 
 
 def _why_undecided(ratio: Interval | None, family: Family) -> str:
     if ratio is None:
         return "different sources"
-    return f"{ratio.repetitions} repetitions are too few to tell; it takes {repetitions_for(family.comparisons)}"
+    return (
+        f"too few to tell: {counted(ratio.repetitions, 'repetition')}; it takes {repetitions_for(family.comparisons)}"
+    )

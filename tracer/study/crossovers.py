@@ -23,6 +23,7 @@ class Crossover(msgspec.Struct, frozen=True, kw_only=True):
         found: False where none may be named; the reason then says why.
         low: Greatest size at which the reference clearly wins, bytes: the interval's lower end.
         high: Least size at which the challenger clearly wins, bytes: its upper end.
+        ahead, behind: Sizes at which the challenger clearly wins, and clearly loses, bytes.
         estimate: Where the medians' ratio, interpolated over the logarithms, passes 1, bytes.
     """
 
@@ -32,6 +33,8 @@ class Crossover(msgspec.Struct, frozen=True, kw_only=True):
     found: bool
     low: int | None = None
     high: int | None = None
+    ahead: list[int] = []
+    behind: list[int] = []
     estimate: float | None = None
     reason: str
 
@@ -60,11 +63,15 @@ def crossover_of(throughput: Samples, challenger: str, reference: str, threads: 
     sizes = throughput.values_of(1)
     winners = {size: _clear_winner(throughput, challenger, reference, size, threads) for size in sizes}
     clear = [(size, winner) for size, winner in winners.items() if winner]
+    ahead, behind = ([size for size, winner in clear if winner == side] for side in (1, -1))
     compared = sum(winner is not None for winner in winners.values())
     changes = [(a, b) for a, b in itertools.pairwise(clear) if a[1] != b[1]]
     if len(changes) != 1 or changes[0][0][1] == 1:
         why = _why_none(challenger, reference, clear, changes, compared)
-        return Crossover(challenger=challenger, reference=reference, threads=threads, found=False, reason=why)
+        return Crossover(
+            challenger=challenger, reference=reference, threads=threads, found=False, ahead=ahead, behind=behind,
+            reason=why,
+        )  # fmt: skip
     low, high = changes[0][0][0], changes[0][1][0]
     between = [size for size in sizes if low <= size <= high]
     return Crossover(
@@ -74,6 +81,8 @@ def crossover_of(throughput: Samples, challenger: str, reference: str, threads: 
         found=True,
         low=low,
         high=high,
+        ahead=ahead,
+        behind=behind,
         estimate=_interpolated(throughput, challenger, reference, threads, between),
         reason=f"between {format_size(low)} and {format_size(high)}",
     )

@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from tracer.texts import counted
+
 CONFIDENCE = 0.95
 # The range of five values holds the median with probability 1 - 2^(1-5), 94 %; a single interval may call that 95 %.
 MIN_REPETITIONS = 5
@@ -37,7 +39,7 @@ class Interval(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         if self.low is None or self.high is None:
-            return f"{self.median:.3g} (no interval: {self.repetitions} repetitions)"
+            return f"{self.median:.3g} (no interval: {counted(self.repetitions, 'repetition')})"
         return f"{self.median:.3g} ({self.low:.3g} to {self.high:.3g})"
 
     def compact(self) -> str:

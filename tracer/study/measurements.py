@@ -7,17 +7,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
+from tracer.books import quantities
 from tracer.books.ledger import ledger_of
+from tracer.books.quantities import MIN_SAMPLES, MIN_TICKS, Rate, of_both_sides
 from tracer.model import CpuProfile, CpuTime, Recording, Stage
 from tracer.study.intervals import Interval, Series, interval_of, ratio_of
 from tracer.study.sweep_plan import Cell, Run
 
-# The first event that is there counts. "LLC" and the stand-in for it, as the source study has them.
-_MISSES = ("LLC-load-misses", "L1-dcache-load-misses", "branch-misses")
-# User and kernel time are counted by the clock's ticks, of 10 ms at most: fewer say little.
-MIN_TICKS, TICK_NS = 20, 10_000_000
-# Of a hundred samples, a share of a half is known to within a sixth (99.9 %); of ten it is not known at all.
-MIN_SAMPLES = 100
+# A tick of the clock, ns, where it is longest: the machine that measured is not always this one.
+_TICK_NS = 10_000_000
 
 
 class Measured(NamedTuple):
@@ -65,51 +63,35 @@ def cpu_spent(*sides: CpuTime | None) -> int | None:
         return None
     spent = sum(time or 0 for time in known)
     exact = all(side.total is not None for side in sides if side is not None)
-    return spent if exact or spent >= MIN_TICKS * TICK_NS else None
+    return spent if exact or spent >= MIN_TICKS * _TICK_NS else None
 
 
 def _demand(recording: Recording) -> Measured | None:
     """Of sender and receiver threads together; None where the receiver is on another machine."""
     bare = recording.workload
     spent = cpu_spent(bare.sender_cpu_ns, bare.receiver_cpu_ns) if bare else None
-    if bare is None or spent is None or not bare.payload_bytes:
+    if bare is None or spent is None:
         return None
-    return _of_workload(recording, spent / 1e3 / (bare.payload_bytes / 1024), "CPU time of both sides")
+    return _of_workload(recording, quantities.DEMAND.over(spent, bare.payload_bytes), "CPU time of both sides")
 
 
-def counted(recording: Recording, event: str) -> Measured | None:
-    """A counter of sender and receiver together, else of the whole system; None where nobody counted it."""
-    found = {one.scope: one for one in recording.counters if one.event == event and one.value is not None}
-    sender, receiver, system = (found.get(scope) for scope in ("sender", "receiver", "system"))
-    if sender is not None and receiver is not None and sender.value is not None and receiver.value is not None:
-        return Measured(sender.value + receiver.value, sender.source)
-    if system is not None and system.value is not None:
-        return Measured(system.value, f"{system.source}, whole system")
-    return None
+def _quantity(rate: Rate) -> Quantity:
+    """A rate of counters of both sides, over what the bare pass sent."""
 
-
-def _per_byte(*events: str, factor: float = 1.0) -> Callable[[Recording], Measured | None]:
     def read(recording: Recording) -> Measured | None:
-        payload = recording.workload.payload_bytes if recording.workload else 0
-        for event in events:
-            total = counted(recording, event)
-            if total is not None and payload and recording.complete and math.isfinite(total.value):
-                # A stand-in event is named in the source: branch misses are no cache misses.
-                stand_in = "" if event == events[0] else f"{event}, "
-                return Measured(total.value / payload * factor, stand_in + total.source)
-        return None
+        payload = recording.workload.payload_bytes if recording.workload and recording.complete else 0
+        found = rate.counted(of_both_sides(recording.counters))
+        value = rate.over(found.value, payload) if found else None
+        # A stand-in event is named in the source: branch misses are no cache misses.
+        return Measured(value, rate.source_of(found)) if found and value is not None else None
 
-    return read
+    return Quantity(rate.name, rate.label, rate.short, read)
 
 
 THROUGHPUT = Quantity("throughput", "throughput, Gb/s", "Gb/s", _throughput)
 LATENCY = Quantity("latency", "time per message (p50, sender), µs", "µs a message", _latency)
-DEMAND = Quantity("demand", "service demand, µs of CPU per KiB", "µs of CPU a KiB", _demand)
-CYCLES = Quantity("cycles_per_byte", "cycles per byte", "cycles a byte", _per_byte("cycles"))
-MISSES = Quantity("misses_per_kib", "misses per KiB", "misses a KiB", _per_byte(*_MISSES, factor=1024))
-SWITCHES = Quantity(
-    "switches_per_mib", "context switches per MiB", "switches a MiB", _per_byte("context-switches", factor=1 << 20)
-)
+DEMAND = Quantity(quantities.DEMAND.name, quantities.DEMAND.label, quantities.DEMAND.short, _demand)
+CYCLES, MISSES, SWITCHES = map(_quantity, (quantities.CYCLES, quantities.MISSES, quantities.SWITCHES))
 QUANTITIES = (THROUGHPUT, LATENCY, DEMAND, CYCLES, MISSES, SWITCHES)
 
 

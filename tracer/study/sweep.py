@@ -18,6 +18,7 @@ from tracer.runs.runner import read_host
 from tracer.study.hosts import difference_of_hosts
 from tracer.study.sweep_file import append_run, load_sweep, open_sweep
 from tracer.study.sweep_plan import SWEEP_SCHEMA, Job, Manifest, Plan, Run, Sweep, experiment_of, jobs_left, jobs_of
+from tracer.texts import counted
 
 Recorder = Callable[[Experiment, bool], Recording]
 """Does one run where its experiment says: with an observed pass or without."""
@@ -38,7 +39,8 @@ def manifest_of(plan: Plan, recorder: Recorder) -> Manifest:
 
 def _host_of(plan: Plan, recorder: Recorder) -> Host:
     if plan.lab is not None:  # only the guest knows what it is
-        return recorder(Experiment(mode=plan.modes[0], size=1, messages=1, link=plan.link, lab=plan.lab), False).host
+        asked = Experiment(mode=plan.modes[0], size=1, messages=1, link=plan.link, lab=plan.lab, setup=plan.setup)
+        return recorder(asked, False).host
     with open_link(plan.link, plan.peer) as link:
         return read_host(link)
 
@@ -93,7 +95,7 @@ def measure(plan: Plan, progress: Callable[[int, int], None], recorder: Recorder
             runs.append(run)
             progress(len(runs), len(jobs))
     except (KeyboardInterrupt, Interrupted) as error:
-        done = f"interrupted: {len(runs)} of {len(jobs)} runs were done, and a comparison takes them all"
+        done = f"interrupted: {len(runs)} of {counted(len(jobs), 'run')} were done, and a comparison takes them all"
         raise Interrupted(done, fix="run it again, or nettrace sweep, which goes on where it was") from error
     return Sweep(manifest=manifest, runs=runs)
 
@@ -119,7 +121,7 @@ def sweep(plan: Plan, directory: Path, progress: Callable[[int, int], None], rec
         except (KeyboardInterrupt, Interrupted) as error:
             left = len(jobs_left(plan, load_sweep(directory).runs)) if file.tell() else total
             raise Interrupted(
-                f"interrupted: {total - left} of {total} runs are safe in {directory}",
+                f"interrupted: {total - left} of {counted(total, 'run')} are safe in {directory}",
                 fix="the same command goes on from there",
             ) from error
     finished = load_sweep(directory)

@@ -16,11 +16,13 @@ from typing import IO
 import msgspec
 
 from tracer.books.recording import MAX_FILE_BYTES
+from tracer.books.untrusted import sound
 from tracer.errors import MachineError, RecordingError, UsageError
 from tracer.machine.files import write_file
 from tracer.machine.users import give_to_invoking_user
 from tracer.study.hosts import difference_of_hosts
 from tracer.study.sweep_plan import SWEEP_SCHEMA, Manifest, Run, Sweep, jobs_left
+from tracer.texts import counted
 
 MANIFEST, RUNS = "manifest.json", "runs.jsonl"
 _AGAIN = "give a directory that nettrace sweep wrote, or sweep again into a new one"
@@ -40,7 +42,7 @@ def load_sweep(directory: Path) -> Sweep:
     notes = ["the last run was cut off while it was written, and is left out"] if torn else []
     if left := len(jobs_left(manifest.plan, runs)):
         total = left + len({(run.cell, run.repetition) for run in runs})
-        notes.append(f"this sweep is unfinished: {left} of {total} runs are missing")
+        notes.append(f"this sweep is unfinished: {left} of {counted(total, 'run')} are missing")
     _check_runs(directory, manifest, runs)
     return Sweep(manifest=manifest, runs=runs, notes=notes)
 
@@ -62,7 +64,7 @@ def read_manifest(directory: Path) -> Manifest:
         why = f"its schema is {schema!r}, not {SWEEP_SCHEMA!r}" if schema else "it has no schema"
         raise RecordingError(f"{directory} is not a sweep of this nettrace", why, _AGAIN)
     try:
-        return msgspec.convert(envelope, Manifest)
+        return msgspec.convert(sound(envelope), Manifest)
     except (msgspec.ValidationError, RecursionError) as error:
         raise RecordingError(f"{path} is damaged", str(error), _AGAIN) from error
 
@@ -86,7 +88,7 @@ def _read_runs(path: Path) -> tuple[list[Run], bool]:
     runs = []
     for number, line in enumerate(lines, start=1):
         try:
-            runs.append(msgspec.json.decode(line, type=Run))
+            runs.append(msgspec.convert(sound(msgspec.json.decode(line)), Run))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise RecordingError(f"{path} is damaged in line {number}", str(error), _AGAIN) from error
     return runs, bool(rest)

@@ -18,6 +18,8 @@ DEFAULT_BYTES_BUDGET = 256 << 20
 LAB_BYTES_BUDGET = 4 << 20
 _MIN_MESSAGES, _MAX_MESSAGES = 16, 64_000
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
+# A plan is read from a file, and every one of its runs is counted.
+MAX_REPETITIONS = 1000
 
 
 class Cell(NamedTuple):
@@ -36,12 +38,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         time_budget_s: Time that one run sends for, instead of the bytes budget.
         same_mode_twice: An A/A check: every mode runs under two labels, whose ratio must be 1 but for noise.
         lab: The lab's kernel; None for this machine's own.
+        setup: Shell commands that are run in the lab's guest before each run's passes.
     """
 
     modes: Annotated[list[str], msgspec.Meta(min_length=1)]
-    sizes: Annotated[list[_Positive], msgspec.Meta(min_length=1)]
-    threads: Annotated[list[_Positive], msgspec.Meta(min_length=1)]
-    repetitions: _Positive
+    sizes: Annotated[list[_Positive], msgspec.Meta(min_length=1, max_length=1000)]
+    threads: Annotated[list[_Positive], msgspec.Meta(min_length=1, max_length=1000)]
+    repetitions: Annotated[int, msgspec.Meta(ge=1, le=MAX_REPETITIONS)]
     seed: int
     link: Link = Link.LO
     observer: ObserverChoice = ObserverChoice.AUTO
@@ -50,6 +53,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     time_budget_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
     same_mode_twice: bool = False
     lab: str | None = None
+    setup: tuple[str, ...] = ()
 
     def labels(self) -> dict[str, str]:
         """Label to mode."""
@@ -170,6 +174,7 @@ def experiment_of(plan: Plan, job: Job) -> Experiment:
         observer=plan.observer,
         peer=plan.peer,
         lab=plan.lab,
+        setup=plan.setup,
         counters=plan.lab is None,
         profile=plan.lab is None and job.repetition == 0,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tracer.books.quantities import MIN_SAMPLES, MOST_UNATTRIBUTED
 from tracer.books.stage_table import Work
 from tracer.books.stages import UNMAPPED
 from tracer.model import CpuProfile, Link, Recording
@@ -10,8 +11,9 @@ from tracer.study.claim_rules.findings import Case, Evidence, Finding
 from tracer.study.claim_rules.modes import compared, tiny_sizes
 from tracer.study.claim_rules.times import COST, Where, by_link, finding, looped_remark, shown
 from tracer.study.intervals import share_interval, side_of_one
-from tracer.study.measurements import MIN_SAMPLES, MISSES, THROUGHPUT, Samples
+from tracer.study.measurements import MISSES, THROUGHPUT, Samples
 from tracer.study.sweep_plan import Cell
+from tracer.texts import counted
 
 # "Dominates": more than all the rest together.
 DOMINANT = 0.5
@@ -19,8 +21,6 @@ DOMINANT = 0.5
 COPIES = (Work.COPY_IN, Work.LINEARIZE, Work.BOUNCE, Work.DEFERRED_COPY)
 # Samples of functions that the table does not know: they could belong to any stage.
 UNATTRIBUTED = (UNMAPPED,)
-# A profile that does not know where a fifth of the time went does not know the machine that it was made on.
-MOST_UNATTRIBUTED = 0.2
 # "Pinning, DMA set-up and accounting": completions are the accounting's other half.
 ZERO_COPY_OVERHEAD = (Work.PIN, Work.COMPLETION, Work.MEMORY, Work.DEVICE)
 _TOLD_CAUSE = "pinning, memory, device and completions"
@@ -58,7 +58,7 @@ def _told(profile: CpuProfile, stages: tuple[str, ...]) -> str:
     others = [cost for cost in profile.stages if cost.stage not in (*stages, *UNATTRIBUTED)]
     largest = max(others, key=lambda cost: cost.share, default=None)
     elsewhere = f", {largest.stage.replace('_', ' ')} {largest.share:.0%}" if largest else ""
-    samples = f"{profile.samples} samples of {profile.event}"
+    samples = f"{counted(profile.samples, 'sample')} of {profile.event}"
     return f"{share:.0%} of the CPU time{elsewhere}, {rest:.0%} unattributed ({samples})"
 
 

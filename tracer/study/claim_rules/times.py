@@ -19,6 +19,7 @@ from tracer.study.measurements import (
     Samples,
 )  # fmt: skip
 from tracer.study.sweep_plan import Cell
+from tracer.texts import counted
 
 # Cycles, by perf or by the stand-in for them; where a sweep has neither, CPU time, which is cycles at a steady clock.
 COST = (CYCLES, DEMAND)
@@ -138,7 +139,7 @@ def _rise_and_fall_case(
     medians = [found.median if (found := samples.interval(*cell)) else 0.0 for cell in cells]
     peak = cells[medians.index(max(medians))]
     rise, fall = samples.ratio(peak, cells[0]), samples.ratio(cells[-1], peak)
-    text = f"peak at {peak.threads} threads, {shown(rise)} of {cells[0].threads}'s; "
+    text = f"peak at {counted(peak.threads, 'thread')}, {shown(rise)} of {cells[0].threads}'s; "
     text += f"{cells[-1].threads} have {shown(fall)} of the peak"
     rises, falls = side_of_one(rise) == 1, side_of_one(fall) == -1
     if peak == cells[-1] and rises:
