@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from tracer.study.intervals import MIN_REPETITIONS
 from tracer.study.sweep_plan import Sweep
+from tracer.texts import counted
 
 _SOURCES = {
     "bare pass": "by the engine, in the bare pass",
@@ -23,13 +26,17 @@ def place(sweep: Sweep) -> str:
     plan, host = sweep.manifest.plan, sweep.manifest.host
     device = f" ({host.nic.device})" if host.nic and host.nic.device != plan.link else ""
     cpu = f"EMULATED CPU {host.cpu}: times say nothing" if host.emulated else host.cpu
-    return f"Linux {host.kernel}, {cpu}, {host.cores} cores, link {plan.link}{device}; seed {plan.seed}"
+    return f"Linux {host.kernel}, {cpu}, {counted(host.cores, 'core')}, link {plan.link}{device}; seed {plan.seed}"
 
 
 def repetitions(sweep: Sweep) -> str:
     """How many values a point stands for, and what its bar is; none where they are too few for one."""
-    done = max(run.repetition for run in sweep.runs) + 1
-    if done >= MIN_REPETITIONS:
-        return f"medians of {done} repetitions with their 95 % intervals"
-    many = "one repetition" if done == 1 else f"medians of {done} repetitions"
-    return f"{many}, too few for intervals (at least {MIN_REPETITIONS})"
+    done = Counter(run.cell for run in sweep.runs).values()
+    fewest, most = min(done), max(done)
+    many = f"{fewest} to {most} repetitions" if fewest < most else counted(most, "repetition")
+    whole = many if most == 1 else f"medians of {many}"
+    if fewest >= MIN_REPETITIONS:
+        return f"{whole} with their 95 % intervals"
+    if most >= MIN_REPETITIONS:
+        return f"{whole}; 95 % intervals where there are at least {MIN_REPETITIONS}"
+    return f"{whole}, too few for intervals (at least {MIN_REPETITIONS})"

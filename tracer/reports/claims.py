@@ -8,9 +8,10 @@ from pathlib import Path
 
 import msgspec
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
-from tracer.reports.tables import make_table
+from tracer.reports.tables import make_table, paragraph
 from tracer.study.claim_rules.findings import Case, Outcome, Ruling
 
 CLAIMS_SCHEMA = "nettrace.claims/1"
@@ -32,22 +33,28 @@ def encode_claims(rulings: list[Ruling], notes: list[str]) -> str:
 
 def print_claims(rulings: list[Ruling], notes: list[str], console: Console) -> None:
     """Verdicts first; then, for each, what decided and the figures."""
-    console.print(Text(count(rulings), style="bold"))
+    console.print(paragraph(count(rulings), console, style="bold"))
     console.print()
+    console.print(claims_table(rulings, console))
+    for ruling in rulings:
+        console.print()
+        head = f"{ruling.id} {ruling.outcome}: {ruling.claim}"
+        console.print(paragraph(head, console, "  ", _STYLES[ruling.outcome]))
+        console.print(paragraph(f"  rule: {ruling.rule}", console, "    "))
+        for line in told_repeats(ruling):
+            console.print(paragraph(f"  {line}", console, "    "))
+        for line in told_cases(ruling.cases):
+            console.print(paragraph(f"  {line}", console, "    "))
+    for text in notes:
+        console.print(paragraph(f"note: {text}", console, "      ", "dim"))
+
+
+def claims_table(rulings: list[Ruling], console: Console) -> Table:
+    """A row a claim."""
     table = make_table(console, "claim", "verdict", "why")
     for ruling in rulings:
         table.add_row(ruling.id, Text(ruling.outcome, style=_STYLES[ruling.outcome]), ruling.sentence)
-    console.print(table)
-    for ruling in rulings:
-        console.print()
-        console.print(Text(f"{ruling.id} {ruling.outcome}: {ruling.claim}", style=_STYLES[ruling.outcome]))
-        console.print(Text(f"  rule: {ruling.rule}"))
-        for line in told_repeats(ruling):
-            console.print(Text(f"  {line}"))
-        for line in told_cases(ruling.cases):
-            console.print(Text(f"  {line}"))
-    for text in notes:
-        console.print(Text(f"note: {text}", style="dim"))
+    return table
 
 
 def count(rulings: list[Ruling]) -> str:

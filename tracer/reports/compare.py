@@ -5,10 +5,9 @@ from __future__ import annotations
 import msgspec
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from tracer.model import Stage
-from tracer.reports.tables import make_table
+from tracer.reports.tables import make_table, paragraph
 from tracer.study.comparison import EMULATED, Comparison
 from tracer.study.measurements import QUANTITIES
 from tracer.units import format_ratio
@@ -21,22 +20,27 @@ def encode_comparison(comparison: Comparison) -> str:
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
     """One screen: who wins, then the evidence."""
-    console.print(Text(comparison.title, style="dim"))
+    console.print(paragraph(comparison.title, console, style="dim"))
     console.print()
     for contest in comparison.contests:
-        console.print(Text(contest.sentence, style="bold" if contest.winner else ""))
+        console.print(paragraph(contest.sentence, console, style="bold" if contest.winner else ""))
     if EMULATED in comparison.notes:
-        console.print(Text("no winner is named: only copies are compared here"))
+        console.print(paragraph("no winner is named: only copies are compared here", console))
     console.print()
+    console.print(comparison_table(comparison, console))
+    for text in comparison.notes:
+        console.print(paragraph(f"note: {text}", console, "      "))
+
+
+def comparison_table(comparison: Comparison, console: Console) -> Table:
+    """A row a figure and a stage, a column a mode."""
     table = make_table(console, "figure", *comparison.modes, "source", right=tuple(comparison.modes))
     for quantity in QUANTITIES:
         intervals = comparison.figures[quantity.name]
         cells = ["n/a" if (found := intervals[mode]) is None else found.compact() for mode in comparison.modes]
         table.add_row(quantity.short, *cells, comparison.sources[quantity.name])
     _add_stages(table, comparison)
-    console.print(table)
-    for text in comparison.notes:
-        console.print(Text(f"note: {text}"))
+    return table
 
 
 def _add_stages(table: Table, comparison: Comparison) -> None:

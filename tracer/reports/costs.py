@@ -5,15 +5,16 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from tracer.books.analysis import time_ratio
 from tracer.books.costs import Costs, costs_of
 from tracer.books.stage_table import Work
 from tracer.model import CpuProfile, Document, Ledger, Stage, StageCost, Workload
 from tracer.reports.tables import make_table
 from tracer.units import format_count, format_ratio
 
-_LABELS = {Work.TCP_IP.value: "TCP/IP", Work.MEMORY.value: "skb and memory"}
+LABELS = {Work.TCP_IP.value: "TCP/IP", Work.MEMORY.value: "skb and memory"}
 # Functions named in a row; the rest of a stage is in the recording.
-_NAMED = 3
+NAMED = 3
 # A function below this share of its stage is not worth a name.
 _WORTH_NAMING = 0.1
 
@@ -33,7 +34,8 @@ def folded_text(profile: CpuProfile) -> str:
     return "".join(f"{stack} {samples}\n" for stack, samples in profile.folded.items())
 
 
-def _number(value: float | None, digits: int = 3) -> str:
+def number(value: float | None, digits: int = 3) -> str:
+    """A figure with so many decimals; n/a of what nobody counted."""
     return "n/a" if value is None else f"{value:,.{digits}f}"
 
 
@@ -45,10 +47,10 @@ def _costs_table(document: Document, console: Console) -> Table:
     for costs in costs_of(document):
         table.add_row(
             costs.scope,
-            _number(costs.cycles_per_byte),
-            _number(costs.demand),
-            _number(costs.switches_per_s, 0),
-            _number(costs.misses_per_kib),
+            number(costs.cycles_per_byte),
+            number(costs.demand),
+            number(costs.switches_per_s, 0),
+            number(costs.misses_per_kib),
             format_ratio(of_scope[costs.scope]) if costs.scope in of_scope else "",
             _sources(costs),
         )
@@ -90,15 +92,15 @@ def _profile_table(document: Document, profile: CpuProfile, console: Console) ->
     table = make_table(console, title, *columns, "in", right=columns)
     for cost in profile.stages:
         table.add_row(
-            _LABELS.get(cost.stage, cost.stage.replace("_", " ")),
+            LABELS.get(cost.stage, cost.stage.replace("_", " ")),
             f"{cost.share:.1%}",
-            _number(cost.ns_per_byte),
+            number(cost.ns_per_byte),
             _bytes_of(cost, document.ledger, document.observed),
             format_count(cost.samples),
             _functions(cost),
         )
     whole = profile.samples * profile.period_ns / profile.payload_bytes if profile.payload_bytes else None
-    table.add_row("all", "100 %", _number(whole), "", format_count(profile.samples), _pass_remark(document, profile))
+    table.add_row("all", "100 %", number(whole), "", format_count(profile.samples), _pass_remark(document, profile))
     return table
 
 
@@ -112,14 +114,12 @@ def _bytes_of(cost: StageCost, ledger: Ledger, observed: Workload | None) -> str
 
 
 def _functions(cost: StageCost) -> str:
-    named = [name for name, samples in cost.functions.items() if samples >= _WORTH_NAMING * cost.samples][:_NAMED]
+    named = [name for name, samples in cost.functions.items() if samples >= _WORTH_NAMING * cost.samples][:NAMED]
     return ", ".join(named or list(cost.functions)[:1])
 
 
 def _pass_remark(document: Document, profile: CpuProfile) -> str:
     bare = document.workload
     elsewhere = f"{profile.elsewhere} in another process's context"
-    if bare is None or not (bare.elapsed_s and bare.payload_bytes and profile.payload_bytes):
-        return elsewhere
-    ratio = profile.elapsed_s / profile.payload_bytes / (bare.elapsed_s / bare.payload_bytes)
-    return f"{elsewhere}; sampled / bare time {ratio:.2f}x"
+    ratio = time_ratio(profile.elapsed_s, profile.payload_bytes, bare) if bare else None
+    return f"{elsewhere}; sampled / bare time {ratio:.2f}x" if ratio else elsewhere

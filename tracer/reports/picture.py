@@ -6,57 +6,109 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tracer.books.causes import row_of
+from tracer.books.steps import STEPS, Step
 from tracer.books.tallies import total
 from tracer.model import Cause, Document, Entry, Link, Stage
 from tracer.units import format_count, format_ratio
 
+SKB = "socket buffer (skb)"
+# What each stage does to a byte, in the words of the picture.
+WORDS = {step.stage: step.what for step in STEPS if step.stage is not None}
 
-class _Step(NamedTuple):
-    """What a stage does to a byte; the place that it leads to, empty for a branch that leads aside."""
 
-    stage: Stage
+class Leg(NamedTuple):
+    """One step of the way that touched bytes, or may have.
+
+    Args:
+        origin: The place where it begins.
+        place: The place where the byte is after it: the same one for a branch.
+        what: What is done to the byte, and why.
+        bytes: None where nobody observed it.
+        share: Of the payload; None where that is not known.
+        where: Functions that do it.
+        aside: A branch: the byte itself goes on from where it was.
+    """
+
+    stage: str
+    origin: str
+    place: str
     what: str
-    place: str = ""
-    causes: tuple[Cause | None, ...] = (None, *Cause)
+    bytes: int | None
+    share: float | None
+    where: str
+    aside: bool = False
 
+    def __str__(self) -> str:
+        """As every picture tells it."""
+        if self.bytes is None:
+            return f"{self.what}? {self.amount}"
+        return f"{self.what}: {self.amount}  {self.where}".rstrip()
 
-_TAP = (Cause.PACKET_TAP,)
-_ON_THE_WAY = tuple(cause for cause in (None, *Cause) if cause not in _TAP)
-
-# In the order of the way: a tap sees the packet as the driver is about to get it.
-_STEPS = (
-    _Step(Stage.PACK, "copied in user space, to pack the fields", "one buffer"),
-    _Step(Stage.COPY_IN, "copied into the kernel", "socket buffer (skb)"),
-    _Step(Stage.PIN, "not copied: the sender's pages are pinned", "socket buffer (skb)"),
-    _Step(Stage.SPLICE, "not copied: page-cache pages are referenced", "socket buffer (skb)"),
-    _Step(Stage.DROPPED, "dropped"),
-    _Step(Stage.LINEARIZE, "copied into linear packets", "linear packet"),
-    _Step(Stage.DEFERRED_COPY, "copied aside", causes=_TAP),
-    _Step(Stage.BOUNCE, "copied into the bounce buffer", "bounce buffer"),
-    _Step(Stage.DMA, "not copied: the device reads the pages by DMA", "device"),
-    _Step(Stage.DEFERRED_COPY, "copied after all: the deferred copy", "copied packet", causes=_ON_THE_WAY),
-    _Step(Stage.COPY_OUT, "copied to the reader", "reader's buffer"),
-)
+    @property
+    def amount(self) -> str:
+        """How many bytes, and how many times the payload that is."""
+        if self.bytes is None:
+            return "not observed"
+        times = "n/a" if self.share is None else f"{format_ratio(self.share)}x"
+        return f"{format_count(self.bytes)} B, {times}"
 
 
 def draw_path(document: Document) -> list[str]:
     """One line a place, one line a step between two for each cause; steps that touched no byte are left out."""
-    place = f"sender's {'buffer' if document.experiment.size < 8 else '8 fields'}"
+    legs = legs_of(document)
     lines: list[str] = []
     drawn = None
+    for leg in legs:
+        if drawn != leg.origin:
+            lines.append(f"  [{leg.origin}]")
+            drawn = leg.origin
+        lines.append(f"     {'├─ ' if leg.aside else '│  '}{leg}")
+    return [*lines, f"  [{legs[-1].place}]"] if legs else []
+
+
+def legs_of(document: Document) -> list[Leg]:
+    """The way, step by step; a side branch leads back to where it began."""
+    place = f"sender's {'buffer' if document.experiment.size < 8 else '8 fields'}"
+    payload = document.observed.payload_bytes if document.observed else 0
+    legs = []
     for step, entries in _taken(document):
-        if drawn != place:
-            lines.append(f"  [{place}]")
-            drawn = place
-        lines.append(_line(step, entries, document.observed.payload_bytes if document.observed else 0))
+        leads_to = ""
         if all(entry.bytes is not None for entry in entries):
-            place = _leads_to(step, entries[0].cause, document) or place
-    return [*lines, f"  [{place}]"] if lines else []
+            leads_to = _leads_to(step, entries[0].cause, document)
+        legs.append(_leg(step, entries, payload, place, leads_to or place))
+        place = legs[-1].place
+    return _from_one_place(legs)
 
 
-def _taken(document: Document) -> Iterator[tuple[_Step, list[Entry]]]:
+def _from_one_place(legs: list[Leg]) -> list[Leg]:
+    """Steps that lead to one place begin at one place: a byte takes one of them."""
+    found: list[Leg] = []
+    for leg in legs:
+        before = found[-1] if found else leg
+        goes_beside = leg.origin == leg.place == before.place != before.origin
+        is_way = not leg.aside and None not in (leg.bytes, before.bytes)
+        found.append(leg._replace(origin=before.origin) if goes_beside and is_way else leg)
+    return found
+
+
+def _leg(step: Step, entries: list[Entry], payload: int, origin: str, place: str) -> Leg:
+    cause = entries[0].cause
+    size = total(*(entry.bytes for entry in entries))
+    return Leg(
+        stage=str(step.stage),
+        origin=origin,
+        place=place,
+        what=f"{step.what} ({row_of(cause).name})" if cause else step.what,
+        bytes=size,
+        share=size / payload if payload and size is not None else None,
+        where=", ".join(dict.fromkeys(entry.function for entry in entries)),
+        aside=not step.place,
+    )
+
+
+def _taken(document: Document) -> Iterator[tuple[Step, list[Entry]]]:
     """The steps that touched bytes, or may have: one a cause, with its entries; a branch one an entry."""
-    for step in _STEPS:
+    for step in STEPS:
         here = [entry for entry in document.ledger.entries if entry.stage is step.stage and entry.bytes != 0]
         if step.stage is Stage.DROPPED:
             yield from ((step, [entry]) for entry in here)
@@ -66,22 +118,9 @@ def _taken(document: Document) -> Iterator[tuple[_Step, list[Entry]]]:
                 yield step, found
 
 
-def _leads_to(step: _Step, cause: Cause | None, document: Document) -> str:
+def _leads_to(step: Step, cause: Cause | None, document: Document) -> str:
     if step.stage is not Stage.DEFERRED_COPY or not step.place:
         return step.place
     place = (row_of(cause).place if cause else "") or step.place
     through = {Link.LO: ", looped by lo", Link.VETH: ", through veth"}
     return place + through.get(document.experiment.link, "")
-
-
-def _line(step: _Step, entries: list[Entry], payload: int) -> str:
-    """A side branch has a tee, and names where it leads."""
-    cause = entries[0].cause
-    why = f" ({row_of(cause).name})" if cause else ""
-    what, tee = f"{step.what}{why}", "│  " if step.place else "├─ "
-    size = total(*(entry.bytes for entry in entries))
-    if size is None:
-        return f"     {tee}{what}? not observed"
-    times = f"{format_ratio(size / payload)}x" if payload else "n/a"
-    where = ", ".join(dict.fromkeys(entry.function for entry in entries))
-    return f"     {tee}{what}: {format_count(size)} B, {times}  {where}"

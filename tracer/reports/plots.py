@@ -1,7 +1,9 @@
-"""The pictures of a sweep, as SVG and PNG. Colours by Okabe and Ito, which the colour-blind can tell apart."""
+"""The pictures of a sweep, as SVG and PNG."""
 
 from __future__ import annotations
 
+import io
+import math
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,18 +16,19 @@ mpl.use("Agg")  # no display is there, or wanted
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from tracer.books.quantities import MIN_SAMPLES
 from tracer.errors import MachineError
 from tracer.model import Stage
 from tracer.reports import captions
 from tracer.reports.bars import Bar, copy_bars, cpu_bars
+from tracer.reports.stage_styles import PALETTE, look_of
 from tracer.study.intervals import Interval
 from tracer.study.measurements import (
     CYCLES,
     DEMAND,
     LATENCY,
-    MIN_SAMPLES,
     MISSES,
     SWITCHES,
     THROUGHPUT,
@@ -33,14 +36,16 @@ from tracer.study.measurements import (
     Samples,
 )
 from tracer.study.sweep_plan import Sweep
+from tracer.texts import counted
 from tracer.units import format_size
 
-# Okabe and Ito, "Color Universal Design", 2008; black is left to text.
-COLOURS = ("#E69F00", "#0072B2", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#999999", "#000000")
 MARKERS = "os^Dvp*X"
-HATCHES = ("", "////", "....", "xxxx")
 # Marks of several modes at one place are set apart by this much of an octave, so that error bars can be seen.
 _APART = 0.07
+# Of the x axis beside the outermost places, a factor.
+_MARGIN = 1.5
+# From this ratio of its ends on, a logarithmic axis has marks at powers of ten alone.
+_DENSE = 1000.0
 _DPI = 130
 # Of the caption, 8 points high.
 _LETTERS_PER_INCH = 14.5
@@ -84,9 +89,21 @@ def draw_all(sweep: Sweep, directory: Path) -> tuple[list[Path], list[str]]:
     Raises:
         MachineError: the directory cannot be written.
     """
+    return draw_figures(figures_of(sweep), directory)
+
+
+def draw_figures(figures: Iterator[tuple[str, Figure | None, str]], directory: Path) -> tuple[list[Path], list[str]]:
+    """Pictures as files, in the style of all of them; what could not be drawn is told.
+
+    Args:
+        figures: Each picture's name with the picture, or None and why there is none.
+
+    Raises:
+        MachineError: the directory cannot be written.
+    """
     files, skipped = [], []
     with mpl.rc_context(_STYLE):  # type: ignore[arg-type]
-        for name, figure, why in figures_of(sweep):
+        for name, figure, why in figures:
             if figure is None:
                 skipped.append(f"{name}: n/a, {why}")
                 continue
@@ -94,10 +111,24 @@ def draw_all(sweep: Sweep, directory: Path) -> tuple[list[Path], list[str]]:
                 directory.mkdir(parents=True, exist_ok=True)
                 files += _save(figure, directory / name)
             except OSError as error:
-                raise MachineError(f"cannot write to {directory}", error.strerror or str(error)) from error
+                why = error.strerror or str(error)
+                raise MachineError(f"cannot write to {directory}", why, "choose another directory") from error
             finally:
                 plt.close(figure)
     return files, skipped
+
+
+def drawn(sweep: Sweep) -> list[tuple[str, bytes]]:
+    """Every picture that the sweep has figures for, by name, as SVG."""
+    found = []
+    with mpl.rc_context(_STYLE):  # type: ignore[arg-type]
+        for name, figure, _ in figures_of(sweep):
+            if figure is not None:
+                image = io.BytesIO()
+                figure.savefig(image, format="svg", metadata={"Date": None})
+                plt.close(figure)
+                found.append((name, image.getvalue()))
+    return found
 
 
 def _save(figure: Figure, stem: Path) -> list[Path]:
@@ -155,11 +186,13 @@ def _draw_lines(sweep: Sweep, samples: Samples, picture: Lines) -> Figure:
         _draw_panel(axis, samples, picture, panel, list(sweep.manifest.plan.labels()))
         # The last of its column: a shared axis is labelled in the last row of the grid, where there may be no panel.
         axis.tick_params(labelbottom=index + columns >= len(panels))
-    if not picture.logarithmic:
-        # Only now: a limit set earlier would end the scaling of the axis that all panels share, and cut later bars off.
+    # Only now: a limit set earlier would end the scaling of the axis that all panels share, and cut later bars off.
+    if picture.logarithmic:
+        _make_logarithmic(axes[0])
+    else:
         axes[0].set_ylim(bottom=0)
     source = captions.source(samples.source)
-    x_label = "KiB a message" if picture.across == "size" else "threads"
+    x_label = "size of a message" if picture.across == "size" else "threads"
     _finish(
         sweep,
         figure,
@@ -173,28 +206,34 @@ def _draw_lines(sweep: Sweep, samples: Samples, picture: Lines) -> Figure:
 
 def _draw_panel(axis: Axes, samples: Samples, picture: Lines, panel: int, labels: list[str]) -> None:
     places = samples.values_of(1 if picture.across == "size" else 2)
-    unit = 1024 if picture.across == "size" else 1
     for index, label in enumerate(labels):
         cells = [(label, place, panel) if picture.across == "size" else (label, panel, place) for place in places]
-        found = [
-            (place / unit, one) for place, cell in zip(places, cells, strict=True) if (one := samples.interval(*cell))
-        ]
+        found = [(place, one) for place, cell in zip(places, cells, strict=True) if (one := samples.interval(*cell))]
         apart = 2 ** (_APART * (index - (len(labels) - 1) / 2))
-        colour, sure = COLOURS[index % len(COLOURS)], any(one.low is not None for _, one in found)
+        colour, sure = PALETTE[index % len(PALETTE)], any(one.low is not None for _, one in found)
         axis.plot(
             [x * apart for x, _ in found], [one.median for _, one in found], label=label, color=colour,
             marker=MARKERS[index % len(MARKERS)], markersize=4.5, linewidth=1.3, linestyle="-" if sure else "",
         )  # fmt: skip
         _draw_intervals(axis, [(x * apart, one) for x, one in found], colour)
     axis.set_xscale("log", base=2)
-    axis.set_xticks([place / unit for place in places], [f"{place / unit:g}" for place in places])
+    axis.set_xticks(places, [format_size(place) if picture.across == "size" else f"{place}" for place in places])
+    axis.set_xlim(min(places) / _MARGIN, max(places) * _MARGIN)
     axis.minorticks_off()
-    if picture.logarithmic:
-        axis.set_yscale("log")
-        axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        axis.yaxis.set_minor_formatter(NullFormatter())
     axis.set_title(_panel_title(picture, panel), fontsize=9)
+
+
+def _make_logarithmic(axis: Axes) -> None:
+    """At least two octaves high, so that noise does not fill it; few marks where it is many decades high."""
+    axis.set_yscale("log")
+    low, high = axis.get_ylim()
+    middle = math.sqrt(low * high)
+    low, high = min(low, middle / 2), max(high, middle * 2)
+    axis.set_ylim(low, high)
+    many = high / low > _DENSE
+    axis.yaxis.set_major_locator(LogLocator(subs=(1.0,) if many else (1.0, 2.0, 5.0)))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 10 else f"{value:g}"))
+    axis.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _draw_intervals(axis: Axes, found: list[tuple[float, Interval]], colour: str) -> None:
@@ -212,7 +251,7 @@ def _draw_intervals(axis: Axes, found: list[tuple[float, Interval]], colour: str
 def _panel_title(picture: Lines, panel: int) -> str:
     if picture.across == "threads":
         return f"{format_size(panel)} a message"
-    return "1 thread" if panel == 1 else f"{panel} threads"
+    return counted(panel, "thread")
 
 
 def _draw_bars(sweep: Sweep, bars: list[Bar], label: str, uncopied: str | None = None) -> Figure:
@@ -226,13 +265,12 @@ def _draw_bars(sweep: Sweep, bars: list[Bar], label: str, uncopied: str | None =
     ordered = [stage for stage in Stage if stage in names] if uncopied else names
     positions = range(len(bars) - 1, -1, -1)
     ends = [0.0] * len(bars)
-    for index, name in enumerate(ordered):
+    for name in ordered:
         widths = [bar.parts.get(name, 0.0) for bar in bars]
         not_copied = name == uncopied
         axis.barh(
             positions, widths, left=ends, height=0.7, edgecolor="black", linewidth=0.4,
-            color="white" if not_copied else COLOURS[index % len(COLOURS)],
-            hatch="///" if not_copied else HATCHES[index // len(COLOURS) % len(HATCHES)],
+            color=look_of(name).colour, hatch=look_of(name).hatch,
             label=name.replace("_", " ") + (" (not a copy)" if not_copied else ""),
         )  # fmt: skip
         ends = [end + width for end, width in zip(ends, widths, strict=True)]

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import msgspec
-from rich import box
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from tracer.books.facts import PlannedProbe, State
+from tracer.reports.stage_styles import STATE_COLOURS
+from tracer.reports.tables import PIPE_WIDTH, make_table, make_text_console, paragraph
 
 PROBES_SCHEMA = "nettrace.probes/1"
 
-_WIDTH = 100
-_COLOURS = {State.OK: "green", State.MISSING: "red", State.UNKNOWN: "yellow"}
 
-
-def probes_text(probes: list[PlannedProbe], colour: bool) -> str:
-    """The table, 100 columns wide, and a line that sums it up."""
-    console = Console(
-        width=_WIDTH, color_system="standard" if colour else None, force_terminal=colour, highlight=False, markup=False
-    )
-    table = Table(box=box.SIMPLE_HEAD if colour else None, pad_edge=False, padding=(0, 1))
-    for column in ("kernel function", "at", "stage", "here by", "counts; why"):
-        table.add_column(column, overflow="fold", no_wrap=column in ("kernel function", "stage", "here by"))
+def probes_text(probes: list[PlannedProbe], colour: bool, width: int = PIPE_WIDTH) -> str:
+    """The table, 100 columns wide at most, and a line that sums it up."""
+    console = make_text_console(colour, width)
+    table = make_table(console, "kernel function", "at", "stage", "here by", "counts; why")
     # Most rows that cannot be attached share a reason: it is said once, below.
     reasons = list(dict.fromkeys(probe.reason for probe in probes if probe.way is None))
     for probe in probes:
@@ -31,14 +23,14 @@ def probes_text(probes: list[PlannedProbe], colour: bool) -> str:
             probe.symbol,
             probe.at,
             (probe.stage or "").replace("_", " "),
-            Text(probe.way or f"- ({reasons.index(probe.reason) + 1})", style=_COLOURS[probe.state]),
+            Text(probe.way or f"- ({reasons.index(probe.reason) + 1})", style=STATE_COLOURS[probe.state]),
             "; ".join(filter(None, (probe.counts, probe.why))),
         )
     with console.capture() as captured:
         console.print(table)
         for number, reason in enumerate(reasons, 1):
-            console.print(Text(f"({number}) {reason}"))
-        console.print(Text(_summary(probes), style="bold"))
+            console.print(paragraph(f"({number}) {reason}", console, "    "))
+        console.print(paragraph(_summary(probes), console, style="bold"))
     return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
 
 

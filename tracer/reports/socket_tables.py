@@ -9,19 +9,12 @@ from typing import IO, Any
 import msgspec
 
 from tracer.errors import MachineError
-from tracer.model_sockets import (
-    READ_WAYS,
-    SEND_WAYS,
-    Completions,
-    Packets,
-    Socket,
-    SocketRecording,
-    TcpState,
-    Transfer,
-)
+from tracer.model.socket_recording import SocketRecording
+from tracer.model.sockets import READ_WAYS, SEND_WAYS, Completions, Packets, Socket, TcpState, Transfer
+from tracer.texts import printable
 
 _PLAIN = (
-    *("cookie", "family", "protocol", "local", "peer", "comm", "netns", "device", "above", "ended"),
+    *("cookie", "family", "protocol", "local", "peer", "comm", "netns", "cgroup", "link", "above", "born", "ended"),
     *("first_s", "last_s", "consumed_bytes", "copied_out_bytes", "dropped_bytes", "dropped_in_bytes"),
 )
 Cell = int | float | str | bool | None
@@ -35,6 +28,7 @@ def rows_of(recording: SocketRecording) -> list[dict[str, Cell]]:
 def _row(socket: Socket) -> dict[str, Cell]:
     row: dict[str, Cell] = {name: getattr(socket, name) for name in _PLAIN}
     row["pid"] = socket.pids[0] if socket.pids else None
+    row |= {"peer_pid": socket.peer_pids[0] if socket.peer_pids else None, "peer_comm": socket.peer_comm}
     row |= _transfers("sent", socket.sent, SEND_WAYS) | _transfers("read", socket.read, READ_WAYS)
     row |= _members("left", Packets, socket.left) | _members("came", Packets, socket.came)
     row["deferred_copy_bytes"] = None if socket.deferred is None else sum(copy.bytes for copy in socket.deferred)
@@ -54,11 +48,15 @@ def _members(prefix: str, kind: type[msgspec.Struct], value: msgspec.Struct | No
 
 
 def write_csv(recording: SocketRecording, stream: IO[str]) -> None:
-    """Comma-separated, with a head."""
-    rows = rows_of(recording)
+    """Comma-separated, with a head. What programs call themselves is shown, not sent to a terminal."""
+    rows = [{name: _shown(cell) for name, cell in row.items()} for row in rows_of(recording)]
     writer = csv.DictWriter(stream, list(rows[0]) if rows else ["cookie"], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
+
+
+def _shown(cell: Cell) -> Cell:
+    return printable(cell) if isinstance(cell, str) else cell
 
 
 def write_parquet(recording: SocketRecording, path: Path) -> None:

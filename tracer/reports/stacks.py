@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tracer.books.causes import row_of
 from tracer.model import Document, Entry, Stack
+from tracer.texts import counted
 from tracer.units import format_count, percent
 
 _TOP, _FRAMES = 2, 9
@@ -26,7 +27,7 @@ def stack_lines(document: Document) -> list[str]:
 def _drawn(stack: Stack, entry: Entry) -> list[str]:
     total = sum(other.bytes for other in entry.stacks)
     more = " < ..." if len(stack.frames) > _FRAMES else ""
-    head = f"  {format_count(stack.bytes)} B ({percent(stack.bytes, total)}), {format_count(stack.events)} times:"
+    head = f"  {format_count(stack.bytes)} B ({percent(stack.bytes, total)}), {counted(stack.events, 'time')}:"
     return [head, "    " + " < ".join(stack.frames[:_FRAMES]) + more]
 
 

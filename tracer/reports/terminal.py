@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import textwrap
-from typing import IO
-
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tracer.books.causes import row_of
+from tracer.books.quantities import DEMAND
 from tracer.model import CpuTime, Document, Entry, Law, LawState, Recording, Stage, Workload
 from tracer.reports.costs import cost_tables
 from tracer.reports.picture import draw_path
 from tracer.reports.stacks import stack_lines
 from tracer.reports.stage_styles import style_of
-from tracer.reports.tables import make_table
+from tracer.reports.tables import make_table, paragraph, trimmed
+from tracer.texts import counted
 from tracer.units import format_count, format_ns, format_rate, format_ratio, format_size, percent
 
-# Where nobody says how wide the output is (a pipe, a file).
-_PIPE_WIDTH = 100
-
 _LAW_STYLE = {LawState.HOLDS: "green", LawState.BROKEN: "bold red", LawState.UNKNOWN: "yellow"}
-
-
-def make_console(stream: IO[str]) -> Console:
-    """A console that writes plain text of fixed width unless the stream is a terminal."""
-    width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH
-    return Console(file=stream, width=width, highlight=False, soft_wrap=False)
 
 
 # What stands behind every row that no function probe saw.
@@ -38,59 +27,59 @@ _WIDE = 100
 
 
 def print_document(document: Document, console: Console) -> None:
-    """The whole report of one recording, without the blanks that tables end their lines with.
+    """The whole report of one recording.
 
     Raises:
-        OSError: nobody reads it any more, or the disk is full. (A Console that writes by itself would exit instead.)
+        OSError: nobody reads it any more, or the disk is full.
     """
-    with console.capture() as captured:
+    with trimmed(console):
         _print_parts(document, console)
-    console.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
 
 def _print_parts(document: Document, console: Console) -> None:
-    console.print(Text(_title(document), style="dim"))
+    console.print(paragraph(title_of(document), console, style="dim"))
     console.print()
-    console.print(Text(document.verdict.sentence, style="bold"))
+    console.print(paragraph(document.verdict.sentence, console, style="bold"))
     if document.stuck:
-        console.print(_hanging(f"  stuck: {document.stuck}", "         ", console))
+        console.print(paragraph(f"  stuck: {document.stuck}", console, "         "))
     for suggestion in document.verdict.next:
-        console.print(_hanging(f"  next: {suggestion}", "        ", console))
+        console.print(paragraph(f"  next: {suggestion}", console, "        "))
     if document.ledger.entries:
         console.print()
-        console.print(_ledger_table(document, console))
-        if any(entry.source.startswith("cgroup:") for entry in document.ledger.entries):
-            elsewhere = "; --lab sees the functions themselves run" if document.host.where == "host" else ""
-            console.print(Text(_INFERRED + elsewhere, style="dim"))
+        console.print(ledger_table(document, console))
+        if how := how_seen(document):
+            console.print(paragraph(how, console, style="dim"))
         console.print()
         for line in draw_path(document):
-            console.print(_hanging(line, "     │    ", console))
+            console.print(paragraph(line, console, "     │    ", shorten=True))
         for line in stack_lines(document):
-            console.print(_hanging(line, "      ", console))
+            console.print(paragraph(line, console, "      ", shorten=True))
     console.print()
-    console.print(_figures_table(document, console))
+    console.print(figures_table(document, console))
     for table in cost_tables(document, console):
         console.print()
         console.print(table)
     if document.ledger.laws:
         console.print()
-        console.print(_laws_table(document.ledger.laws, console))
+        console.print(laws_table(document.ledger.laws, console))
     for note in document.notes:
-        console.print(_hanging(f"note: {note}", "      ", console, style="dim"))
+        console.print(paragraph(f"note: {note}", console, "      ", "dim"))
 
 
-def _hanging(text: str, indent: str, console: Console, style: str = "") -> Text:
-    """A paragraph whose second line and those after it are indented, so that its start stands out."""
-    lines = textwrap.wrap(text, console.width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-    return Text("\n".join(lines), style=style)
+def how_seen(document: Document) -> str:
+    """What stands behind the ledger's rows; empty where functions themselves were seen."""
+    if not any(entry.source.startswith("cgroup:") for entry in document.ledger.entries):
+        return ""
+    return _INFERRED + ("; --lab sees the functions themselves run" if document.host.where == "host" else "")
 
 
-def _title(document: Recording) -> str:
+def title_of(document: Recording) -> str:
+    """What was done, where; PARTIAL first, if it is that."""
     experiment, host = document.experiment, document.host
-    work = f"{format_count(experiment.messages)} messages" if experiment.messages else f"{experiment.duration_s:g} s"
-    connections = f"{experiment.threads} connection{'s' if experiment.threads > 1 else ''}"
+    work = counted(experiment.messages, "message") if experiment.messages else f"{experiment.duration_s or 0:g} s"
     where = f"lab, emulated {host.cpu}" if host.emulated else host.where
     control = f", {host.congestion_control}" if host.congestion_control else ""
+    connections = counted(experiment.threads, "connection")
     title = (
         f"{experiment.mode}, {format_size(experiment.size)} x {work} x {connections} over {experiment.link}, "
         f"Linux {host.kernel} ({where}){control}"
@@ -100,7 +89,8 @@ def _title(document: Recording) -> str:
     return f"PARTIAL ({'given up' if document.stuck else 'interrupted'}): {title}"
 
 
-def _ledger_table(document: Document, console: Console) -> Table:
+def ledger_table(document: Document, console: Console) -> Table:
+    """One row a place where bytes are copied, or where a copy is avoided."""
     numbers = ("bytes", "per byte", "events", "pages")
     table = make_table(console, "stage", "where in the kernel", *numbers, "seen by", right=numbers)
     for entry in document.ledger.entries:
@@ -134,15 +124,22 @@ def _seen_by(entry: Entry) -> str:
     return seen_by.removeprefix("tracepoint:") or entry.note
 
 
-def _figures_table(document: Document, console: Console) -> Table:
+def figures_table(document: Document, console: Console) -> Table:
+    """What was measured besides, and in which pass."""
     table = make_table(console, "figure", "value", "scope")
     if document.observed is not None:
         _add_observed_figures(table, document, document.observed)
     if document.workload is not None:
         _add_bare_figures(table, document.workload)
-    overhead = document.overhead.observed_over_bare
-    table.add_row("overhead of watching", "n/a" if overhead is None else f"{overhead:.2f}x", "observed / bare")
+    table.add_row("overhead of watching", overhead_text(document.overhead.observed_over_bare), "observed / bare")
     return table
+
+
+def overhead_text(ratio: float | None) -> str:
+    """What watching cost, of two passes, one each: watching makes nothing faster."""
+    if ratio is None:
+        return "n/a"
+    return f"{ratio:.2f}x" if round(ratio, 2) >= 1 else f"{ratio:.2f}x (below 1: within the noise of two passes)"
 
 
 def _add_observed_figures(table: Table, document: Document, observed: Workload) -> None:
@@ -153,7 +150,8 @@ def _add_observed_figures(table: Table, document: Document, observed: Workload) 
     table.add_row("retransmitted", f"{format_count(document.ledger.retransmitted_bytes)} B", "observed pass")
     done = observed.completions
     if done is not None:
-        text = f"{done.total:,} sends: {done.copied:,} copied, {done.zerocopy:,} zero-copy; in {done.ranges:,} ranges"
+        text = f"{counted(done.total, 'send')}: {done.copied:,} copied, {done.zerocopy:,} zero-copy; in "
+        text += counted(done.ranges, "range")
         table.add_row("completions (the kernel's flag)", text, "observed pass")
 
 
@@ -164,9 +162,9 @@ def _add_bare_figures(table: Table, bare: Workload) -> None:
         percentiles = (("p50", latency.p50), ("p90", latency.p90), ("p99", latency.p99), ("max", latency.max))
         text = ", ".join(f"{name} {format_ns(value)}" for name, value in percentiles)
         table.add_row("time per message, sender", text, "bare pass")
-    table.add_row("CPU time, sender", _cpu(bare.sender_cpu_ns, bare), "bare pass")
+    table.add_row("CPU time, sender", cpu_text(bare.sender_cpu_ns, bare), "bare pass")
     if bare.receiver_cpu_ns is not None:
-        table.add_row("CPU time, receiver", _cpu(bare.receiver_cpu_ns, bare), "bare pass")
+        table.add_row("CPU time, receiver", cpu_text(bare.receiver_cpu_ns, bare), "bare pass")
     if bare.enobufs:
         limit = bare.enobufs_limit or "unknown limit"
         table.add_row("ENOBUFS, reaped and repeated", f"{bare.enobufs:,} ({limit})", "bare pass")
@@ -174,17 +172,19 @@ def _add_bare_figures(table: Table, bare: Workload) -> None:
         table.add_row("payload verified", "every byte", "both passes")
 
 
-def _cpu(cpu: CpuTime, workload: Workload) -> str:
+def cpu_text(cpu: CpuTime, workload: Workload) -> str:
     """CPU time with the service demand: µs of CPU for each KiB of payload."""
     spent = cpu.spent
     if spent is None:
         return "n/a"
-    demand = f", {spent / 1e3 / (workload.payload_bytes / 1024):.3f} µs/KiB" if workload.payload_bytes else ""
+    over = DEMAND.over(spent, workload.payload_bytes)
+    demand = "" if over is None else f", {over:.3f} µs/KiB"
     in_kernel = percent(cpu.system, spent) if cpu.system is not None else "n/a"
     return f"{format_ns(spent)} ({in_kernel} in the kernel){demand}"
 
 
-def _laws_table(laws: list[Law], console: Console) -> Table:
+def laws_table(laws: list[Law], console: Console) -> Table:
+    """The laws with both sides."""
     table = make_table(console, "law", "state", "left", "right", "statement", right=("left", "right"))
     for law in laws:
         table.add_row(
