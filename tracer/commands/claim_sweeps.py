@@ -17,6 +17,7 @@ from tracer.commands.sweep import (
 )
 from tracer.errors import RecordingError, UsageError
 from tracer.runs.dispatch import record_run
+from tracer.texts import counted
 
 if TYPE_CHECKING:
     from tracer.study.sweep_plan import Plan, Sweep
@@ -70,7 +71,11 @@ def _whole(directory: Path, otherwise: Plan) -> Sweep:
     if found is not None and _not_twice(found, directory).complete:
         return found
     left = len(jobs_left(plan, found.runs) if found else jobs_of(plan))
-    lacks = f"lacks {left} runs, which" if there else f"is not there yet; its {left} runs, of some 0.3 s each,"
+    lacks = (
+        f"lacks {counted(left, 'run')}, which"
+        if there
+        else f"is not there yet; its {counted(left, 'run')}, of some 0.3 s each,"
+    )
     note(f"the sweep in {directory} {lacks} are done now; --no-run prevents it")
     with progress_bar("sweep") as progress:
         return _not_twice(sweep(plan, directory, progress, record_run), directory)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from tracer.commands.claim_sweeps import sweeps_of
+from tracer.commands.conditions import require_files
+from tracer.commands.html import html_option, typed, write_page
 from tracer.commands.options import lab_option
-from tracer.commands.output import note
+from tracer.commands.output import note, write_json
 from tracer.commands.sweep import DEFAULT_DIRECTORY, DEFAULT_MODES
 from tracer.errors import UsageError
-from tracer.machine.files import require_writable
 
 if TYPE_CHECKING:
     from tracer.books.perf_attempt import PerfAttempt
@@ -46,8 +47,11 @@ RECORDINGS = "recordings"
     help="For S18: lower kernel.perf_event_paranoid to 1 for a moment, and put it back.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the report.")
+@html_option
 @click.option("--markdown", type=click.Path(path_type=Path, dir_okay=False), help="Also write a report with the plots.")
+@click.pass_context
 def command(
+    ctx: click.Context,
     directory: Path,
     files: tuple[Path, ...],
     lab: str | None,
@@ -55,6 +59,7 @@ def command(
     no_run: bool,
     lower_paranoid: bool,
     as_json: bool,
+    html_path: Path | None,
     markdown: Path | None,
 ) -> None:
     """Settle the claims S1 to S18 from the sweep in DIRECTORY; runs it first, or the rest of it, where it is missing.
@@ -62,13 +67,12 @@ def command(
     With --lab, the claims about a NIC are put to the test in a virtual machine; its times decide nothing.
     """
     from tracer.reports.claims import encode_claims, print_claims
-    from tracer.reports.terminal import make_console
+    from tracer.reports.tables import make_console
     from tracer.study.claims import judge
     from tracer.study.standing import standing
 
     _check_options(no_run, lab, lower_paranoid)
-    if markdown is not None:
-        require_writable(markdown)
+    require_files({"--markdown": markdown, "--html": html_path})
     given = _load_all(files)
     sweeps = sweeps_of(directory, repeat, no_run)
     recordings = given + _load_all(sorted((directory / RECORDINGS).glob("*.json")))
@@ -81,9 +85,13 @@ def command(
     if markdown is not None:
         _write_report(sweeps[0] if sweeps else None, markdown, rulings, notes)
     if as_json:
-        sys.stdout.write(encode_claims(rulings, notes))
+        write_json(encode_claims(rulings, notes))
     else:
         print_claims(rulings, notes, make_console(sys.stdout))
+    if html_path is not None:
+        from tracer.reports.html.of_study import page_of_claims
+
+        write_page(page_of_claims(rulings, notes, sweeps[0] if sweeps else None, typed(ctx)), html_path)
 
 
 def _check_options(no_run: bool, lab: str | None, lower_paranoid: bool) -> None:

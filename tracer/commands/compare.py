@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
+from tracer.commands.conditions import require_files
+from tracer.commands.html import html_option, typed, write_page
 from tracer.commands.options import (
     json_option,
     lab_option,
@@ -14,9 +17,11 @@ from tracer.commands.options import (
     peer_option,
     progress_bar,
     repetitions_option,
+    setup_option,
     size_option,
     threads_option,
 )
+from tracer.commands.output import write_json
 from tracer.commands.sweep import DEFAULT_MODES, DEFAULT_SEED, check_plan
 from tracer.errors import EXIT_OK, EXIT_UNTRUSTWORTHY
 from tracer.model import Link
@@ -33,7 +38,9 @@ DEFAULT_REPETITIONS = 7
 @peer_option
 @repetitions_option(DEFAULT_REPETITIONS)
 @lab_option
+@setup_option
 @json_option
+@html_option
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -44,16 +51,19 @@ def command(
     peer: str | None,
     repetitions: int,
     lab: str | None,
+    setup: tuple[str, ...],
     as_json: bool,
+    html_path: Path | None,
 ) -> None:
     """Run all modes at one size, in turn and several times, and say which one wins, if any does."""
     from tracer.reports.compare import encode_comparison, print_comparison
-    from tracer.reports.terminal import make_console
+    from tracer.reports.tables import make_console
     from tracer.runs.dispatch import record_run
     from tracer.study.comparison import comparison_of
     from tracer.study.sweep import measure
     from tracer.study.sweep_plan import Plan, default_budget
 
+    require_files({"--html": html_path})
     plan = Plan(
         modes=modes,
         sizes=[size],
@@ -63,13 +73,18 @@ def command(
         link=Link(link),
         peer=peer,
         lab=lab,
+        setup=setup,
         bytes_budget=default_budget(lab),
     )
     check_plan(plan)
     with progress_bar("compare") as progress:
         comparison = comparison_of(measure(plan, progress, record_run))
     if as_json:
-        sys.stdout.write(encode_comparison(comparison))
+        write_json(encode_comparison(comparison))
     else:
         print_comparison(comparison, make_console(sys.stdout))
+    if html_path is not None:
+        from tracer.reports.html.of_study import page_of_comparison
+
+        write_page(page_of_comparison(comparison, typed(ctx)), html_path)
     ctx.exit(EXIT_OK if comparison.trustworthy else EXIT_UNTRUSTWORTHY)

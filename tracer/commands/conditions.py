@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from tracer.commands.options import ALL
 from tracer.errors import UsageError
 from tracer.model import Experiment, Link, ObserverChoice
 
@@ -67,6 +68,10 @@ CONDITIONS = (
         lambda asked, _: asked.verify and asked.link is Link.NIC,
     ),
     Condition(
+        "--setup needs --lab", "it would change this very machine", "add --lab",
+        lambda asked, _: bool(asked.setup) and asked.lab is None,
+    ),
+    Condition(
         "--stacks and --observer tracepoints exclude each other", "tracepoints here collect no stacks",
         "--observer functions, or leave out --stacks",
         lambda asked, _: asked.stacks and asked.observer is ObserverChoice.TRACEPOINTS,
@@ -89,11 +94,34 @@ def check_conditions(
     for condition in CONDITIONS:
         if condition.applies(experiment, port):
             raise UsageError(condition.what, condition.why, condition.fix)
-    _check_files(files or {})
+    if experiment.lab == ALL and files:
+        raise UsageError(f"{next(iter(files))} holds one recording", "--lab all makes one a kernel", "name one kernel")
+    check_files(files or {})
 
 
-def _check_files(files: Mapping[str, Path]) -> None:
-    """The second result would replace the first; a device or a descriptor takes both."""
+def require_files(files: Mapping[str, Path | None]) -> None:
+    """Before anything runs: afterwards there would be nothing to write a result to.
+
+    Args:
+        files: Where results go, by the option's name; None of one that is not wanted.
+    """
+    from tracer.machine.files import require_writable
+
+    wanted = {option: path for option, path in files.items() if path is not None}
+    check_files(wanted)
+    for path in wanted.values():
+        require_writable(path)
+
+
+def check_files(files: Mapping[str, Path]) -> None:
+    """The second result would replace the first; a device or a descriptor takes both.
+
+    Args:
+        files: Files to write, by the option that names them.
+
+    Raises:
+        UsageError: two are one.
+    """
     from tracer.machine.files import descriptor_in
 
     seen: dict[str, str] = {}

@@ -10,14 +10,22 @@ from typing import Any
 
 import click
 
+from tracer.books.groups import BY
+from tracer.commands.usage import OneOf
 from tracer.errors import UsageError
 from tracer.model import Link, ObserverChoice
+from tracer.study.sweep_plan import MAX_REPETITIONS
+from tracer.texts import counted
 from tracer.units import format_size, parse_size
 
 Progress = Callable[[int, int], None]
 
 MAX_SIZE, MAX_THREADS, MAX_MESSAGES, MAX_DURATION_S = 16 << 20, 64, 1 << 40, 3600
-MAX_REPETITIONS = 1000
+# Eleven days: poll(2) takes its milliseconds as an int.
+MAX_WATCHED_S = 1_000_000
+
+# --lab all: each kernel that the lab has.
+ALL = "all"
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]
@@ -27,10 +35,7 @@ class Size(click.ParamType):  # type: ignore[type-arg]
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Bytes; a bad or out-of-range size is a usage error that quotes the user."""
-        try:
-            size = parse_size(str(value))
-        except UsageError as error:
-            self.fail(f"{error.what}: {error.why} ({error.fix}).", param, ctx)
+        size = parse_size(str(value))
         if not 1 <= size <= MAX_SIZE:
             self.fail(
                 f"'{value}' is {size} bytes; a message has 1 to {MAX_SIZE} ({format_size(MAX_SIZE)}).", param, ctx
@@ -39,10 +44,10 @@ class Size(click.ParamType):  # type: ignore[type-arg]
 
 
 class Seconds(click.FloatRange):
-    """More than 0, at most an hour; "nan", which compares with nothing, is refused too."""
+    """More than 0, and at most so many; "nan", which compares with nothing, is refused too."""
 
-    def __init__(self) -> None:
-        super().__init__(0, MAX_DURATION_S, min_open=True)
+    def __init__(self, most: int = MAX_DURATION_S) -> None:
+        super().__init__(0, most, min_open=True)
 
     def convert(self, value: float, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Seconds."""
@@ -53,19 +58,27 @@ class Seconds(click.FloatRange):
 
 
 class LabKernel(click.ParamType):  # type: ignore[type-arg]
-    """Name of a lab kernel; the option may stand alone."""
+    """Name of a lab kernel; the option may stand alone.
+
+    Args:
+        every: "all" is allowed too.
+    """
 
     name = "kernel"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The series; `--lab zerocopy` is a usage error that says what happened."""
-        from tracer.errors import UsageError
-        from tracer.lab.kernels import match
+    def __init__(self, *, every: bool = False) -> None:
+        self._every = every
 
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
+        """The series; `--lab zerocopy` is a usage error that says what happened."""
+        from tracer.lab.kernels import default, match
+
+        if self._every and value == ALL:
+            return ALL
         try:
-            return match(str(value))
+            return match(default() if value == "default" else str(value))
         except UsageError as error:
-            return self.fail(f"{error.what}: {error.why}. Without a kernel, write --lab last.", param, ctx)
+            raise UsageError(error.what, error.why, f"{error.fix}; without a kernel, write --lab last") from error
 
 
 class Listed(click.ParamType):  # type: ignore[type-arg]
@@ -92,10 +105,7 @@ class Bytes(click.ParamType):  # type: ignore[type-arg]
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Bytes."""
-        try:
-            size = parse_size(str(value))
-        except UsageError as error:
-            self.fail(f"{error.what}: {error.why} ({error.fix}).", param, ctx)
+        size = parse_size(str(value))
         if size < 1:
             self.fail(f"'{value}' is not at least 1 byte.", param, ctx)
         return size
@@ -106,14 +116,11 @@ class ModeName(click.ParamType):  # type: ignore[type-arg]
 
     name = "mode"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
         """The name, if there is such a mode."""
         from workloads import mode
 
-        try:
-            return mode(str(value)).name
-        except UsageError as error:
-            self.fail(f"{error.what}: {error.why}{'; ' if error.fix else ''}{error.fix}.", param, ctx)
+        return mode(str(value)).name
 
 
 MODES = Listed(ModeName())
@@ -127,19 +134,49 @@ size_option = click.option(
 threads_option = click.option(
     "--threads", type=click.IntRange(1, MAX_THREADS), default=1, show_default=True, help="Connections, a thread each."
 )
-link_option = click.option("--link", type=click.Choice([link.value for link in Link]), default="lo", show_default=True)
+link_option = click.option("--link", type=OneOf([link.value for link in Link]), default="lo", show_default=True)
 peer_option = click.option("--peer", metavar="HOST:PORT", help="A `nettrace serve` on another machine, for --link nic.")
-lab_option = click.option(
-    "--lab", type=LabKernel(), is_flag=False, flag_value="6.12", metavar="[KERNEL]",
-    help="Run it in a virtual machine with Debian's kernel 6.1, 6.12 (default) or 7.2.",
-)  # fmt: skip
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the report.")
+by_option = click.option("--by", type=OneOf(list(BY)), default="program", show_default=True, help="Group the sockets.")
+top_option = click.option(
+    "--top",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    help="Sockets and groups to list; the rest is one row.",
+)
+
+
+def watch_option(more: str = "") -> Callable[[Any], Any]:
+    """-d, for verbs that watch."""
+    return click.option(
+        "-d", "--duration", type=Seconds(MAX_WATCHED_S), metavar="SECONDS", help=f"Watch for so long{more}."
+    )
+
+
+def lab_option_of(*, every: bool, more: str = "") -> Callable[[Any], Any]:
+    """--lab.
+
+    Args:
+        every: ALL is allowed too, and `more` says so.
+    """
+    return click.option(
+        "--lab", type=LabKernel(every=every), is_flag=False, flag_value="default", metavar="[KERNEL]",
+        help=f"Run it in a virtual machine with Debian's kernel 6.1, 6.12 (default) or 7.2{more}.",
+    )  # fmt: skip
+
+
+lab_option = lab_option_of(every=False)
+setup_option = click.option(
+    "--setup", metavar="COMMAND", multiple=True,
+    help="With --lab: run this in the guest before the passes, e.g. 'ethtool -K eth0 tso off'. Repeatable.",
+)  # fmt: skip
 
 
 def observer_option(watches: str) -> Callable[[Any], Any]:
     """--observer, with what it watches in this verb."""
     choices = [choice.value for choice in ObserverChoice]
-    return click.option("--observer", type=click.Choice(choices), default="auto", show_default=True, help=watches)
+    return click.option("--observer", type=OneOf(choices), default="auto", show_default=True, help=watches)
 
 
 def modes_option(default: str) -> Callable[[Any], Any]:
@@ -176,6 +213,6 @@ def _lines(label: str) -> Progress:
         nonlocal told
         if total and done * 10 // total > told:
             told = done * 10 // total
-            click.echo(f"nettrace: {label}: {done} of {total} runs", err=True)
+            click.echo(f"nettrace: {label}: {done} of {counted(total, 'run')}", err=True)
 
     return show

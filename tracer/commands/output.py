@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from tracer.errors import EXIT_EXPECTATION_FAILED, EXIT_INTERRUPTED, EXIT_MACHINE, EXIT_OK, EXIT_UNTRUSTWORTHY
+from tracer.errors import EXIT_INTERRUPTED, EXIT_MACHINE, EXIT_UNTRUSTWORTHY
 from tracer.model import Document
+from tracer.texts import printable
+
+if TYPE_CHECKING:
+    from tracer.books.expectations import Expectation
 
 
 def emit(document: Document, as_json: bool) -> None:
@@ -15,24 +21,42 @@ def emit(document: Document, as_json: bool) -> None:
     from tracer.books.recording import encode
 
     if as_json:
-        sys.stdout.write(encode(document).decode())
+        write_json(encode(document).decode())
         return
-    from tracer.reports.terminal import make_console, print_document
+    from tracer.reports.tables import make_console
+    from tracer.reports.terminal import print_document
 
     print_document(document, make_console(sys.stdout))
 
 
+def write_json(document: str) -> None:
+    r"""A JSON document on stdout: the same one in every encoding, and nothing in it that a terminal would obey.
+
+    In JSON text whatever is no printable ASCII stands inside of a string, where \u says the same.
+    """
+    for line in document.removesuffix("\n").split("\n"):
+        whole = line if line.isascii() and line.isprintable() else "".join(map(_escaped, line))
+        sys.stdout.write(whole + "\n")
+
+
+def _escaped(char: str) -> str:
+    if char.isascii() and char.isprintable():
+        return char
+    units = char.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
+
 def note(text: str) -> None:
-    """Progress, on stderr so that stdout holds data alone."""
-    click.echo(f"nettrace: {text}", err=True)
+    """Progress, on stderr so that stdout holds data alone; a run does not fail for want of somebody to tell."""
+    with contextlib.suppress(OSError):
+        click.echo(f"nettrace: {printable(text)}", err=True)
 
 
-def exit_code(document: Document, expect_zerocopy: bool) -> int:
-    """The exit code that a finished recording earns."""
+def exit_code(document: Document, expected: list[Expectation]) -> int:
+    """The exit code that a finished recording earns, with what was expected of it."""
+    from tracer.commands.expect import code_of
+
     if not document.complete:
         return EXIT_MACHINE if document.stuck else EXIT_INTERRUPTED
-    if not document.ledger.trustworthy:
-        return EXIT_UNTRUSTWORTHY
-    if expect_zerocopy and document.verdict.code != "zero-copy":
-        return EXIT_EXPECTATION_FAILED
-    return EXIT_OK
+    code = code_of(expected, document)
+    return code if code or document.ledger.trustworthy else EXIT_UNTRUSTWORTHY

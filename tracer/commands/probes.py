@@ -7,6 +7,7 @@ import sys
 import click
 
 from tracer.commands.options import json_option
+from tracer.commands.output import write_json
 from tracer.errors import UsageError
 
 
@@ -22,10 +23,15 @@ def command(source: bool, as_json: bool) -> None:
         raise UsageError("--source and --json exclude each other", "a C program is no JSON document", "give one")
     from tracer.observers.functions import planned, source_text
     from tracer.reports.probes import probes_json, probes_text
+    from tracer.reports.tables import has_colour, make_console
 
     attachments = planned()
     if source:
         click.echo(source_text(attachments), nl=False)
         return
     rows = [attachment.described() for attachment in attachments]
-    click.echo(probes_json(rows) if as_json else probes_text(rows, colour=sys.stdout.isatty()).rstrip())
+    if as_json:
+        write_json(probes_json(rows))
+        return
+    console = make_console(sys.stdout)
+    click.echo(probes_text(rows, has_colour(console), console.width), nl=False)

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from tracer.commands.completing import complete_modes
 from tracer.commands.conditions import check_conditions
-from tracer.commands.options import (
-    MAX_MESSAGES,
-    Seconds,
-    json_option,
-    lab_option,
-    link_option,
-    observer_option,
-    peer_option,
-    size_option,
-    threads_option,
-)
+from tracer.commands.every_kernel import run_on_every_kernel
+from tracer.commands.expect import expect_option
+from tracer.commands.experiments import experiment_of, experiment_options
+from tracer.commands.html import check_redact, html_option, redact_option, typed, write_run
+from tracer.commands.options import ALL, json_option
 from tracer.commands.output import emit, exit_code, note
-from tracer.model import Document, Experiment, Link, ObserverChoice
+from tracer.commands.pictures import write_speedscope
+from tracer.model import Document, Experiment
+
+if TYPE_CHECKING:
+    from tracer.books.expectations import Expectation
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,8 @@ class Asked:
         save: Where the recording goes.
         folded: Where the CPU profile's stacks go.
         copy_stacks: Where the stacks of the copies go.
+        speedscope: Where both go, in one file.
+        html: Where the page goes; redact: without addresses, users and command lines.
     """
 
     experiment: Experiment
@@ -41,12 +42,16 @@ class Asked:
     save: Path | None
     folded: Path | None
     copy_stacks: Path | None
-    expect_zerocopy: bool
+    speedscope: Path | None
+    html: Path | None
+    redact: bool
+    expected: list[Expectation]
 
     @property
     def files(self) -> dict[str, Path]:
         """Files to write, by the option that names them."""
         named = {"--save": self.save, "--folded": self.folded, "--copy-stacks": self.copy_stacks}
+        named |= {"--speedscope": self.speedscope, "--html": self.html}
         return {option: path for option, path in named.items() if path is not None}
 
     @classmethod
@@ -56,10 +61,15 @@ class Asked:
         Raises:
             UsageError: options that exclude each other, or that only another link or machine could honour.
         """
+        from tracer.books.expectations import ZEROCOPY, parse_expectation
         from tracer.machine.files import require_writable
 
-        outputs = {name: given.pop(name) for name in ("save", "folded", "copy_stacks")}
-        others = {name: given.pop(name) for name in ("port", "as_json", "expect_zerocopy")}
+        outputs = {name: given.pop(name) for name in ("save", "folded", "copy_stacks", "speedscope")}
+        outputs["html"] = given.pop("html_path")
+        others = {name: given.pop(name) for name in ("port", "as_json", "redact", "expected")}
+        if given.pop("expect_zerocopy"):
+            others["expected"].append(parse_expectation(ZEROCOPY))
+        check_redact(others["redact"], outputs["html"])
         asked = cls(experiment=_experiment(mode, given, outputs), **outputs, **others)
         check_conditions(asked.experiment, port=asked.port, files=asked.files)
         for path in asked.files.values():
@@ -68,17 +78,13 @@ class Asked:
 
 
 def _experiment(mode: str, given: dict[str, Any], outputs: dict[str, Path | None]) -> Experiment:
-    from workloads import mode as find_mode
-
-    return Experiment(
-        mode=find_mode(mode).name,
-        duration_s=given.pop("duration"),
-        link=Link(given.pop("link")),
-        observer=ObserverChoice(given.pop("observer")),
-        scatter_gather=not given.pop("no_sg"),
-        stacks=given.pop("stacks") or outputs["copy_stacks"] is not None,
-        profile=given.pop("profile") or outputs["folded"] is not None,
-        **given,
+    return experiment_of(
+        mode,
+        {
+            **given,
+            "stacks": given["stacks"] or outputs["copy_stacks"] is not None,
+            "profile": given["profile"] or bool(outputs["folded"] or outputs["speedscope"]),
+        },
     )
 
 
@@ -86,21 +92,8 @@ _file = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
-@click.argument("mode")
-@size_option
-@threads_option
-@click.option(
-    "--messages",
-    type=click.IntRange(1, MAX_MESSAGES),
-    help="Messages of each connection. [default: about 128 MiB in all, in the lab 4 MiB]",
-)
-@click.option("--duration", type=Seconds(), help="Seconds that the bare pass sends, instead of --messages.")
-@link_option
-@observer_option("What watches the kernel.")
-@lab_option
-@peer_option
-@click.option("--no-sg", is_flag=True, help="Switch the NIC's scatter-gather off for the run.")
-@click.option("--bounce", is_flag=True, help="Boot the lab with swiotlb=force: every DMA through a bounce buffer.")
+@click.argument("mode", shell_complete=complete_modes)
+@experiment_options(every=True)
 @click.option("--stacks", is_flag=True, help="Collect the kernel stacks that led to each copy.")
 @click.option("--counters", is_flag=True, help="Count cycles, switches, misses of the bare pass with perf stat.")
 @click.option("--profile", is_flag=True, help="Sample the CPUs in a third pass: CPU time by stage.")
@@ -110,21 +103,27 @@ _file = click.Path(path_type=Path, dir_okay=False)
     type=_file,
     help="Write the stacks of --stacks folded, with their bytes, for a flame graph; implies it.",
 )
+@click.option("--speedscope", type=_file, help="Write the stacks for the viewer of that name; implies --profile.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the receiver. [default: any free one]")
 @click.option("--verify", is_flag=True, help="The receiver checks every byte; slower.")
 @json_option
 @click.option("--save", type=_file, help="Save the recording, for nettrace report.")
-@click.option("--expect-zerocopy", is_flag=True, help="Exit with 1 unless zero-copy was real.")
+@html_option
+@redact_option()
+@click.option("--expect-zerocopy", is_flag=True, help="Short for --expect 'zerocopy real'.")
+@expect_option
 @click.pass_context
 def command(ctx: click.Context, /, mode: str, **given: Any) -> None:
     """Send a payload in MODE (twocopy, onecopy, zerocopy) and show where every byte was copied.
 
     The same work is done twice: a bare pass for time and CPU, an observed pass for bytes.
     """
-    ctx.exit(_run(Asked.parsed(mode, given)))
+    ctx.exit(_run(Asked.parsed(mode, given), typed(ctx)))
 
 
-def _run(asked: Asked) -> int:
+def _run(asked: Asked, command: str) -> int:
+    if asked.experiment.lab == ALL:
+        return run_on_every_kernel(asked.experiment, asked.as_json, asked.expected)
     from tracer.books.analysis import document_of
     from tracer.runs.dispatch import record
 
@@ -133,17 +132,20 @@ def _run(asked: Asked) -> int:
         emit(document, asked.as_json)
     finally:
         # Also after `nettrace run --save FILE | head -1`; and not before, because a full disk costs the file alone.
-        _write_files(document, asked)
-    return exit_code(document, asked.expect_zerocopy)
+        _write_files(document, asked, command)
+    return exit_code(document, asked.expected)
 
 
-def _write_files(document: Document, asked: Asked) -> None:
+def _write_files(document: Document, asked: Asked, command: str) -> None:
     """Each file that was asked for; one for which there is nothing is named."""
     if asked.save is not None:
         from tracer.machine.recordings import save
 
         save(document, asked.save)
         note(f"saved {asked.save}")
+    write_run(document, asked.html, hide=asked.redact, typed=command)
+    if asked.speedscope is not None:
+        write_speedscope(document, asked.speedscope, command)
     if asked.folded is not None:
         _write_folded(_profile_text(document), asked.folded, "the profiled pass did not come to its end")
     if asked.copy_stacks is not None:

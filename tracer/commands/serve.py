@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tracer.errors import MachineError
+from tracer.errors import MachineError, reason_of
 
 if TYPE_CHECKING:
     from workloads.serving import Connection
@@ -39,7 +39,8 @@ def command(port: int, address: str, once: bool) -> None:
     try:
         server = Server(address, port, tell)
     except OSError as error:
-        raise MachineError(f"cannot listen on {address}:{port}", error.strerror or str(error), "--port 0") from error
+        fix = "another --port, or 0 for any free one; --bind takes an IPv4 address of this machine"
+        raise MachineError(f"cannot listen on {address}:{port}", reason_of(error), fix) from error
     with server:
         click.echo(f"listening on {server.address}:{server.port}")
         _wait_for_any(done, interrupts.wake)
@@ -47,9 +48,9 @@ def command(port: int, address: str, once: bool) -> None:
 
 def _tell(connection: Connection) -> bool:
     """Whether anybody still reads what is told."""
-    problem = f" (broken: {connection.result})" if connection.result else ""
+    problem = f" (broken: {os.strerror(-connection.result)})" if connection.result else ""
     try:
-        click.echo(f"{connection.peer} sent {connection.bytes} bytes{problem}")
+        click.echo(f"{connection.peer} sent {connection.bytes} byte{'s'[connection.bytes == 1 :]}{problem}")
     except OSError:
         return False
     return True

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tracer.commands.conditions import check_conditions
+from tracer.commands.conditions import check_conditions, require_files
+from tracer.commands.html import html_option, typed, write_page
 from tracer.commands.options import (
     SIZES,
     THREADS,
@@ -22,16 +23,18 @@ from tracer.commands.options import (
     peer_option,
     progress_bar,
     repetitions_option,
+    setup_option,
 )
-from tracer.commands.output import note
+from tracer.commands.output import note, write_json
 from tracer.errors import UsageError
 from tracer.model import Link, ObserverChoice
+from workloads import NAMES
 
 if TYPE_CHECKING:
     from tracer.study.sweep_plan import Plan
 
 DEFAULT_DIRECTORY = Path("nettrace-sweep")
-DEFAULT_MODES, DEFAULT_SIZES, DEFAULT_THREADS = "twocopy,onecopy,zerocopy", "1024,4096,16384,65536", "1,2,4,8"
+DEFAULT_MODES, DEFAULT_SIZES, DEFAULT_THREADS = ",".join(NAMES), "1024,4096,16384,65536", "1,2,4,8"
 DEFAULT_SEED = 1
 # The largest rules of nettrace claims make 48 comparisons: eleven repetitions can tell so many differences from noise
 # if all of them agree, and from fifteen on, one that was disturbed may disagree.
@@ -52,8 +55,12 @@ DEFAULT_REPETITIONS = 15
 @click.option("--time-budget", type=Seconds(), help="Seconds that one run sends, instead of its bytes.")
 @click.option("--aa", is_flag=True, help="Check the noise: each mode runs twice, under two labels.")
 @lab_option
+@setup_option
 @json_option
+@html_option
+@click.pass_context
 def command(
+    ctx: click.Context,
     directory: Path,
     modes: list[str],
     sizes: list[int],
@@ -67,7 +74,9 @@ def command(
     time_budget: float | None,
     aa: bool,
     lab: str | None,
+    setup: tuple[str, ...],
     as_json: bool,
+    html_path: Path | None,
 ) -> None:
     """Run all modes at all sizes and numbers of threads, several times in shuffled order, into DIRECTORY.
 
@@ -81,6 +90,7 @@ def command(
         raise UsageError(
             "--time-budget and --bytes-budget exclude each other", "both say how much one run sends", "give one"
         )
+    require_files({"--html": html_path})
     plan = Plan(
         modes=modes,
         sizes=sorted(sizes),
@@ -91,6 +101,7 @@ def command(
         observer=ObserverChoice(observer),
         peer=peer,
         lab=lab,
+        setup=setup,
         bytes_budget=bytes_budget or default_budget(lab),
         time_budget_s=time_budget,
         same_mode_twice=aa,
@@ -99,13 +110,21 @@ def command(
     with progress_bar("sweep") as progress:
         finished = sweep(plan, directory, progress, record_run)
     note(f"saved in {directory}: runs.parquet, runs.csv, summary.csv, manifest.json")
+    from tracer.machine.thresholds import keep_threshold
     from tracer.reports.sweep import encode_sweep, print_sweep
-    from tracer.reports.terminal import make_console
+    from tracer.reports.tables import make_console
+    from tracer.study.thresholds import threshold_of
 
+    if (found := threshold_of(finished)) is not None:
+        keep_threshold(plan.link, found)
     if as_json:
-        sys.stdout.write(encode_sweep(finished))
+        write_json(encode_sweep(finished))
     else:
-        print_sweep(finished, make_console(sys.stdout))
+        print_sweep(finished, directory, make_console(sys.stdout))
+    if html_path is not None:
+        from tracer.reports.html.of_study import page_of_sweep
+
+        write_page(page_of_sweep(finished, directory, typed(ctx)), html_path)
 
 
 def check_plan(plan: Plan) -> None:
