@@ -24,10 +24,8 @@ def mode(name: str) -> Mode:
 
 
 def _unknown(name: str) -> Exception:
-    import difflib
-
     from tracer.errors import UsageError
+    from tracer.texts import did_you_mean
 
-    near = difflib.get_close_matches(name.lower().replace("-", "").replace("_", ""), NAMES, n=1)
-    fix = f"did you mean {near[0]}?" if near else ""
+    fix = did_you_mean(name, NAMES) or f"for example {NAMES[-1]}"
     return UsageError(f"unknown mode '{name}'", f"the modes are {', '.join(NAMES)}", fix)

@@ -37,3 +37,35 @@ def copied_once() -> Mapping[Link, Copies]:
     """The payload is copied into the socket buffer by the send call, and out of it by the receiver's."""
     looped = {Stage.COPY_IN: 1.0, Stage.PIN: 0.0, Stage.DEFERRED_COPY: 0.0, Stage.COPY_OUT: 1.0}
     return {Link.LO: looped, Link.VETH: looped, Link.NIC: {**looped, Stage.LINEARIZE: 0.0, Stage.DMA: 1.0}}
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What of the way is not as Mode.predicts supposes.
+
+    Args:
+        linear: The device has no scatter-gather.
+        bounced: Every DMA goes through a bounce buffer.
+        summed: The device makes no checksums.
+        tapped: A packet socket gets a copy of what the device sends.
+    """
+
+    linear: bool = False
+    bounced: bool = False
+    summed: bool = False
+    tapped: bool = False
+
+
+USUAL = Conditions()
+
+
+def predicted(mode: Mode, link: Link, conditions: Conditions = USUAL) -> Copies:
+    """What each stage should do to a byte that is sent once, on any link in any condition: the one oracle."""
+    copies = dict(mode.predicts[link])
+    # Pages of the socket's own are never copied for a tap, nor to be summed up: pinned ones alone may change meanwhile.
+    copies[Stage.DEFERRED_COPY] += mode.asks_zerocopy and conditions.tapped
+    copies[Stage.LINEARIZE] = float(conditions.linear or (mode.asks_zerocopy and conditions.summed))
+    copies[Stage.BOUNCE] = float(conditions.bounced)
+    if link is Link.NIC:
+        copies[Stage.DMA] = float(not conditions.bounced)
+    return copies

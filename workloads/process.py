@@ -67,7 +67,8 @@ class WorkerProcess:
             self._process = start(theirs.fileno())
         except OSError as error:
             self._control.close()
-            raise MachineError(f"cannot start the {role}", str(error)) from error
+            fix = "see what its limits are: ulimit -a; free -m"
+            raise MachineError(f"cannot start the {role}", str(error), fix) from error
         finally:
             theirs.close()
         self.pid = self._process.pid

@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from workloads.child.descriptors import close_others, own_table
 from workloads.engine._engine import lib
 
 
@@ -26,30 +27,39 @@ class Crew:
     Args:
         run: Does a job over its connection and gives the engine's result.
         direction: What shutdown() has to end, so that no thread waits any longer: SHUT_WR for senders, SHUT_RD.
+        gate: What the threads wait for, too.
     """
 
-    def __init__(self, run: Any, jobs: list[Any], connections: list[socket.socket], direction: int) -> None:
+    def __init__(self, run: Any, jobs: list[Any], connections: list[socket.socket], direction: int, *gate: int) -> None:
         self.jobs = jobs
         self.results = [0] * len(jobs)
         self._run, self._connections, self._direction = run, connections, direction
         self._lock = threading.Lock()
         self._running = len(jobs)
         # Readable when the last thread has ended; the main thread polls it beside the control socket.
-        self.ended, self._end = os.pipe()
+        self.ended = os.eventfd(0, os.EFD_CLOEXEC)
+        self._kept = (self.ended, *gate, *(connection.fileno() for connection in connections))
+        self._settled = threading.Barrier(len(jobs) + 1)
         self._threads = [threading.Thread(target=self._work, args=(index,), daemon=True) for index in range(len(jobs))]
         for thread in self._threads:
             thread.start()
+        # Until then a thread may have a copy of the gate's other end, which keeps it shut.
+        self._settled.wait()
 
     def _work(self, index: int) -> None:
+        alone = own_table(self._kept)
+        self._settled.wait()
         self.results[index] = self._run(self.jobs[index], self._connections[index])
         if self.results[index]:
             # One that failed must not leave the others, or the peer's thread, waiting.
             self.stop(lib.ENGINE_STOP_NOW)
             self.cut_off()
+        if alone:  # a connection ends when the main thread closes it, and not when the last of its threads is gone
+            close_others((self.ended,))
         with self._lock:
             self._running -= 1
             if not self._running:
-                os.close(self._end)
+                os.eventfd_write(self.ended, 1)
 
     def stop(self, how: int) -> None:
         """Tell senders to end; receivers end when the senders have."""

@@ -70,7 +70,7 @@ class Sender:
             if result := lib.engine_sender_open(job):
                 raise Refused("prepare", result, "allocating the messages")
         self._closed_ns: list[int] = []
-        return Crew(self._send, jobs, self._connections, socket.SHUT_WR)
+        return Crew(self._send, jobs, self._connections, socket.SHUT_WR, self._gate_reader)
 
     def _send(self, job: Any, connection: socket.socket) -> int:
         result = int(lib.engine_send(job))

@@ -80,7 +80,7 @@ struct engine_pool;
 struct engine_sender {
 	/* The caller sets these before engine_sender_open(). */
 	int fd;				/* connected, blocking TCP socket without time-outs: no EAGAIN */
-	int gate_fd;			/* reading end of a pipe; its closing at the other end starts engine_send() */
+	int gate_fd;			/* reading end of a pipe; engine_send() starts when nobody has the other end open */
 	int mode;			/* enum engine_mode */
 	int use_tsc;			/* the kernel itself keeps time by the TSC, so ticks may, too */
 	int verify;			/* write the pattern anew before every message */
