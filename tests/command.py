@@ -7,6 +7,8 @@ import io
 import json
 import os
 import queue
+import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -15,12 +17,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tracer import cli
 from tracer.machine.leftovers import cgroup2_mount
 
 ROOT = Path(__file__).parent.parent
 NETTRACE = [sys.executable, "-m", "tracer"]
-DEADLINE_S = 60.0
+DEADLINE_S = 180.0
 # The column st of /proc/PID/net/tcp, net/tcp_states.h.
 ESTABLISHED, LISTENING = "01", "0A"
 
@@ -62,9 +66,9 @@ def stage_bytes(found: dict[str, Any]) -> dict[str, int | None]:
 class Running:
     """A nettrace that is at work: wait for its progress, signal it, hear its end."""
 
-    def __init__(self, *arguments: object, **options: Any) -> None:
+    def __init__(self, *arguments: object, before: Sequence[str] = (), **options: Any) -> None:
         self.process = subprocess.Popen(
-            [*NETTRACE, *map(str, arguments)],
+            [*before, *NETTRACE, *map(str, arguments)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, **options,
         )  # fmt: skip
         self.pid = self.process.pid
@@ -133,7 +137,15 @@ def has_socket(pid: int, state: str) -> bool:
     """Whether one of its descriptors is a TCP socket in this state."""
     rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
     wanted = {f"socket:[{row[9]}]" for row in rows if row[3] == state}
-    return any(str(descriptor.readlink()) in wanted for descriptor in Path(f"/proc/{pid}/fd").iterdir())
+    return any(target_of(descriptor) in wanted for descriptor in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def target_of(descriptor: Path) -> str:
+    """What this link in /proc/PID/fd names; nothing where it was closed meanwhile."""
+    try:
+        return str(descriptor.readlink())
+    except FileNotFoundError:
+        return ""
 
 
 def wait_until_gone(pids: list[int]) -> None:
@@ -148,3 +160,15 @@ def remains_of(pid: int) -> list[str]:
     """Network namespaces and cgroups that a nettrace of this pid has made and not removed."""
     places = [Path("/run/netns"), cgroup2_mount() or Path("/nowhere")]
     return [path.name for place in places if place.exists() for path in place.glob(f"nettrace-{pid}-*")]
+
+
+def needs(*programs: str) -> pytest.MarkDecorator:
+    """Skips a test where one of them is not installed."""
+    missing = [name for name in programs if shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") is None]
+    return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}; make test-packages")
+
+
+def free_port() -> int:
+    """Of this machine's loopback; somebody else may take it meanwhile."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
+import os
 
 import pytest
 
 from tracer.books.facts import diagnose
 from tracer.machine.kernel.examination import kernel_facts
 from tracer.machine.kernel.installation import installation_facts
+
+# Who runs the tests has a terminal of some width, and their screens do not depend on it; a worker of xdist has 80.
+os.environ.pop("COLUMNS", None)
 
 
 @functools.cache

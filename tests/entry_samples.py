@@ -9,8 +9,9 @@ import msgspec
 from tests.function_samples import looped, on_nic
 from tests.samples import PAYLOAD, changed, ethernet, experiment, host
 from tracer.books.analysis import document_of
-from tracer.books.causes import scene_of, with_cause
+from tracer.books.causes import with_cause
 from tracer.books.ledger import copies_of
+from tracer.books.scene import scene_of
 from tracer.books.verdict import verdict_of
 from tracer.model import Cause, Document, Entry, LawState, Link, Recording, Stage
 

@@ -94,6 +94,7 @@ def on_nic(mode: str = "zerocopy", *, scatter_gather: bool = True, bounce: bool 
             "skb_copy_bits:segment": (28, PAYLOAD - 1448),
             "__pskb_pull_tail:linearize": (1, 1448),
             "skb_copy_bits:entry": (29, PAYLOAD),
+            "net_dev_start_xmit:linear": (29, PAYLOAD),
         }
     if mode == "zerocopy":
         counted |= completed(copied * 10007, PAYLOAD - copied * 10007)

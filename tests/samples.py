@@ -26,7 +26,7 @@ SIZE, MESSAGES = 10007, 23
 PAYLOAD = SIZE * MESSAGES
 PAGES = 92
 
-_POINTS = ("cgroup_egress", "cgroup_ingress", "skb_copy_datagram_iovec", "tcp_retransmit_skb")
+_POINTS = ("cgroup_egress", "cgroup_ingress", "skb_copy_datagram_iovec", "cgroup_egress:again")
 
 
 def experiment(mode: str = "zerocopy", link: Link = Link.LO, **other: Any) -> Experiment:
@@ -70,7 +70,7 @@ def tallies(**counted: tuple[int, ...]) -> dict[str, Tally]:
     found = {}
     for point in _POINTS:
         for state in ("copied", "zerocopy", "mixed", "linear"):
-            has_pages = point in ("cgroup_egress", "tcp_retransmit_skb") and state in ("zerocopy", "mixed")
+            has_pages = point in ("cgroup_egress", "cgroup_egress:again") and state in ("zerocopy", "mixed")
             found[f"{point}:{state}"] = Tally(events=0, bytes=0, pages=0 if has_pages else None)
     for name, (events, size, *pages) in counted.items():
         found[name.replace("__", ":")] = Tally(events=events, bytes=size, pages=pages[0] if pages else None)
@@ -89,7 +89,7 @@ def looped(retransmitted: int = 0, **other: Any) -> Recording:
         cgroup_egress__zerocopy=(9, sent, PAGES),
         cgroup_ingress__copied=(9, sent),
         skb_copy_datagram_iovec__copied=(11, PAYLOAD),
-        tcp_retransmit_skb__zerocopy=(1 if retransmitted else 0, retransmitted, 0),
+        **{"cgroup_egress:again__zerocopy": (1 if retransmitted else 0, retransmitted, 0)},
     )
     observed = workload(elapsed_s=0.0011, retransmitted_bytes=retransmitted, bytes_sent=sent)
     return recording(observation, **{"observed": observed, **other})

@@ -40,17 +40,14 @@ def plan(**other: Any) -> Plan:
     return Plan(**{**fields, **other})
 
 
+SMALL = plan(sizes=[1024, 4096], threads=[1], repetitions=2)
+
+
 def manifest(of: Plan, **other: Any) -> Manifest:
     fields: dict[str, Any] = {
         "schema": SWEEP_SCHEMA, "plan": of, "host": host(), "started": "2026-11-22T08:00:00+00:00", "versions": {},
     }  # fmt: skip
     return Manifest(**{**fields, **other})
-
-
-def cpu_time(spent: int) -> CpuTime:
-    """As the engine's clock tells it, or by ticks."""
-    fields = {"user": 0, "system": spent, "total": spent}
-    return CpuTime(**{name: fields[name] for name in CpuTime.__struct_fields__})
 
 
 def run(
@@ -67,7 +64,8 @@ def run(
         base.workload, payload_bytes=payload, throughput_bytes_per_s=gbps * 1e9 / 8,
         elapsed_s=payload * 8 / (gbps * 1e9),
         latency_ns=Latency(p50=round(latency_us * 1000), p90=10**8, p99=10**8, max=10**8),
-        sender_cpu_ns=cpu_time(spent), receiver_cpu_ns=cpu_time(0),
+        sender_cpu_ns=CpuTime(user=0, system=spent, total=spent),
+        receiver_cpu_ns=CpuTime(user=0, system=0, total=0),
     )  # fmt: skip
     rows = [
         Counter(event=event, scope=scope, value=value * payload / 2, source="perf")
@@ -122,3 +120,38 @@ def profile(**shares: float) -> CpuProfile:
 def profiled(mode: str, size: int = 1024, threads: int = 1, **shares: float) -> Recording:
     """A recording with a CPU profile."""
     return run(mode, size, threads, 0, profile=profile(**shares)).recording
+
+
+def by_mode(**factors: float):
+    """Throughput that grows with the size, times a factor of the mode."""
+    return lambda mode, size, threads: factors.get(mode, 1.0) * rising(mode, size, threads)
+
+
+def falling(mode: str, size: int, threads: int) -> float:
+    return 1e6 / rising(mode, size, threads)
+
+
+def constant(mode: str, size: int, threads: int) -> float:  # noqa: ARG001
+    return 10.0
+
+
+def only(mode_of_choice: str, this, that):
+    return lambda mode, size, threads: (this if mode == mode_of_choice else that)(mode, size, threads)
+
+
+def growing(_mode: str, _size: int, threads: int) -> float:
+    return float(threads)
+
+
+def shrinking(_mode: str, _size: int, threads: int) -> float:
+    return 1.0 / threads
+
+
+def few(mode: str, samples: int, **shares: float) -> Recording:
+    """A profile of so many samples."""
+    base = profiled(mode, **shares)
+    assert base.profile is not None
+    stages = [msgspec.structs.replace(one, samples=round(one.share * samples)) for one in base.profile.stages]
+    return msgspec.structs.replace(
+        base, profile=msgspec.structs.replace(base.profile, samples=samples, stages=stages)
+    )  # fmt: skip

@@ -11,8 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-# Each room, and the rooms below it that it may import from; all may use the words (tracer.model, units, errors).
-WORDS = ("tracer.model", "tracer.model_sockets", "tracer.units", "tracer.errors")
+# Each room, and the rooms below it that it may import from; all may use the words (tracer.model, units, errors, texts).
+WORDS = ("tracer.model", "tracer.units", "tracer.errors", "tracer.texts")
 ROOMS = {
     "workloads.engine": (),
     "workloads.child": ("workloads.engine",),
@@ -39,7 +39,8 @@ DOORS = {
     "click": ("tracer.cli", "tracer.commands"),
     "bcc": ("tracer.observers",),
     "rich": ("tracer.reports",),
-    "matplotlib": ("tracer.reports.plots",),
+    "textual": ("tracer.reports.live",),
+    "matplotlib": ("tracer.reports.plots", "tracer.reports.plots_of_sockets"),
     "pandas": ("tracer.study.sweep_tables",),
     "scipy": ("tracer.study.intervals",),
     "jinja2": ("tracer.reports",),
@@ -88,6 +89,23 @@ def test_imports_point_one_way(name: str, path: Path) -> None:
     assert {used for used in inside if not is_below(used, allowed)} == set(), name
 
 
+# What follows from counts and from the link is the same whoever asked for it: these know Scene, and no Experiment.
+UNASKED = (
+    "causes", "drops", "function_entries", "function_laws", "law", "laws", "ledger", "silent_skips", "tallies",
+    "tracepoint_entries", "tracepoint_laws",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNASKED)
+def test_laws_entries_and_causes_never_see_an_experiment(name: str) -> None:
+    """Neither the type nor the recording's member."""
+    tree = ast.parse((ROOT / "tracer/books" / f"{name}.py").read_text())
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    members = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+
+    assert not {"Experiment", "experiment"} & (names | members)
+
+
 @pytest.mark.parametrize(("name", "path"), modules(), ids=lambda value: value if isinstance(value, str) else "")
 def test_each_heavy_dependency_has_one_door(name: str, path: Path) -> None:
     """click is imported by the command line alone, bcc by the observers alone, and so on."""
@@ -103,7 +121,8 @@ def test_help_imports_nothing_heavy_but_click() -> None:
         "import sys; from tracer.cli import cli\n"
         "try: cli.main(['--help'])\n"
         "except SystemExit: pass\n"
-        "heavy = {'bcc', 'pandas', 'matplotlib', 'rich', 'pyroute2', 'numpy', 'scipy', 'msgspec', 'jsonschema'}\n"
+        "heavy = {'bcc', 'pandas', 'matplotlib', 'rich', 'textual', 'pyroute2', 'numpy', 'scipy', 'msgspec'}\n"
+        "heavy |= {'jsonschema'}\n"
         "print(heavy & set(sys.modules), file=sys.stderr)"
     )
 

@@ -9,7 +9,8 @@ import pytest
 
 from tests.entry_samples import TAP, deferred, linearized
 from tests.samples import PAYLOAD, ethernet
-from tracer.books.causes import LATER_COPIES, ROWS, Scene, hints, row_of, with_cause
+from tracer.books.causes import LATER_COPIES, ROWS, hints, row_of, with_cause
+from tracer.books.scene import Scene
 from tracer.model import Cause, Entry, Link, Nic, Stage
 
 ROOT = Path(__file__).parents[2]
@@ -56,6 +57,10 @@ NEITHER = ethernet(scatter_gather=False, tx_checksum=False)
         (Cause.NO_SCATTER_GATHER, LINEAR, scene(nic=NO_SG_ASKED, without_sg=True), True),
         (Cause.NO_SCATTER_GATHER, LINEAR, scene(nic=NO_CSUM), False),
         (Cause.NO_SCATTER_GATHER, LINEAR, scene(), None),
+        (Cause.FRAGMENTATION, LINEAR, scene(Link.LO, nic=ethernet(mtu=68)), True),
+        (Cause.FRAGMENTATION, LINEAR, scene(nic=ethernet(mtu=1500)), None),
+        (Cause.FRAGMENTATION, LINEAR, scene(), None),
+        (Cause.CHANGED_PACKET, LINEAR, scene(nic=ethernet()), None),
         (Cause.CHECKSUM, LINEAR, scene(nic=NO_CSUM), True),
         (Cause.CHECKSUM, LINEAR, scene(nic=ethernet()), False),
         (Cause.CHECKSUM, LINEAR, scene(nic=NEITHER), False),

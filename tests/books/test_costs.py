@@ -11,6 +11,7 @@ import pytest
 from tests import samples
 from tracer.books import costs
 from tracer.books.analysis import document_of
+from tracer.books.quantities import MISSES
 from tracer.books.stages import stage_costs
 from tracer.machine.perf_output import (
     EVENTS,
@@ -23,7 +24,8 @@ from tracer.machine.perf_output import (
 )
 from tracer.model import Counter, CpuProfile, CpuTime
 from tracer.reports.costs import folded_text
-from tracer.reports.terminal import make_console, print_document
+from tracer.reports.tables import make_console
+from tracer.reports.terminal import print_document
 
 RECORDED = Path(__file__).parents[1] / "data/perf"
 CPU = CpuTime(total=50_000_000, user=10_000_000, system=40_000_000)
@@ -216,11 +218,11 @@ def test_cache_misses_come_before_their_stand_in() -> None:
     """Branch misses are named, and used only where no cache miss was counted."""
     both = [counter("branch-misses", 1), counter("L1-dcache-load-misses", 2)]
 
-    found = costs.misses(both, "sender")
+    found = MISSES.counted(both)
 
     assert found is not None
     assert found.event == "L1-dcache-load-misses"
-    assert costs.misses([counter("branch-misses", None)], "sender") is None
+    assert MISSES.counted([counter("branch-misses", None)]) is None
 
 
 def test_what_was_not_counted_has_no_cost() -> None:

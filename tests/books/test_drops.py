@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from tests.function_samples import PAYLOAD, changed_observation, looped, with_counted
 from tests.samples import changed, recording, tracepoints, workload
-from tracer.books.drops import drop_name, dropped_bytes
+from tracer.books.drops import Place, drop_name, dropped_by_sender
 from tracer.books.function_entries import cause_of_caller
 from tracer.books.ledger import ledger_of
-from tracer.model import Cause, LawState, Observation, Recording, Stage, Tally
+from tracer.books.tracepoint_entries import copy_for_taps
+from tracer.model import Cause, LawState, Link, Observation, Recording, Stage, Tally
 
 DROPPED = 6007
-QDISC = drop_name("QDISC_DROP", received=False)
 
 
-def dropping(observation: Observation, **reasons: int) -> Observation:
-    """The observation with drops on the sending side."""
-    tallies = {drop_name(reason, received=False): Tally(events=2, bytes=size) for reason, size in reasons.items()}
+def dropping(observation: Observation, place: Place = Place.SENT, **reasons: int) -> Observation:
+    """The observation with drops at a place, on the sending side unless told otherwise."""
+    tallies = {drop_name(reason, place): Tally(events=2, bytes=size) for reason, size in reasons.items()}
     attached = {**observation.attached, "kfree_skb": "tracepoint"}
     return changed_observation(observation, tallies={**observation.tallies, **tallies}, attached=attached)
 
@@ -47,7 +47,7 @@ def test_what_was_dropped_is_an_entry_with_its_place_and_reason() -> None:
     (entry,) = [one for one in ledger_of(dropped_by_qdisc(told=True)).entries if one.stage is Stage.DROPPED]
 
     assert (entry.bytes, entry.events) == (DROPPED, 2)
-    assert entry.function == "queue discipline (qdisc)"
+    assert entry.function == "a queue discipline (qdisc)"
     assert "QDISC_DROP, on the sending side" in entry.note
 
 
@@ -73,8 +73,8 @@ def test_a_drop_that_nobody_saw_breaks_the_law_and_says_which_side_has_more() ->
 
 def test_without_the_tracepoint_nothing_is_known_of_drops() -> None:
     """Absent is not zero."""
-    assert dropped_bytes(changed_observation(tracepoints(), attached={}), received=False) is None
-    assert dropped_bytes(dropping(tracepoints()), received=False) == 0
+    assert dropped_by_sender(changed_observation(tracepoints(), attached={})) is None
+    assert dropped_by_sender(dropping(tracepoints())) == 0
 
 
 def test_a_tap_on_a_looping_link_is_a_second_copy_with_its_own_cause() -> None:
@@ -94,11 +94,27 @@ def test_a_tap_on_a_looping_link_is_a_second_copy_with_its_own_cause() -> None:
     assert states(tapped)["F.L3"] is LawState.HOLDS
 
 
+def test_a_tap_gets_no_copy_of_what_was_dropped_before_the_device() -> None:
+    """Inferred from who taps, and from what went on."""
+    left = tracepoints(cgroup_egress__zerocopy=(10, PAYLOAD + DROPPED, 92))
+    mixed = tracepoints(cgroup_egress__zerocopy=(9, PAYLOAD, 92), cgroup_egress__copied=(1, DROPPED))
+
+    assert copy_for_taps(dropping(left, QDISC_DROP=DROPPED), ["tcpdump on lo"]).bytes == PAYLOAD
+    assert copy_for_taps(dropping(mixed, QDISC_DROP=DROPPED), ["tcpdump on lo"]).bytes is None
+
+
 def test_a_caller_that_is_not_in_the_table_is_no_cause() -> None:
     """Unknown, not the most usual one."""
-    assert cause_of_caller("__some_new_function") is Cause.UNKNOWN
-    assert cause_of_caller("tun_net_xmit") is Cause.TUN
-    assert cause_of_caller("ip_local_deliver_finish") is Cause.LOCAL_DELIVERY
+    assert cause_of_caller("__some_new_function", Link.LO) is Cause.UNKNOWN
+    assert cause_of_caller("tun_net_xmit", Link.NIC) is Cause.TUN
+    assert cause_of_caller("ip_local_deliver_finish", Link.LO) is Cause.LOCAL_DELIVERY
+
+
+def test_an_incoming_tap_costs_nothing_where_a_local_socket_s_copy_serves_it() -> None:
+    """Ending the tap would not spare the copy; where no socket of ours receives, it would."""
+    assert cause_of_caller("deliver_skb", Link.LO) is Cause.LOCAL_DELIVERY
+    assert cause_of_caller("deliver_skb.part.0", Link.VETH) is Cause.LOCAL_DELIVERY
+    assert cause_of_caller("deliver_skb", Link.NIC) is Cause.PACKET_TAP
 
 
 def test_completions_that_all_say_copied_bound_what_was_copied() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from tests.function_samples import PAYLOAD, PULLED, WIRE, changed_observation, looped, on_nic, with_counted
+from tests.function_samples import PAYLOAD, PULLED, changed_observation, looped, on_nic, with_counted
 from tests.samples import changed
 from tests.samples import looped as seen_by_tracepoints
 from tracer.books.analysis import document_of
@@ -125,6 +126,16 @@ def test_one_byte_off_breaks_the_law(sample, row, law):
     assert document_of(off).verdict.code == "untrustworthy"
 
 
+@pytest.mark.parametrize(("kind", "state"), [("veth", LawState.UNKNOWN), ("ethernet", LawState.BROKEN)])
+def test_a_device_of_this_machine_maps_nothing(kind, state):
+    """From a container, --link nic leaves through a veth: that nothing was mapped there is no loss."""
+    sample = with_counted(on_nic(), "dma_map_page_attrs:wire", 0)
+    nic = msgspec.structs.replace(sample.host.nic, kind=kind)
+    sample = msgspec.structs.replace(sample, host=msgspec.structs.replace(sample.host, nic=nic))
+
+    assert states(sample)["F.L5"] is state
+
+
 @pytest.mark.parametrize(
     ("symbol", "stage"),
     [
@@ -177,7 +188,7 @@ def test_a_missed_probe_or_a_lost_update_makes_the_run_untrustworthy(lost):
     sample = changed(sample, observations=[changed_observation(sample.observations[0], lost=lost)])
 
     assert not ledger_of(sample).trustworthy
-    assert f"lost {lost} events" in document_of(sample).verdict.sentence
+    assert f"lost {lost} event{'' if lost == 1 else 's'}" in document_of(sample).verdict.sentence
 
 
 def test_spliced_bytes_are_neither_copied_in_nor_pinned():
@@ -207,8 +218,12 @@ def test_three_ways_of_counting_copy_from_user_stand_side_by_side():
 
 
 def test_wire_bytes_hold_the_headers_and_payload_bytes_do_not():
-    """29 packets with 54 bytes of headers each."""
-    assert WIRE - PAYLOAD == 29 * 54
+    """29 packets of 54 bytes of headers each are given to the driver; the ledger's DMA is payload."""
+    sample = on_nic("zerocopy")
+    handed = next(tally for name, tally in sample.observations[0].tallies.items() if name == "net_dev_start_xmit:wire")
+
+    assert handed.bytes == PAYLOAD + 29 * 54
+    assert ledger_of(sample).bytes_of(Stage.DMA) == PAYLOAD
 
 
 def without(sample: Recording, symbol: str) -> Recording:

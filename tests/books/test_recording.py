@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 
 import jsonschema
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.samples import copied, looped
-from tracer.books.analysis import document_of
+from tracer.books.analysis import document_of, time_ratio
 from tracer.books.recording import decode, encode, json_schema
 from tracer.errors import RecordingError
 
@@ -62,7 +63,7 @@ def test_the_verdict_of_a_file_is_never_believed():
         (b'{"schema": "nettrace', "damaged"),
         (GOOD[: len(GOOD) // 2], "damaged"),
         (b"[" * 100_000, "not a recording"),
-        (b'{"a":' * 100_000, "damaged"),
+        (b'{"a":' * 100_000, "not a recording"),
         (b"[]", "not a recording"),
         (b'{"hello": 1}', "not a recording"),
         (b'{"schema": "nettrace.recording/99"}', "not a recording"),
@@ -70,6 +71,7 @@ def test_the_verdict_of_a_file_is_never_believed():
         (GOOD.replace(b'"size": 10007', b'"size": 0'), "damaged"),
         (GOOD.replace(b'"size": 10007', b'"size": "10007"'), "damaged"),
         (GOOD.replace(b'"events": 9', b'"events": -9'), "damaged"),
+        (GOOD.replace(b'"events": 9', b'"events": 1' + b"0" * 400), "damaged"),
     ],
 )
 def test_a_damaged_or_foreign_recording_is_a_clear_error(data, reason):
@@ -125,3 +127,22 @@ def test_any_value_in_any_field_gives_an_error_or_a_valid_document(path, value):
         return
 
     encode(document_of(sample))
+
+
+@pytest.mark.parametrize("kernel", ["\x1b[2J", "6.1\n6.2", "\u202e", "\x9b1m"])
+def test_what_a_terminal_would_obey_is_shown(kernel):
+    """A file is untrusted, whoever wrote it."""
+    document = json.loads(GOOD)
+    document["host"]["kernel"] = kernel
+    found = decode(json.dumps(document).encode())
+
+    assert found.host.kernel == kernel.encode("unicode_escape").decode()
+
+
+@pytest.mark.parametrize(("elapsed_s", "payload"), [(0.0, 0), (0.0, 1), (5e-324, 2**63), (1.0, 0), (1e308, 2**63)])
+def test_no_number_of_a_file_makes_a_ratio_of_nothing(elapsed_s, payload):
+    """Zero, and what is so small or large that its products are zero or infinite."""
+    bare = msgspec.structs.replace(looped().workload, elapsed_s=elapsed_s, payload_bytes=payload)
+    ratio = time_ratio(1.0, payload, bare)
+
+    assert ratio is None or ratio > 0

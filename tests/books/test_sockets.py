@@ -2,67 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import struct
+from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
+from tests.socket_samples import reader, recording, sender
 from tracer.books.groups import busiest, grouped, service_port
-from tracer.books.socket_file import decode_sockets, encode_sockets
+from tracer.books.later_copies import LaterCopies, named
+from tracer.books.socket_file import decode_sockets, document_of_sockets, encode_sockets, is_of_sockets
 from tracer.books.socket_findings import findings_of
 from tracer.books.socket_laws import balance, laws_of
 from tracer.books.socket_ledger import ledger_of
 from tracer.books.socket_rows import COUNTERS, FIELDS, ROW_BYTES, declaration, decode_row
 from tracer.books.socket_verdict import sentences_of
-from tracer.books.ways import copybuf, read_by_way, sent_by_way, socket_of
+from tracer.books.ways import Surroundings, copybuf, read_by_way, sent_by_way, socket_of
 from tracer.errors import RecordingError
+from tracer.machine.recordings import load
 from tracer.model import LawState
-from tracer.model_sockets import (
-    SCHEMA_2,
-    Completions,
-    DeferredCopy,
-    Hooks,
-    Packets,
-    Socket,
-    SocketRecording,
-    Subject,
-    TcpState,
-    Totals,
-    Transfer,
-    Window,
-)
-
-
-def sender(**changes: Any) -> Socket:
-    """A TCP socket that sent 10007 B and closed: its SYN and FIN are acknowledged."""
-    socket = Socket(
-        cookie=1, family="inet", protocol="tcp", local="127.0.0.1:40000", peer="127.0.0.1:80", pids=[7], comm="curl",
-        ended=True, sent={"copy": Transfer(calls=1, bytes=10007)}, left=Packets(copied=10007, packets=1, fragments=1),
-        consumed_bytes=0, dropped_bytes=0, tcp=TcpState(sent=10007, acked=10009),
-    )  # fmt: skip
-    return msgspec.structs.replace(socket, **changes)
-
-
-def reader(**changes: Any) -> Socket:
-    """A TCP socket that read 10007 B and a FIN."""
-    socket = Socket(
-        cookie=2, family="inet", protocol="tcp", local="127.0.0.1:80", peer="127.0.0.1:40000", pids=[8], comm="nginx",
-        ended=True, read={"copy": Transfer(calls=1, bytes=10007)}, came=Packets(copied=10007, packets=1, fragments=1),
-        consumed_bytes=10008, copied_out_bytes=10007, dropped_bytes=0, tcp=TcpState(received=10008, acked=1),
-    )  # fmt: skip
-    return msgspec.structs.replace(socket, **changes)
-
-
-def recording(*sockets: Socket, totals: Totals | None = None, **changes: Any) -> SocketRecording:
-    found = SocketRecording(
-        schema=SCHEMA_2, kernel="6.12",
-        subject=Subject(kind="command", argv=["/usr/bin/curl", "x"], pids=[7], exit_status=0, user=0),
-        window=Window(started="2026-01-01T00:00:00", elapsed_s=1.0),
-        hooks=Hooks(calls="fexit", attached=[], refused={}, row_bytes=616),
-        sockets=list(sockets), totals=totals or Totals(), unlisted_sockets=0, lost=0,
-    )  # fmt: skip
-    return msgspec.structs.replace(found, **changes)
+from tracer.model.socket_recording import Hooks
+from tracer.model.sockets import Completions, DeferredCopy, Packets, Socket, TcpState, Totals, Transfer
 
 
 def state(socket: Socket, name: str) -> LawState:
@@ -110,10 +71,20 @@ def test_what_nobody_watched_makes_its_laws_unknown() -> None:
     assert [state(blind, name) for name in ("R2", "R3", "R4")] == [LawState.UNKNOWN] * 3
 
 
-@pytest.mark.parametrize("above", ["ulp", "mptcp"])
-def test_a_protocol_above_tcp_makes_its_laws_unknown(above: str) -> None:
-    """Kernel TLS and MPTCP send other bytes than the calls were given."""
-    assert [law.state for law in laws_of(sender(above=above, left=Packets(copied=1)))] == [LawState.UNKNOWN]
+def test_mptcp_makes_the_laws_of_its_subflows_unknown() -> None:
+    """Calls are its own, on another socket."""
+    assert [law.state for law in laws_of(sender(above="mptcp", left=Packets(copied=1)))] == [LawState.UNKNOWN]
+
+
+def test_kernel_tls_leaves_packets_and_tcp_to_be_compared() -> None:
+    """29 B a record are added to what the calls gave: that is not judged, and what TCP itself counts is."""
+    tcp = TcpState(sent=10036, acked=10038)
+    encrypting = sender(above="ulp", left=Packets(shared=10036, packets=1), tcp=tcp)
+
+    states = {law.id: law.state for law in laws_of(encrypting)}
+    holds, unknown = LawState.HOLDS, LawState.UNKNOWN
+    assert states == {"S": unknown, "S2": holds, "S3": holds, "R1": holds}
+    assert state(sender(above="ulp", left=Packets(shared=10035), tcp=tcp), "S2") is LawState.BROKEN
 
 
 def test_a_socket_that_lives_on_is_not_called_broken() -> None:
@@ -141,7 +112,7 @@ def counters(**some: int) -> dict[str, int]:
 
 def test_a_row_is_decoded_in_the_order_that_c_is_told() -> None:
     """The declaration and the decoding are of one table; no padding hides between."""
-    values = [*range(1, len(COUNTERS) + 1), *(b"\1" if field.code == "16s" else 1 for field in FIELDS)]
+    values = [*range(1, len(COUNTERS) + 1), *(b"\1" if field.code.endswith("s") else 1 for field in FIELDS)]
     data = struct.pack("<" + f"{len(COUNTERS)}Q" + "".join(field.code for field in FIELDS), *values)
     row = decode_row(data)
 
@@ -173,7 +144,7 @@ def test_a_probe_point_that_is_not_there_counts_none() -> None:
     """None, and not the 0 that its counter still holds."""
     row = decode_row(bytes(ROW_BYTES))._replace()
     row.fields.update(protocol=6, family=10)
-    socket = socket_of(row, by_functions=True, attached=frozenset(), notified={}, deferred=None, device=lambda _: None)
+    socket = socket_of(row, Surroundings(by_functions=True))
 
     assert (socket.consumed_bytes, socket.copied_out_bytes, socket.dropped_bytes, socket.deferred) == (None,) * 4
     assert (socket.comm, socket.pids, socket.local) == (None, [], "[::]:0")
@@ -193,10 +164,10 @@ def test_the_sentence_speaks_of_this_program_and_its_ways() -> None:
     ("changes", "wanted"),
     [
         ({"deferred": []}, "nothing was copied later"),
-        ({"deferred": [DeferredCopy(caller="f.constprop.0", events=1, bytes=9)]}, "9 B were copied later, in f"),
-        ({"completions": Completions(total=5, copied=5)}, "all of these were copied later, by the kernel's own flag"),
+        ({"deferred": [DeferredCopy(caller="f.constprop.0", events=1, bytes=9)]}, "9 B were copied later, for f"),
+        ({"completions": Completions(total=5, copied=5)}, "all of these were copied later, by the kernel's flag"),
         ({"completions": Completions(total=5, copied=2)}, "2 of 5 zero-copy sends were copied later"),
-        ({"completions": Completions(total=5)}, "nothing was copied later, by the kernel's own flag"),
+        ({"completions": Completions(total=5)}, "nothing was copied later, by the kernel's flag"),
         ({}, "whether they were copied later was not observed"),
     ],
 )
@@ -210,7 +181,7 @@ def test_later_copies_are_told_by_the_best_witness(changes: dict[str, Any], want
 def test_a_way_that_could_not_be_told_makes_copy_in_unknown() -> None:
     """Unknown is never called a copy."""
     totals = Totals(sent={"copy": Transfer(calls=1, bytes=3), "unknown": Transfer(calls=1, bytes=4)})
-    entry = ledger_of(totals, "fexit")[0]
+    entry = ledger_of(totals, "fexit", LaterCopies(recording(totals=totals)).in_all())[0]
 
     assert (entry.stage, entry.bytes, entry.note) == (
         "copy_in",
@@ -222,14 +193,59 @@ def test_a_way_that_could_not_be_told_makes_copy_in_unknown() -> None:
 def test_a_deferred_copy_that_nobody_could_see_is_unknown() -> None:
     """A notification says that it was copied, not how many bytes."""
     totals = Totals(sent={"zerocopy": Transfer(calls=5, bytes=50)}, completions=Completions(total=5, copied=2))
-    entry = next(entry for entry in ledger_of(totals, "fexit") if entry.stage == "deferred_copy")
+    later = LaterCopies(recording(totals=totals)).in_all()
 
-    assert (entry.bytes, entry.note) == (None, "2 of 5 sends")
+    assert (later.bytes, later.source, later.note) == (None, "the kernel's flag", "2 of 5 sends")
+
+
+def pinner(**changes: Any) -> Socket:
+    """The sender again: its pages are pinned, and every notification says that they were copied."""
+    return sender(
+        sent={"zerocopy": Transfer(calls=1, bytes=10007)}, left=Packets(zerocopy=10007, packets=1),
+        completions=Completions(total=1, copied=1), **changes,
+    )  # fmt: skip
+
+
+def test_packets_at_both_ends_tell_what_was_copied_between() -> None:
+    """What left as the program's pages and came as the kernel's own was copied on the way; the cause is inferred."""
+    both = recording(pinner(), reader(), totals=Totals(sent=pinner().sent))
+    later = LaterCopies(both).in_all()
+
+    assert (later.bytes, later.source) == (10007, "packets at both ends")
+    assert later.cause == "local delivery (inferred: both ends are here)"
+    assert "10,007 B were copied later, for local delivery" in sentences_of(both)[0]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        reader(came=Packets(copied=10006, packets=1)),
+        reader(came=Packets(zerocopy=10007, packets=1)),
+        reader(netns=7),
+        reader(peer="127.0.0.1:40001"),
+    ],
+)
+def test_packets_tell_nothing_where_they_do_not_tell_it_all(other: Socket) -> None:
+    """A byte that did not come; pages that came as they were, though copied for a tap; somebody else's socket."""
+    later = LaterCopies(recording(pinner(), other)).of(pinner())
+
+    assert (later.bytes, later.source, later.note) == (None, "the kernel's flag", "1 of 1 send")
+
+
+def test_a_later_copy_that_was_seen_has_its_cause_and_its_place() -> None:
+    """The caller of the copying function tells why; one that nobody knows is named as it is."""
+    assert named("dev_queue_xmit_nit.part.0") == "packet tap (dev_queue_xmit_nit)"
+    assert named("ip6_input_finish") == "local delivery (ip6_input_finish)"
+    assert named("some_driver_xmit") == "some_driver_xmit"
 
 
 def test_the_service_is_the_port_that_has_a_name() -> None:
-    """A listener's side is its port; a client's is where it went."""
+    """A listener's side is its port, whatever number that has; a client's is where it went; of UDP the lower one."""
+    high = reader(local="127.0.0.1:40000", peer="127.0.0.1:80")
+    datagrams = sender(protocol="udp", local="127.0.0.1:53", peer="127.0.0.1:40000")
+
     assert (service_port(reader()), service_port(sender())) == (":80", "to :80")
+    assert (service_port(high), service_port(datagrams)) == (":40000", ":53")
 
 
 def test_groups_are_ordered_by_bytes_and_hold_every_socket_once() -> None:
@@ -265,5 +281,80 @@ def test_a_recording_is_the_same_after_it_was_stored() -> None:
     found = recording(sender(), reader())
 
     assert decode_sockets(encode_sockets(found), "x") == found
+    assert decode_sockets(document_of_sockets(found, 1), "x") == found
     with pytest.raises(RecordingError):
         decode_sockets(encode_sockets(found)[:-9], "x")
+
+
+KEYS = {
+    "": {
+        "schema",
+        "subject",
+        "window",
+        "sockets",
+        "totals",
+        "unlisted_sockets",
+        "lost",
+        "sizes",
+        "samples",
+        "findings",
+    },
+    "subject": {"kind", "argv", "pids", "exit_status", "user"},
+    "window": {"started", "elapsed_s"},
+    "socket": {
+        *("cookie", "family", "protocol", "local", "peer", "pids", "comm", "netns", "cgroup", "link", "born", "ended"),
+        *("in_progress", "sent", "read", "left_ip_bytes", "retransmitted_bytes", "dropped_bytes", "refused"),
+        *("completions", "skbs", "ledger", "laws"),
+    },
+    "refused": {"eagain", "enobufs", "limit"},
+    "completions": {"total", "copied", "zerocopy", "ranges", "reaped", "most_outstanding"},
+    "skbs": {"packets", "fragments"},
+}
+
+
+def test_the_document_has_every_key_of_every_socket() -> None:
+    """What is 0, or was not observed, is there too: who reads the document need not know what is left out."""
+    document = json.loads(document_of_sockets(recording(sender(), reader(completions=Completions(total=1))), 1))
+    quiet, busy = document["sockets"]
+
+    assert document.keys() >= KEYS[""]
+    assert all(document[part].keys() >= KEYS[part] for part in ("subject", "window"))
+    assert all(socket.keys() >= KEYS["socket"] for socket in (quiet, busy))
+    assert all(quiet[part].keys() >= KEYS[part] for part in ("refused", "skbs"))
+    assert (quiet["completions"], quiet["netns"], quiet["dropped_bytes"], quiet["born"]) == (None, None, 0, "in-window")
+    assert busy["completions"].keys() >= KEYS["completions"]
+    assert (quiet["left_ip_bytes"], quiet["skbs"]) == (10007, {"packets": 1, "fragments": 1})
+    assert [socket["ledger"] is None for socket in (quiet, busy)] == [False, True]
+    assert document["totals"].keys() >= {"sent", "read", "left_ip_bytes", "skbs", "refused", "completions", "ledger"}
+
+
+def test_a_call_that_has_not_returned_is_told_by_tcp() -> None:
+    """A socket that lives on: TCP has taken 10007 B, the calls that returned 7; a FIN that waits is no call."""
+    inside = sender(ended=False, sent={"copy": Transfer(calls=1, bytes=7)})
+    closing = sender(ended=False, tcp=TcpState(sent=10007, acked=10008, unsent=1, unacked=1))
+
+    assert (inside.in_progress, closing.in_progress, reader(ended=False).in_progress) == (True, False, False)
+
+
+def test_each_kind_of_file_says_which_it_is(tmp_path: Path) -> None:
+    """By its schema, wherever that stands in it; a verb that needs a run says what the file holds instead."""
+    data = encode_sockets(recording(sender()))
+    last = json.dumps(dict(sorted(json.loads(data).items(), reverse=True)))
+    file = tmp_path / "sockets.json"
+    file.write_bytes(data)
+
+    assert is_of_sockets(data)
+    assert is_of_sockets(last.encode())
+    assert is_of_sockets(data[:300])
+    assert not is_of_sockets(b'{"schema": "nettrace.recording/1"}')
+    with pytest.raises(RecordingError, match="sockets of a program"):
+        load(file)
+
+
+def test_a_file_leaves_out_what_did_not_happen() -> None:
+    """30,000 sockets of one message each are 12 MB and no more: no empty part of a row is stored."""
+    row = decode_row(bytes(ROW_BYTES))._replace()
+    row.fields.update(protocol=6, family=2)
+    stored = encode_sockets(recording(socket_of(row, Surroundings(by_functions=True))))
+
+    assert b"{}" not in stored.partition(b'"sockets":')[2].partition(b'"totals"')[0].replace(b'"tcp":{}', b"")

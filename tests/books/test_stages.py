@@ -77,6 +77,13 @@ def test_the_compilers_suffixes_are_dropped(symbol: str, name: str) -> None:
     assert plain_name(symbol) == name
 
 
+def test_another_tracers_work_is_part_of_what_it_traces() -> None:
+    """Whoever has a program on a tracepoint slows the call down; that makes nothing of it unknown."""
+    tracing = ["bpf_trace_run3", "__traceiter_sock_send_length", "call_trace_sock_send_length"]
+
+    assert cost_of_kernel_stack([*tracing, "__sys_sendto", "do_syscall_64"]).work == Work.SYSTEM_CALL
+
+
 @pytest.mark.parametrize(
     "frames",
     [
@@ -103,6 +110,45 @@ def test_strangers_are_unmapped(frames: list[str]) -> None:
 )
 def test_the_packing_is_told_from_the_rest_of_user_mode(stack: str, work: Work) -> None:
     """memcpy() is the packing only where the engine's packing loop called it."""
+    assert cost_of_folded(stack).work == work
+
+
+_POLL = "do_syscall_64;__x64_sys_poll;do_sys_poll"
+_UDP_SEND = "do_syscall_64;__sys_sendto;sock_sendmsg;udp_sendmsg;ip_make_skb;__ip_append_data;ip_generic_getfrag"
+_UDP_READ = (
+    "do_syscall_64;__sys_recvfrom;sock_recvmsg;inet_recvmsg;udp_recvmsg;skb_copy_datagram_iter;__skb_datagram_iter"
+)
+_UNIX_READ = (
+    "do_syscall_64;__sys_recvfrom;sock_recvmsg;unix_stream_recvmsg;unix_stream_read_generic;unix_stream_read_actor"
+)
+
+
+@pytest.mark.parametrize(
+    ("stack", "work"),
+    [
+        (f"sender;kernel;{_POLL}", Work.COMPLETION),
+        (f"sender;kernel;{_POLL};sock_poll;tcp_poll", Work.COMPLETION),
+        (f"command;kernel;{_POLL}", Work.SCHEDULING),
+        (f"command;kernel;{_POLL};sock_poll;tcp_poll", Work.SCHEDULING),
+        (f"command;kernel;{_POLL};schedule_hrtimeout_range;schedule;__schedule", Work.SCHEDULING),
+        ("command;kernel;do_syscall_64;__x64_sys_epoll_wait;do_epoll_wait;ep_item_poll;tcp_poll", Work.SCHEDULING),
+        ("command;kernel;do_syscall_64;__x64_sys_select;kern_select;core_sys_select;do_select", Work.SCHEDULING),
+        (f"command;kernel;{_UDP_SEND};_copy_from_iter", Work.COPY_IN),
+        (f"command;kernel;{_UDP_SEND}", Work.COPY_IN),
+        (f"command;kernel;{_UDP_READ};_copy_to_iter", Work.COPY_OUT),
+        (f"command;kernel;{_UDP_READ}", Work.COPY_OUT),
+        ("command;kernel;do_syscall_64;__sys_recvmsg;udp_recvmsg;put_cmsg", Work.TCP_IP),
+        ("command;kernel;sock_write_iter;tls_sw_sendmsg;sk_msg_memcopy_from_iter;_copy_from_iter", Work.COPY_IN),
+        ("command;kernel;__sys_recvfrom;mptcp_recvmsg;skb_copy_datagram_iter;_copy_to_iter", Work.COPY_OUT),
+        (f"command;kernel;{_UNIX_READ};skb_copy_datagram_iter;__skb_datagram_iter;_copy_to_iter", Work.COPY_OUT),
+        (f"command;kernel;{_UNIX_READ}", Work.SYSTEM_CALL),
+        ("command;kernel;do_syscall_64;__x64_sys_futex;do_futex;futex_wait;get_futex_key;gup_fast", Work.LOCKS),
+        ("command;kernel;do_syscall_64;ksys_read;vfs_read;filemap_read;copy_page_to_iter;_copy_to_iter", UNMAPPED),
+        ("command;kernel;do_syscall_64;__sys_sendmsg;ip_recv_error;put_cmsg", Work.COMPLETION),
+    ],
+)
+def test_another_programs_stacks_are_no_zero_copy_senders(stack: str, work: str) -> None:
+    """It polls for whatever, copies for files too, and speaks UDP."""
     assert cost_of_folded(stack).work == work
 
 

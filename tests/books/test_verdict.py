@@ -166,7 +166,9 @@ def test_a_checksum_is_not_called_a_lack_of_scatter_gather():
     assert found.code == "copied-for-checksum"
     assert "the device computes no checksum" in found.sentence
     assert "scatter-gather" not in found.sentence
-    assert found.next == ["if the driver can: nettrace lab exec --kernel 6.12 -- ethtool -K eth0 tx on"]
+    assert found.next == [
+        "if the driver can: nettrace run zerocopy --size 10007 --link nic --setup 'ethtool -K eth0 tx on' --lab 6.12"
+    ]
 
 
 def test_a_copy_that_nobody_can_explain_is_said_to_be_unexplained():

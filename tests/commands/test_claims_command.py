@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+from tests.command import said
 from tests.samples import looped
 from tests.sweep_samples import manifest, plan, runs
 from tracer.cli import cli
@@ -184,9 +185,9 @@ def test_plot_prints_the_files_and_names_what_is_missing(tmp_path):
 )
 def test_a_senseless_sweep_is_refused(tmp_path, arguments):
     """Before anything is measured or written."""
-    done = run("sweep", tmp_path / "s", *arguments)
+    code, _, _ = said("sweep", tmp_path / "s", *arguments)
 
-    assert done.exit_code == 2
+    assert code == 2
     assert not (tmp_path / "s").exists()
 
 

@@ -7,9 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.command import said
+from tests.samples import looped
+from tests.socket_samples import reader, recording, sender
+from tracer.books.analysis import document_of
+from tracer.books.socket_file import encode_sockets
 from tracer.commands import conditions
 from tracer.commands.conditions import CONDITIONS, check_conditions
 from tracer.errors import UsageError
+from tracer.machine.recordings import save
 from tracer.model import Experiment, Link, ObserverChoice
 
 PEER = ("--link", "nic", "--peer", "192.0.2.1:7700")
@@ -41,6 +46,8 @@ REFUSED = [
     (["--save", "f", "--folded", "f"], "--save and --folded name the same file"),
     (["--folded", "f", "--copy-stacks", "./f"], "--folded and --copy-stacks name the same file"),
     (["--lab", "5.4"], "6.12"),
+    (["--setup", "ethtool -K lo tso off"], "--setup needs --lab"),
+    (["--save", "f", "--lab", "all"], "--lab all makes one a kernel"),
 ]
 
 
@@ -114,3 +121,31 @@ def test_a_list_of_probes_and_its_source_exclude_each_other() -> None:
 
     assert code == 2
     assert "--source and --json exclude each other" in errors
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    """A recording of a run, and one of sockets."""
+    run, sockets = tmp_path / "run.json", tmp_path / "sockets.json"
+    save(document_of(looped()), run)
+    sockets.write_bytes(encode_sockets(recording(sender(), reader())))
+    return {"run": run, "sockets": sockets}
+
+
+@pytest.mark.parametrize(
+    ("of", "options", "words"),
+    [
+        ("sockets", ["--json", "--csv"], "--json and --csv exclude each other"),
+        ("sockets", ["--parquet", "x", "--csv"], "--csv and --parquet exclude each other"),
+        ("sockets", ["--csv", "--by", "port"], "--by and --csv exclude each other"),
+        ("run", ["--csv"], "holds no sockets"),
+        ("run", ["--by", "port"], "holds no sockets"),
+        ("run", ["--top", "3"], "holds no sockets"),
+    ],
+)
+def test_a_report_ignores_no_option_either(files: dict[str, Path], of: str, options: list[str], words: str) -> None:
+    """Nothing is printed in another form than all that was asked for."""
+    code, output, errors = said("report", files[of], *options)
+
+    assert (code, output) == (2, "")
+    assert words in errors

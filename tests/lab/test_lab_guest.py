@@ -1,4 +1,4 @@
-"""A real guest: boots, answers, is stopped, dies. One machine for the whole file."""
+"""A real guest: answers, is stopped, dies. The one that stays, for the whole file."""
 
 from __future__ import annotations
 
@@ -15,30 +15,41 @@ from pathlib import Path
 import pytest
 
 from tracer.errors import LabError
-from tracer.lab import kernels, machine
-from tracer.lab.guest import Guest, guest_for
+from tracer.lab import kept, kernels, opening
+from tracer.lab.guest import Guest
+from tracer.runs import warming
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
 REPOSITORY = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def guest() -> Iterator[Guest]:
-    """The default kernel's guest, started by the first command that needs it."""
-    yield guest_for(kernels.DEFAULT)
-    machine.stop()
+@pytest.fixture
+def guest() -> Guest:
+    """The default kernel's guest, which stays from one test to the next unless a test ended it."""
+    staying = kept.guest()
+    if staying is None:
+        staying = opening.keep(warming.wanted(kernels.default(), least=warming.EXEC), print)
+    return staying
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_stays() -> Iterator[None]:
+    """The user's guest is not what is tested here, and none is left behind."""
+    kept.stop()
+    yield
+    kept.stop()
 
 
 def output_of(guest: Guest, *argv: str, cwd: str | Path = "/", stdin: bytes = b"") -> tuple[int, bytes, bytes]:
     stdout, stderr = bytearray(), bytearray()
-    code = guest.run(argv, cwd, stdin=stdin, stdout=stdout.extend, stderr=stderr.extend, timeout=60)
+    code = guest.run(argv, cwd, stdin=stdin, stdout=stdout.extend, stderr=stderr.extend, timeout=240)
     return code, bytes(stdout), bytes(stderr)
 
 
 def test_the_guest_runs_the_kernel_that_was_asked_for(guest: Guest) -> None:
     """The uname is the release of the package that was fetched."""
-    assert output_of(guest, "uname", "-r") == (0, f"{guest.kernel.release}\n".encode(), b"")
+    assert output_of(guest, "uname", "-r") == (0, f"{guest.hardware.kernel.release}\n".encode(), b"")
 
 
 def test_output_and_errors_stay_apart_and_the_exit_code_is_the_command_s(guest: Guest) -> None:
@@ -128,7 +139,6 @@ def test_the_nic_has_scatter_gather_that_can_be_switched_off(guest: Guest) -> No
 
 def test_an_interrupt_goes_to_the_command_in_the_guest(guest: Guest) -> None:
     """Ctrl-C reaches the command, which ends as it likes; the guest stays."""
-    guest.start()
     program = [sys.executable, "-m", "tracer", "lab", "exec", "--", "sh", "-c"]
     script = "trap 'echo caught; exit 5' INT; echo ready; while :; do sleep 0.05; done"
     with subprocess.Popen([*program, script], cwd=REPOSITORY, stdout=subprocess.PIPE) as process:
@@ -138,12 +148,11 @@ def test_an_interrupt_goes_to_the_command_in_the_guest(guest: Guest) -> None:
 
         assert process.stdout.read() == b"caught\n"
         assert process.wait(30) == 5
-    assert guest.is_running()
+    assert guest.machine.is_alive()
 
 
 def test_a_vanished_client_leaves_no_command_behind(guest: Guest) -> None:
     """A nettrace that was killed takes its command in the guest with it."""
-    guest.start()
     program = [sys.executable, "-m", "tracer", "lab", "exec", "--", "sh", "-c"]
     with subprocess.Popen([*program, "echo ready; exec sleep 1009"], cwd=REPOSITORY, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -155,7 +164,6 @@ def test_a_vanished_client_leaves_no_command_behind(guest: Guest) -> None:
 
 def test_a_client_that_is_replaced_while_the_guest_cannot_look_leaves_no_command_behind(guest: Guest) -> None:
     """Old connection closed and new one open before the guest runs again: the old command must end all the same."""
-    guest.start()
     program = [sys.executable, "-m", "tracer", "lab", "exec", "--", "sh", "-c"]
     with subprocess.Popen([*program, "echo ready; exec sleep 1013"], cwd=REPOSITORY, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -170,18 +178,15 @@ def test_a_client_that_is_replaced_while_the_guest_cannot_look_leaves_no_command
 
 def tell_qemu(command: str) -> None:
     """One command to QEMU's monitor (QMP)."""
-    with socket.socket(socket.AF_UNIX) as monitor, monitor.makefile("rb") as answers:
-        monitor.connect(str(machine.state() / "qmp"))
-        monitor.sendall(b'{"execute": "qmp_capabilities"}{"execute": "%s", "id": 1}' % command.encode())
-        assert any(b'"id": 1' in answer and b"return" in answer for answer in answers)
+    staying = kept.guest()
+    assert staying is not None
+    with staying.machine.monitor() as monitor:
+        monitor.ask(command)
 
 
 def test_a_killed_machine_is_a_lab_error_with_its_last_words(guest: Guest) -> None:
     """A kill -9 of QEMU in the middle of a command is told at once, with the console."""
-    guest.start()
-    pid = machine.process()
-    assert pid is not None
-    killer = threading.Timer(1, os.kill, (pid, signal.SIGKILL))
+    killer = threading.Timer(1, os.kill, (guest.machine.pid, signal.SIGKILL))
     killer.start()
     started = time.monotonic()
 
@@ -189,38 +194,35 @@ def test_a_killed_machine_is_a_lab_error_with_its_last_words(guest: Guest) -> No
         guest.run(["sleep", "60"])
 
     assert time.monotonic() - started < 10
-    assert "agent ready" in caught.value.why
+    assert "died" in caught.value.what
 
 
 def test_a_panic_is_a_lab_error_with_its_last_words(guest: Guest) -> None:
     """The kernel's own last lines say what happened."""
     with pytest.raises(LabError) as caught:
-        guest.run(["sh", "-c", "echo c > /proc/sysrq-trigger"], timeout=60)
+        guest.run(["sh", "-c", "echo c > /proc/sysrq-trigger"], timeout=240)
 
     assert "panic" in caught.value.why.lower()
 
 
 def test_a_command_that_never_ends_is_given_up(guest: Guest) -> None:
     """After the deadline the guest is stopped, and the next command finds a new one."""
-    guest.start()
-
     with pytest.raises(LabError) as caught:
         guest.run(["sleep", "60"], timeout=1)
 
     assert "within 1 s" in caught.value.what
-    assert machine.process() is None
+    assert kept.running() is None
 
 
 def test_an_idle_guest_switches_itself_off(guest: Guest) -> None:
     """Nothing on the host need live for the guest to end."""
     guest.run(["true"], idle_s=1)
 
-    assert machine.wait_until_gone(20)
+    assert guest.machine.wait_until_gone(20)
 
 
 def test_down_twice_is_no_error(guest: Guest) -> None:
     """The second time there is nothing to stop."""
-    guest.start()
-
-    assert machine.stop() is True
-    assert machine.stop() is False
+    assert guest.machine.is_alive()
+    assert kept.stop() is True
+    assert kept.stop() is False

@@ -43,13 +43,13 @@ def test_a_series_is_matched_exactly() -> None:
     assert [kernels.match(name) for name in ("6.1", "6.12", "7.2")] == ["6.1", "6.12", "7.2"]
 
 
-def test_an_unknown_series_names_the_near_miss() -> None:
-    """A kernel that the lab does not know is a usage error with the nearest that it does."""
+def test_an_unknown_series_names_those_that_are_known() -> None:
+    """A kernel that the lab does not know is a usage error; the nearest number is not what was meant."""
     with pytest.raises(UsageError) as caught:
         kernels.match("v6.12")
 
     assert "'v6.12'" in caught.value.what
-    assert "6.12" in caught.value.fix
+    assert "6.12" in caught.value.why
 
 
 def test_the_newest_build_is_the_greatest_number() -> None:
@@ -104,6 +104,29 @@ def test_no_debian_mirror_is_a_lab_error() -> None:
         apt.choose_mirror("")
 
 
+# As apt-file puts it into /etc/apt/apt.conf.d: every suite's lists of files are wanted, too.
+APT_FILE = """Acquire::IndexTargets::deb::Contents-deb {
+  MetaKey "$(COMPONENT)/Contents-$(ARCHITECTURE)"; ShortDescription "Contents-$(ARCHITECTURE)";
+  Description "$(RELEASE)/$(COMPONENT) $(ARCHITECTURE) Contents (deb)"; flatMetaKey "Contents-$(ARCHITECTURE)";
+  DefaultEnabled "true";
+};
+"""
+
+
+def test_the_lab_s_apt_wants_the_list_of_packages_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whatever else the machine's own apt is told to fetch of each suite; a suite may lack it, and fail for it."""
+    (tmp_path / "apt.conf").write_text(APT_FILE)
+    monkeypatch.setenv("APT_CONFIG", str(tmp_path / "apt.conf"))
+    monkeypatch.setattr(apt, "mirror", lambda: "http://mirror.example/debian")
+    repository = apt.Repository(tmp_path / "lab", "sid")
+
+    wanted = repository._apt(
+        "apt-get", "indextargets", "--no-release-info", "--format", "$(SITE) $(CREATED_BY)"
+    ).splitlines()
+
+    assert set(wanted) == {"http://mirror.example/debian Packages"}
+
+
 def test_a_failed_fetch_leaves_nothing_half_done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An unreachable mirror is a LabError, and the cache holds no kernel and no leftovers."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -149,7 +172,7 @@ def test_a_missing_boot_module_is_a_lab_error(tmp_path: Path) -> None:
     with pytest.raises(LabError) as caught:
         modules.boot_files(tmp_path)
 
-    assert "e1000e, overlay, virtio_console" in caught.value.what
+    assert "e1000e, overlay, squashfs, veth, virtio_blk, virtio_console" in caught.value.what
 
 
 def test_an_unknown_compression_keeps_the_bzimage() -> None:

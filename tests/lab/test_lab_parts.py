@@ -1,24 +1,33 @@
-"""The parts of the lab that need no virtual machine: frames, archive, pid file, freshness."""
+"""The parts of the lab that need no virtual machine: frames, archive, images, snapshots, processes."""
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import stat
 import subprocess
+import tarfile
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracer.errors import MachineError
-from tracer.lab import freshness, image, machine
+from tracer.errors import LabError, MachineError
+from tracer.lab import image, kept, machine, needs, opening, places, rootfs, snapshots, sources
 from tracer.lab.agent import Frames, Request, frame
-from tracer.lab.guest import named, request
+from tracer.lab.guest import request
 from tracer.lab.kernels import Kernel
+from tracer.lab.machine import Hardware, Machine
+from tracer.lab.opening import Wanted
+from tracer.lab.snapshots import Place
 
 KERNEL = Kernel("6.12", "6.12.107+deb13-amd64", "6.12.107-1", Path("/cache/kernels/6.12"))
+HARDWARE = Hardware(KERNEL, Path("/i.cpio"), Path("/r.squashfs"), bounce=True)
 
 
 @pytest.fixture(autouse=True)
@@ -43,17 +52,18 @@ def test_a_request_arrives_as_it_was_sent() -> None:
     """Arguments, environment and directory pass the frames unchanged, empty and odd ones too."""
     received = Request()
 
-    for kind, text in request(["printf", "", "a=b\nc"], "/work", {"A": "x=y", "B": ""}, 600, stale=False):
+    for kind, text in request(["printf", "", "a=b\nc"], "/work", {"A": "x=y", "B": ""}, 600, host_files=True):
         received.add(kind, os.fsencode(text))
 
     assert received.argv == [b"printf", b"", b"a=b\nc"]
     assert received.environment == {b"A": b"x=y", b"B": b""}
     assert received.cwd == b"/work"
+    assert received.among_host_files
 
 
-def test_a_stale_guest_is_told_first() -> None:
-    """The guest forgets the host's files before it runs anything."""
-    assert next(iter(request(["true"], "/", {}, 600, stale=True))) == (b"f", "")
+def test_the_clock_is_set_before_anything_runs() -> None:
+    """A guest that was saved is as far behind as it is old."""
+    assert next(iter(request(["true"], "/", {}, 600, host_files=False)))[0] == b"t"
 
 
 def test_the_archive_is_newc() -> None:
@@ -91,61 +101,187 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
     process.wait()
 
 
-def test_a_stale_pid_file_kills_nobody(sleeper: subprocess.Popen[bytes]) -> None:
-    """The number in an old pid file may be somebody else's process by now."""
-    (machine.state() / "pid").write_text(f"{sleeper.pid}\n")
+def test_a_stale_number_of_a_process_kills_nobody(sleeper: subprocess.Popen[bytes]) -> None:
+    """The number that an old file names may be somebody else's process by now."""
+    facts = kept.Facts(sleeper.pid, "6.12", "6.12.107", bounce=False, emulated=True, counting=False)
+    (places.kept() / "guest.json").write_text(json.dumps(asdict(facts)))
 
-    assert machine.stop() is False
+    assert kept.running() is None
+    assert kept.stop() is False
     assert sleeper.poll() is None
 
 
-@pytest.mark.parametrize("content", ["", "x", "99999999", "-1"])
-def test_a_damaged_pid_file_is_no_process(content: str) -> None:
+@pytest.mark.parametrize("content", ["", "x", "[]", '{"pid": 99999999}'])
+def test_a_damaged_guest_file_is_no_guest(content: str) -> None:
     """Whatever the file holds, nothing runs and nothing breaks."""
-    (machine.state() / "pid").write_text(content)
+    (places.kept() / "guest.json").write_text(content)
 
-    assert machine.process() is None
-    assert machine.running() is None
+    assert kept.running() is None
 
 
-def test_the_state_is_the_user_s_own() -> None:
-    """Nobody else may speak with the guest."""
-    assert stat.S_IMODE(machine.state().stat().st_mode) == 0o700
+def test_the_lab_is_the_user_s_own() -> None:
+    """Nobody else may speak with the guest or read its memory."""
+    assert stat.S_IMODE(places.home().stat().st_mode) == 0o700
 
 
 def test_the_host_is_read_only_and_the_guest_has_one_cpu() -> None:
     """What must never be missing from QEMU's command line."""
-    words = machine.arguments(KERNEL, Path("/i.cpio"), bounce=True, emulated=True, idle_s=600)
+    words = HARDWARE.words()
 
     assert "readonly=on" in words[words.index("-fsdev") + 1]
     assert words[words.index("-smp") + 1] == "1"
     assert "swiotlb=force" in words[words.index("-append") + 1]
 
 
-def test_without_qemu_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine without QEMU gets the command that installs it."""
+def test_all_that_is_missing_is_named_in_one_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is fetched: one message, every package."""
     monkeypatch.setenv("PATH", "/nowhere")
 
     with pytest.raises(MachineError) as caught:
-        machine.start(KERNEL, Path("/i.cpio"), bounce=False, counting=False, idle_s=600)
+        needs.require_programs()
 
-    assert "apt-get install qemu-system-x86" in caught.value.fix
-
-
-def test_an_edited_file_makes_the_guest_stale(tmp_path: Path) -> None:
-    """A file of the working directory that is written after the mark is noticed, once."""
-    (tmp_path / "script.py").write_text("old")
-    freshness.mark()
-    (tmp_path / "script.py").write_text("new")
-
-    assert freshness.is_stale(named(tmp_path, ["python3", "script.py"]))
+    assert caught.value.fix == "apt-get install " + " ".join(needs.PACKAGES.values())
 
 
-def test_what_changed_before_the_mark_is_not_stale(tmp_path: Path) -> None:
-    """A change that the guest has been told of is not told again."""
-    (tmp_path / "script.py").write_text("new")
-    changed = freshness.newest_change([tmp_path, tmp_path / "script.py", tmp_path / "absent"])
+def test_squashfs_tools_alone_is_no_reason_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it there is no snapshot, and the lab boots."""
+    monkeypatch.setattr("shutil.which", lambda program: None if program == "sqfstar" else f"/bin/{program}")
 
-    freshness.mark()
+    needs.require_programs()
 
-    assert 0 < changed <= freshness.newest_change([machine.state() / "fresh"])
+
+def test_what_dead_commands_left_is_removed_and_what_lives_stays() -> None:
+    """A directory whose process still holds its lock is somebody's."""
+    (places.guests() / "dead").mkdir()
+
+    with machine.own_directory() as first, machine.own_directory() as second:
+        left = sorted(places.guests().iterdir())
+
+        assert left == sorted([first, second])
+    assert list(places.guests().iterdir()) == []
+
+
+def test_a_long_cache_path_is_no_obstacle(tmp_path: Path) -> None:
+    """A socket's address has 107 bytes; the directory may be deeper."""
+    deep = tmp_path / ("x" * 120)
+    deep.mkdir()
+
+    with machine._listening(deep / "agent"):
+        Machine(deep, 0).connect("agent").close()
+
+
+def test_pages_of_zeros_take_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The copy of a guest's RAM is the same bytes, and holes where nothing was written or nothing but zeros."""
+    monkeypatch.setattr(snapshots, "MEMORY", 8 << 20)
+    source = os.memfd_create("ram")
+    os.ftruncate(source, 8 << 20)
+    os.pwrite(source, b"payload", 3 << 20)
+    os.pwrite(source, bytes(1 << 20), 5 << 20)
+    with (tmp_path / "ram").open("wb") as file:
+        snapshots.copy_sparse(source, file.fileno())
+
+    assert (tmp_path / "ram").read_bytes() == os.pread(source, 8 << 20, 0)
+    assert (tmp_path / "ram").stat().st_blocks * 512 < 1 << 20
+    os.close(source)
+
+
+def saved(place: Place, step: int, **key: object) -> Path:
+    directory = places.snapshots() / f"{place.name}.{step}"
+    directory.mkdir()
+    whole = {"facts": place.facts, "sources": "abc", "boot": None} | key
+    (directory / "key.json").write_text(json.dumps(whole))
+    return directory
+
+
+def test_the_furthest_prepared_snapshot_is_taken() -> None:
+    """One that is not far enough is none; neither is another key's."""
+    place, other = Place("6.12", {"QEMU": "7"}), Place("6.12", {"QEMU": "10"})
+    for step in (0, 1):
+        saved(place, step)
+
+    best = place.best(0)
+
+    assert best is not None
+    assert best.step == 1
+    assert place.best(2) is None
+    assert other.best(0) is None
+    assert other.why_stale() == "QEMU"
+
+
+def test_a_snapshot_that_may_not_have_reached_the_disk_is_none_after_a_reboot() -> None:
+    """What was saved in haste counts as long as this machine is up."""
+    place = Place("6.12", {"QEMU": "7"})
+    saved(place, 1, boot="another")
+
+    assert place.best(0) is None
+
+
+def test_few_snapshots_are_kept() -> None:
+    """The last used ones."""
+    names = [saved(Place(f"6.{number}", {}), 2) for number in range(snapshots.KEPT + 2)]
+    for age, path in enumerate(names):
+        os.utime(path, (1000 + age, 1000 + age))
+
+    snapshots.prune()
+
+    assert [one.directory for one in snapshots.everything()] == names[:1:-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "place"), [("/lib/x/libc.so.6", "usr/lib/x/libc.so.6"), ("/usr/bin/perf", "usr/bin/perf")]
+)
+def test_a_file_lies_in_the_image_where_the_guest_looks(name: str, place: str) -> None:
+    """Below /usr what the old directories link to."""
+    assert rootfs.place_of(name) == place
+
+
+def test_an_edit_gives_the_modules_another_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Content decides, not time; and the tar holds what is there now, with bytecode that asks for no time either."""
+    (tmp_path / "tracer").mkdir()
+    monkeypatch.setattr(sources, "HOME", tmp_path)
+    module = tmp_path / "tracer/one.py"
+    module.write_text("A = 1\n")
+    before = sources.digest()
+    module.touch()
+    same = sources.digest()
+    module.write_text("A = 2\n")
+    after = sources.digest()
+    with tarfile.open(fileobj=io.BytesIO(sources.bundle(after))) as archive:
+        names = archive.getnames()
+        bytecode = archive.extractfile(names[1])
+
+        assert before == same != after
+        assert names[0] == "tracer/one.py"
+        assert bytecode is not None
+        assert bytecode.read()[4] == 1  # PEP 552: hash-based, unchecked
+
+
+class Impatient(Machine):
+    """A QEMU that the user does not wait for."""
+
+    killed = False
+
+    def connect(self, name: str) -> NoReturn:
+        raise KeyboardInterrupt(name)
+
+    def kill(self) -> None:
+        self.killed = True
+
+
+def test_a_guest_that_nobody_waits_for_any_more_does_not_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One that was booted to stay would, and `lab down` would know nothing of it."""
+    booted = Impatient(tmp_path, 4711)
+    monkeypatch.setattr("tracer.lab.opening.needs.require_programs", lambda: None)
+    monkeypatch.setattr("tracer.lab.opening.rootfs.image", refuse_image)
+    monkeypatch.setattr("tracer.lab.opening.kernels.get", lambda *_: KERNEL)
+    monkeypatch.setattr("tracer.lab.opening.image.build", lambda _: Path("/i.cpio"))
+    monkeypatch.setattr("tracer.lab.opening.machine.launch", lambda *_, **__: booted)
+
+    with pytest.raises(KeyboardInterrupt):
+        opening.start(Wanted("6.12", False, lambda *_: [], "resident"), tmp_path, print, stays=True)
+
+    assert booted.killed
+
+
+def refuse_image() -> NoReturn:
+    raise LabError("no image")

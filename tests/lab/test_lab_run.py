@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import msgspec
 import pytest
 
 from bench.lab_matrix import MESSAGES, SIZE, run
 from tests.command import Running, nettrace
+from tests.kprobe_guest import record_by_kprobes
 from tracer.books.analysis import document_of
+from tracer.books.function_rows import Row
 from tracer.books.recording import decode
-from tracer.errors import Interrupted, LabError, MachineError, PrivilegeError, UsageError
-from tracer.lab import machine
-from tracer.lab.guest import guest_for, least_environment
-from tracer.model import Experiment, LawState, Stage
-from tracer.runs.in_guest import Order
-from tracer.runs.in_lab import Complaint, record
+from tracer.errors import Interrupted, LabError, MachineError, PrivilegeError, UsageError, WorkloadError
+from tracer.lab import kept, opening
+from tracer.lab.guest import Guest
+from tracer.model import Experiment, LawState, ObserverChoice, Stage
+from tracer.runs import warming
+from tracer.runs.in_lab import Complaint, error_of, record, renew
+from tracer.runs.orders import Answer, CommandAnswer, CommandOrder, Failure
 
 ROOT = Path(__file__).parents[2]
 PAYLOAD = SIZE * MESSAGES
@@ -29,8 +35,15 @@ PAYLOAD = SIZE * MESSAGES
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[None]:
+    kept.stop()
     yield
-    machine.stop()
+    kept.stop()
+
+
+def guest_of(parent: int) -> int:
+    """PID of the QEMU that a nettrace has started."""
+    (child,) = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return int(child)
 
 
 def told(*lines: str) -> Complaint:
@@ -40,29 +53,66 @@ def told(*lines: str) -> Complaint:
     return complaint
 
 
-@pytest.mark.parametrize(
-    ("status", "kind"), [(2, UsageError), (3, PrivilegeError), (130, Interrupted), (4, MachineError)]
-)
-def test_the_guest_s_error_is_raised_again_here(status, kind):
-    """What, why and fix arrive whole, however the bytes came in; the exit code is the guest's."""
-    error = told("error: it bro", "ke\n  why: because\n  f", "ix: mend it\n").error(status)
+@pytest.mark.parametrize("kind", [UsageError, PrivilegeError, Interrupted, MachineError, WorkloadError])
+def test_the_guest_s_error_is_raised_again_here(kind):
+    """The same class with what, why and fix, whatever words they hold."""
+    failure = Failure(kind=kind.__name__, what="it broke\n  why: no", why="because", fix="mend it")
+    error = error_of(msgspec.json.decode(msgspec.json.encode(Answer(failure=failure)), type=Answer).failure)
 
-    assert isinstance(error, kind)
-    assert error.exit_code == status
-    assert (error.what, error.why, error.fix) == ("it broke", "because", "mend it")
+    assert type(error) is kind
+    assert (error.what, error.why, error.fix) == ("it broke\n  why: no", "because", "mend it")
+
+
+@pytest.mark.parametrize("kind", ["Exception", "annotations", "NoSuchError"])
+def test_an_error_of_no_kind_of_ours_is_a_lab_error(kind):
+    """What another edition of nettrace raised is told, not guessed."""
+    error = error_of(Failure(kind=kind, what="it broke", why="", fix=""))
+
+    assert isinstance(error, LabError)
+    assert error.why == "it broke"
+
+
+def test_a_directory_that_the_guest_lacks_is_an_error_that_says_so(tmp_path: Path) -> None:
+    """It sees the host's files, but for /run and the like; the order is answered before anything is loaded."""
+    order = CommandOrder(
+        argv=[b"true"], cwd=os.fsencode(tmp_path / "missing"), user=None, most_s=None, wait=False, peers=False,
+        profile=False, cache=str(tmp_path), answer=str(tmp_path / "answer"),
+    )  # fmt: skip
+    code = (
+        "import sys; from tracer.runs import in_guest; sys.exit(in_guest.do(sys.stdin.buffer.read(), {}, None, None))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], input=msgspec.json.encode(order), cwd=ROOT, check=False)
+    answer = msgspec.json.decode((tmp_path / "answer").read_bytes(), type=CommandAnswer)
+
+    assert done.returncode == 4
+    assert answer.recording is None
+    assert f"no directory {tmp_path}/missing" in str(error_of(answer.failure))
+
+
+@pytest.mark.parametrize(
+    ("edited", "settled", "anew"), [(False, True, False), (True, False, False), (True, True, True)]
+)
+def test_another_release_is_saved_anew_and_an_edit_is_not(
+    monkeypatch: pytest.MonkeyPatch, edited: bool, settled: bool, anew: bool
+) -> None:
+    """Whatever order it was that brought the modules along."""
+    made: list[str] = []
+    monkeypatch.setattr("tracer.runs.in_lab.sources.settled", lambda: settled)
+    monkeypatch.setattr("tracer.runs.in_lab.opening.hardware", lambda *_: None)
+    monkeypatch.setattr("tracer.runs.in_lab.opening.place", lambda *_: "place")
+    monkeypatch.setattr("tracer.runs.in_lab.snapshots.remove_prepared", made.append)
+    monkeypatch.setattr("tracer.runs.in_lab.making.start_behind", lambda *_: None)
+    guest = SimpleNamespace(hardware=SimpleNamespace(kernel=SimpleNamespace(name="6.12"), bounce=False))
+
+    renew(cast("Guest", guest), [], edited, lambda _: None)
+
+    assert made == (["place"] if anew else [])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_before_anything_was_measured_is_an_interrupt(number):
     """While the guest still loads, a signal ends it without a word."""
     assert told().error(128 + number).exit_code == 130
-
-
-def test_an_error_without_a_reason_keeps_its_fix():
-    """Two lines are as good as three."""
-    error = told("error: interrupted\n  fix: run it again\n").error(130)
-
-    assert (error.what, error.why, error.fix) == ("interrupted", "", "run it again")
 
 
 def test_a_crash_in_the_guest_is_a_lab_error_with_its_last_lines():
@@ -80,7 +130,16 @@ def test_progress_is_passed_on_and_kept_out_of_the_error():
     complaint.hear(b"nettrace: bare pass\nerror: no\n")
 
     assert heard == ["bare pass"]
-    assert complaint.error(4).what == "no"
+    assert "error: no" in complaint.error(4).why
+
+
+def first_that_sends(listener: socket.socket) -> socket.socket:
+    """The first connection over which a byte has come; those that only try whether anybody listens are let go."""
+    while True:
+        connection, _ = listener.accept()
+        if connection.recv(1):
+            return connection
+        connection.close()
 
 
 pytest_lab = [pytest.mark.lab, pytest.mark.timeout(300), pytest.mark.usefixtures("lab")]
@@ -100,6 +159,10 @@ class TestLab:
             ("6.12", "zerocopy", "nic"),
             ("6.12", "twocopy", "veth"),
             ("6.12", "zerocopy", "veth"),
+            ("6.12", "zerocopy", "nic tx-off"),
+            ("6.12", "zerocopy", "lo netem-loss"),
+            ("6.12", "onecopy", "lo netem-duplicate"),
+            ("6.12", "zerocopy", "lo full-qdisc"),
         ],
     )
     def test_every_byte_is_where_the_table_says(self, kernel: str, mode: str, link: str) -> None:
@@ -111,21 +174,33 @@ class TestLab:
         assert [observation.lost for observation in cell.document.observations] == [0, 0]
         assert (cell.document.host.where, cell.document.experiment.lab) == ("lab", kernel)
 
+    @pytest.mark.parametrize(
+        ("setup", "messages", "row"),
+        [
+            ("tc qdisc add dev lo root netem duplicate 100%", MESSAGES, Row.XMIT_UNOWNED),
+            # So few that no connection waits for its third SYN, and so many packets that some are changed.
+            ("tc qdisc add dev lo root netem corrupt 4%", 2003, Row.WHOLE_COPY),
+            ("ip link set lo mtu 68", MESSAGES, Row.FRAGMENT_COPY),
+        ],
+    )
+    def test_what_befalls_packets_on_their_way_breaks_no_law(self, setup: str, messages: int, row: Row) -> None:
+        """Doubled, changed, cut into fragments: both observers have counted it, and nothing is without its place."""
+        asked = Experiment(
+            mode="zerocopy", size=SIZE, messages=messages, lab="6.12", observer=ObserverChoice.ALL, setup=(setup,)
+        )
+        document = document_of(record(asked, lambda _: None))
+        broken = [law.id for law in document.ledger.laws if law.state is LawState.BROKEN]
+
+        assert broken == []
+        assert document.ledger.trustworthy
+        assert document.observations[0].tallies[row].bytes > 0
+        assert document.observed.received_bytes == SIZE * messages
+
     def test_kprobes_count_what_fentry_counts(self) -> None:
         """The fallback's shells read other registers, and give the same ledger."""
-        code = (
-            "import tracer.runs.in_guest as inside, tracer.observers.functions as functions\n"
-            "text = functions.KernelText.of_running_kernel(allow_fentry=False)\n"
-            "functions.KernelText.of_running_kernel = lambda: text\n"
-            "raise SystemExit(inside.main())"
-        )
-        answer = bytearray()
-        order = Order(experiment=Experiment(mode="zerocopy", size=SIZE, messages=MESSAGES))
-        guest_for("6.12").run(
-            [sys.executable, "-c", code], ROOT, least_environment() | {"NETTRACE_LAB": "6.12"}, reads=(),
-            stdin=msgspec.json.encode(order), stdout=answer.extend,
-        )  # fmt: skip
-        document = document_of(decode(bytes(answer)))
+        with opening.guest(warming.wanted("6.12", least=warming.EXEC), print) as guest:
+            recording = record_by_kprobes(Experiment(mode="zerocopy", size=SIZE, messages=MESSAGES), guest)
+        document = document_of(recording)
 
         assert document.observations[0].attached["skb_copy_ubufs"] == "kprobe"
         assert {law.state for law in document.ledger.laws} == {LawState.HOLDS}
@@ -150,10 +225,15 @@ class TestLab:
 
     def test_an_interrupt_reaches_the_guest_and_gives_the_partial_recording(self) -> None:
         """Ctrl-C ends the pass that runs in the guest; the figures so far come back, exit code 130."""
-        running = Running("run", "zerocopy", "--duration", "60", "--lab", "6.12", "--json")
-        running.wait_for("bare pass")
-        time.sleep(1)  # some messages
-        running.process.send_signal(signal.SIGINT)
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            peer = f"10.0.2.2:{listener.getsockname()[1]}"  # this machine, as the guest sees it
+            running = Running("run", "zerocopy", "--duration", "60", "--link", "nic", "--peer", peer, "--lab", "--json")
+            listener.settimeout(100)
+            sender = first_that_sends(listener)
+            running.process.send_signal(signal.SIGINT)
+            with sender:
+                while sender.recv(1 << 20):
+                    pass
         code, output, _ = running.finish()
 
         assert code == 130
@@ -163,7 +243,7 @@ class TestLab:
         """QEMU gone in the middle of a run: exit code 4, three lines; the next command starts a new guest."""
         running = Running("run", "zerocopy", "--duration", "60", "--lab", "6.12")
         running.wait_for("bare pass")
-        os.kill(machine.process() or 0, signal.SIGKILL)
+        os.kill(guest_of(running.pid), signal.SIGKILL)
         code, _, errors = running.finish()
 
         assert code == 4

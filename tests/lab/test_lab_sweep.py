@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.command import nettrace
-from tracer.lab import machine
+from tracer.lab import kept
 
 SIZE, MESSAGES, RUNS = 10007, 23, 4
 SWEEP = (
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(600), pytest.mark.usefixtures
 @pytest.fixture(scope="module")
 def lab() -> Iterator[None]:
     yield
-    machine.stop()
+    kept.stop()
 
 
 def recordings_in(directory: Path) -> list[dict[str, Any]]:

@@ -7,7 +7,9 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -172,22 +174,27 @@ AS_NOBODY = (
 )
 
 
+@pytest.fixture
+def open_to_all() -> Iterator[Path]:
+    """A directory that anyone can reach: pytest closes those above tmp_path again whenever another one starts."""
+    with tempfile.TemporaryDirectory(prefix="nettrace-test-", dir="/tmp") as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory)
+
+
 def write_as_nobody(path: Path) -> str:
-    for parent in (path.parent, *path.parent.parents[:2]):
-        if parent.stat().st_mode & 0o7777 == 0o700:
-            parent.chmod(0o711)
     return subprocess.run(
         [sys.executable, "-c", AS_NOBODY, str(path)], capture_output=True, text=True, cwd=ROOT, check=True
     ).stdout
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_a_writable_file_in_a_read_only_directory_is_written(tmp_path):
+def test_a_writable_file_in_a_read_only_directory_is_written(open_to_all):
     """Nothing can be put in its place: the file itself is written."""
-    path = tmp_path / "file"
+    path = open_to_all / "file"
     path.write_text("a longer old text")
     path.chmod(0o666)
-    tmp_path.chmod(0o555)
+    open_to_all.chmod(0o555)
 
     assert write_as_nobody(path) == ""
     assert path.read_bytes() == b"new"
@@ -195,13 +202,13 @@ def test_a_writable_file_in_a_read_only_directory_is_written(tmp_path):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 @pytest.mark.parametrize("there", [True, False])
-def test_what_may_not_be_written_is_said_before_the_run(tmp_path, there):
+def test_what_may_not_be_written_is_said_before_the_run(open_to_all, there):
     """A write-protected file in a directory of one's own is protected all the same."""
-    path = tmp_path / "file"
+    path = open_to_all / "file"
     if there:
         path.write_text("old")
         path.chmod(0o444)
-    tmp_path.chmod(0o777 if there else 0o555)
+    open_to_all.chmod(0o777 if there else 0o555)
 
     assert "may not be written by this user" in write_as_nobody(path)
     assert not there or path.read_text() == "old"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
+import operator
 import os
 import select
 import signal
@@ -11,6 +14,8 @@ from collections.abc import Iterator
 import pytest
 
 from tracer.machine.interrupts import Interrupts
+
+pytestmark = pytest.mark.system
 
 
 @pytest.fixture
@@ -27,6 +32,7 @@ def interrupts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Interrupts]:
     for number, handler in before.items():
         signal.signal(number, handler)
     assert found.wake is not None
+    os.close(signal.set_wakeup_fd(-1))
     os.close(found.wake)
 
 
@@ -61,6 +67,18 @@ def test_the_first_signal_raises(interrupts, number):
         send(number)
 
     assert is_readable(interrupts.wake)
+
+
+def test_a_signal_just_before_a_wait_ends_it(interrupts):
+    """No call is interrupted, and Python has run no handler yet: the descriptor alone says so."""
+    interrupts.hold()
+    arrives = functools.partial(ctypes.CDLL(None)["raise"], signal.SIGINT)
+    waits = functools.partial(select.select, [interrupts.wake], [], [], 0)
+
+    # One bytecode: handlers run between two of them.
+    _, (readable, _, _) = map(operator.call, (arrives, waits))
+
+    assert readable == [interrupts.wake]
 
 
 @pytest.mark.usefixtures("interrupts")

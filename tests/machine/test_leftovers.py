@@ -12,8 +12,10 @@ from click.testing import CliRunner
 
 from tracer.commands.doctor import command
 from tracer.machine import leftovers
-from tracer.machine.leftovers import Leftover, is_orphan, owned_name, start_time
+from tracer.machine.leftovers import Leftover, is_orphan, orphaned_events, owned_name, start_time
 from tracer.machine.namespaces import create_netns, remove_netns
+
+pytestmark = pytest.mark.system
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need CAP_SYS_ADMIN and CAP_NET_ADMIN")
 
@@ -68,6 +70,20 @@ def test_names_of_earlier_versions_are_known():
 def test_other_names_are_never_orphans(name: str):
     """Only the exact form that nettrace gives is its own."""
     assert not is_orphan(name)
+
+
+def test_a_killed_runs_kprobes_are_found_among_others():
+    """A living run's stay, and so do those of other programs, dead or not."""
+    dead, alive = (name.replace("-", "_") for name in (name_of_the_dead("k0"), owned_name("k0")))
+    definitions = (
+        f"r4096:kprobes/{dead}_bcc_71 tcp_recvmsg_locked\n"
+        f"p:kprobes/{alive}_bcc_72 tcp_sendmsg_locked\n"
+        "p:kprobes/p_tcp_sendmsg_bcc_1 tcp_sendmsg\n"
+        "p:mine/probe do_exit\n"
+    )
+
+    assert orphaned_events(definitions) == [f"kprobes/{dead}_bcc_71"]
+    assert orphaned_events("") == []
 
 
 def test_a_process_whose_name_has_spaces_and_parentheses_has_a_start_time(tmp_path: Path):

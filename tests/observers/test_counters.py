@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -13,8 +14,11 @@ import pytest
 
 from tests import samples
 from tests.command import Running, children, command_line, document, wait_until_gone
+from tracer.books.cost_notes import complaint_of
 from tracer.model import Counter
-from tracer.observers.counters import Counters, complaint_of
+from tracer.observers.counters import Counters
+
+pytestmark = pytest.mark.system
 
 RECORDED = Path(__file__).parents[1] / "data/perf"
 needs_perf = pytest.mark.skipif(shutil.which("perf") is None, reason="perf is not installed (Debian: linux-perf)")
@@ -22,6 +26,14 @@ needs_perf = pytest.mark.skipif(shutil.which("perf") is None, reason="perf is no
 
 def value_of(counters: list[Counter], event: str, scope: str) -> float | None:
     return next(one.value for one in counters if (one.event, one.scope) == (event, scope))
+
+
+def counted_of(pid: int) -> list[Counter]:
+    """What was counted of this process in a window that was open for no work at all."""
+    with contextlib.closing(Counters(pid, None)) as counters:
+        counters.enable()
+        counters.disable()
+        return counters.read(samples.workload())
 
 
 @pytest.fixture
@@ -81,13 +93,7 @@ def test_a_machine_without_perf_still_runs(tmp_path: Path) -> None:
 @needs_perf
 def test_nothing_is_counted_before_the_window_opens(sleeper: int) -> None:
     """A process that only sleeps while the window is open has counted nothing: 0, or perf's "not counted"."""
-    counters = Counters(sleeper, None)
-    try:
-        counters.enable()
-        counters.disable()
-        found = counters.read(samples.workload())
-    finally:
-        counters.close()
+    found = counted_of(sleeper)
 
     assert not value_of(found, "page-faults", "sender")
     assert {one.scope for one in found} == {"sender", "system"}
@@ -98,13 +104,7 @@ def test_a_refusal_is_told_in_perfs_words(tmp_path: Path, monkeypatch: pytest.Mo
     fake_perf(tmp_path, f"/bin/cat {RECORDED / 'paranoid.txt'} >&2\nexit 255\n")
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    counters = Counters(os.getpid(), None)
-    try:
-        counters.enable()
-        counters.disable()
-        found = counters.read(samples.workload())
-    finally:
-        counters.close()
+    found = counted_of(os.getpid())
 
     assert value_of(found, "context-switches", "system") is None
     assert "Access to performance monitoring" in (complaint_of(found) or "")
@@ -120,13 +120,7 @@ def test_a_perf_that_ignores_its_orders_is_given_up(tmp_path: Path, monkeypatch:
     fake_perf(tmp_path, f"{script}exec {sys.executable} -c 'import signal; signal.pause()'\n")
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    counters = Counters(os.getpid(), None)
-    try:
-        counters.enable()
-        counters.disable()
-        found = counters.read(samples.workload())
-    finally:
-        counters.close()
+    found = counted_of(os.getpid())
 
     assert value_of(found, "context-switches", "sender") is None
     assert "did not enable its counters in time" in (complaint_of(found) or "")

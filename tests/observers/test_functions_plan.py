@@ -11,10 +11,10 @@ from tracer.books.function_rows import ROWS_WITH_PAGES, Row
 from tracer.books.probes import PROBE_POINTS, At, ProbePoint
 from tracer.observers.attachment import Attachment, KernelText
 from tracer.observers.functions import defines, shell, source_text
-from tracer.observers.program import read_source
+from tracer.observers.source_text import whole_text
 from tracer.reports.probes import probes_json, probes_text
 
-PROGRAM = read_source("functions.bpf.c")
+PROGRAM = whole_text("functions.bpf.c")
 
 SYMBOLS = b"""
 ffffffff81a00000 T tcp_sendmsg_locked

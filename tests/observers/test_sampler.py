@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.command import document, nettrace
-from tracer.observers.program import Sample
-from tracer.observers.sampler import fold
+from tests.command import document, nettrace, stage_bytes
 
-# Long enough for some hundred samples: a stage of one in a hundred is then there.
-WORK = ("--size", 16384, "--messages", 8209)
+SIZE, MESSAGES = 16384, 32771
+WORK = ("--size", SIZE, "--messages", MESSAGES)
+# Some 500 samples are usual. Below this a profile says of itself that it decides nothing, and a stage may be missing.
+ENOUGH = 100
+
+
+def profiled(mode: str, link: str) -> dict[str, Any]:
+    """A run with samples enough; again with more work where this machine has taken too few."""
+    for more in (1, 4, 16):
+        found = document(mode, "--profile", "--link", link, "--size", SIZE, "--messages", MESSAGES * more)
+        if found["profile"]["samples"] >= ENOUGH:
+            break
+    return found
 
 
 def shares(found: dict[str, Any]) -> dict[str, float]:
@@ -24,13 +34,12 @@ def shares(found: dict[str, Any]) -> dict[str, float]:
 @pytest.mark.parametrize("link", ["lo", "veth"])
 def test_twocopy_packs_and_copies_in(link: str) -> None:
     """User mode's packing is told from the kernel's copy, and nothing much is unmapped."""
-    found = document("twocopy", "--profile", "--link", link, *WORK)
+    found = profiled("twocopy", link)
     share = shares(found)
 
-    assert share["user_pack"] > 0
-    assert share["copy_in"] > 0
-    assert share["copy_out"] > 0
-    assert "deferred_copy" not in share
+    assert {"user_pack", "copy_in", "copy_out"} <= share.keys(), found["profile"]["folded"]
+    # Packets of others are taken in on whatever stack is there, and may be of pinned pages.
+    assert share.get("deferred_copy", 0) < 0.05
     assert share.get("unmapped", 0) <= 0.05
 
 
@@ -38,12 +47,11 @@ def test_twocopy_packs_and_copies_in(link: str) -> None:
 @pytest.mark.parametrize("link", ["lo", "veth"])
 def test_zerocopy_pins_and_is_copied_after_all(link: str) -> None:
     """On a looping link the copy has moved, not gone."""
-    found = document("zerocopy", "--profile", "--link", link, *WORK)
+    found = profiled("zerocopy", link)
     share = shares(found)
 
-    assert share["deferred_copy"] > 0
-    assert share["pin"] > 0
-    assert share.get("copy_in", 0) < 0.01
+    assert {"deferred_copy", "pin"} <= share.keys(), found["profile"]["folded"]
+    assert share.get("copy_in", 0) < 0.05
     assert "user_pack" not in share
     assert share.get("unmapped", 0) <= 0.05
 
@@ -54,7 +62,7 @@ def test_the_profile_is_of_the_same_fixed_work() -> None:
     found = document("onecopy", "--profile", *WORK)
     profile = found["profile"]
 
-    assert profile["payload_bytes"] == found["workload"]["payload_bytes"] == 16384 * 8209
+    assert profile["payload_bytes"] == found["workload"]["payload_bytes"] == SIZE * MESSAGES
     assert profile["lost"] == 0
     assert profile["samples"] == sum(profile["folded"].values()) == sum(one["samples"] for one in profile["stages"])
     assert profile["samples"] * profile["period_ns"] > 0
@@ -80,7 +88,7 @@ def test_folded_stacks_are_written_for_a_flame_graph(tmp_path: Path) -> None:
     lines = [line.rpartition(" ") for line in file.read_text().splitlines()]
 
     assert done.returncode == 0
-    assert "CPU by stage" in done.stdout
+    assert "CPU by" in done.stdout
     assert lines
     assert all(samples.isdecimal() and len(stack.split(";")) >= 3 for stack, _, samples in lines)
     assert any("tcp_sendmsg_locked;_copy_from_iter" in stack for stack, *_ in lines)
@@ -94,29 +102,30 @@ def test_a_folded_file_that_cannot_be_written_is_told_before_the_run(tmp_path: P
     assert "there is no directory" in done.stderr
 
 
-def test_another_process_counts_only_in_tcps_softirq() -> None:
-    """What a stranger sends over lo itself is his; TCP's receive side after an interrupt may be ours."""
-    receive = ["tcp_v4_rcv", "ip_local_deliver_finish", "net_rx_action", "handle_softirqs", "__irq_exit_rcu"]
-    looped = [*receive[:-1], "do_softirq.part.0", "__local_bh_enable_ip", "__dev_queue_xmit", "tcp_sendmsg_locked"]
-    interrupted = ["handle_softirqs", "__irq_exit_rcu", "sysvec_apic_timer_interrupt", "tcp_sendmsg_locked"]
-    samples = [
-        Sample(2, False, receive, 3),
-        Sample(2, False, looped, 13),
-        Sample(2, False, interrupted, 17),
-        Sample(2, False, ["tcp_sendmsg", "__sys_sendto"], 5),
-        Sample(2, False, ["virtnet_poll", "net_rx_action", "handle_softirqs"], 7),
-        Sample(2, False, ["pv_native_safe_halt", "do_idle"], 11),
-    ]
-
-    assert fold(samples) == {"softirq;kernel;" + ";".join(receive[::-1]): 3}
+needs_setpriv = pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed (util-linux)")
+WITHOUT_SYSLOG = ("setpriv", "--bounding-set=-syslog")
 
 
-def test_stacks_that_differ_by_a_suffix_are_one() -> None:
-    """The compiler's suffixes say nothing to a reader."""
-    samples = [
-        Sample(0, False, ["do_softirq.part.0"], 2),
-        Sample(0, False, ["do_softirq"], 1),
-        Sample(0, True, ["memcpy", "pool_pack"], 4),
-    ]
+@needs_setpriv
+@pytest.mark.live
+def test_bytes_are_counted_where_kernel_addresses_are_hidden() -> None:
+    """Programs call their helpers by number, whatever /proc/kallsyms shows."""
+    done = nettrace("run", "onecopy", "--messages", 23, "--size", 10007, "--json", before=WITHOUT_SYSLOG)
+    found = json.loads(done.stdout)
 
-    assert fold(samples) == {"sender;user;pool_pack;memcpy": 4, "sender;kernel;do_softirq": 3}
+    assert done.returncode == 0
+    assert "bpf_probe_read" not in done.stderr
+    assert (stage_bytes(found)["copy_in"], stage_bytes(found)["copy_out"]) == (23 * 10007, 23 * 10007)
+
+
+@needs_setpriv
+@pytest.mark.live
+def test_a_profile_without_names_is_none_and_says_so() -> None:
+    """Decided before the pass: no minutes of look-ups, no "unmapped"."""
+    done = nettrace("run", "onecopy", "--profile", "--messages", 23, "--json", before=WITHOUT_SYSLOG)
+    found = json.loads(done.stdout)
+
+    assert done.returncode == 0
+    assert "profiled pass" not in done.stderr
+    assert found["profile"] is None
+    assert any(note.startswith("CPU profile: n/a, because kernel.kptr_restrict") for note in found["notes"])

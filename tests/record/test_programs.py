@@ -2,40 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.command import NETTRACE, ROOT
+from tests.command import ROOT, free_port, needs
+from tests.record.servers import FILE_BYTES, Server, fetch, listens, serving
 from tests.record.test_ways import broken_laws, record
 from tracer.books.socket_file import decode_sockets
-from tracer.model_sockets import SocketRecording
+from tracer.model.socket_recording import SocketRecording
 
 pytestmark = pytest.mark.live
-
-# Odd, and more than any buffer on the way holds.
-FILE_BYTES = 20_000_003
-
-
-def needs(*programs: str) -> pytest.MarkDecorator:
-    missing = [name for name in programs if shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") is None]
-    return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}; make test-packages")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def sound(recording: SocketRecording) -> None:
@@ -47,80 +29,6 @@ def sound(recording: SocketRecording) -> None:
 
 def sent(recording: SocketRecording) -> dict[str, int]:
     return {way: moved.bytes for way, moved in recording.totals.sent.items()}
-
-
-@pytest.fixture(scope="module")
-def big(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("www") / "big"
-    path.write_bytes(os.urandom(FILE_BYTES))
-    path.parent.chmod(0o755)
-    path.parent.parent.chmod(0o755)
-    return path
-
-
-_started: list[Server] = []
-
-
-@pytest.fixture(autouse=True)
-def no_server_goes_on() -> Iterator[None]:
-    """A test that fails before it stops its server leaves none behind: nettrace hands SIGTERM on."""
-    yield
-    while _started:
-        process = _started.pop().process
-        if process.poll() is None:
-            process.terminate()
-            process.communicate(timeout=60)
-
-
-def listens(port: int) -> bool:
-    """Whether somebody listens on this port; asked without a connection, which would be counted."""
-    tables = (Path(f"/proc/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6"))
-    return any(
-        line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "0A" for lines in tables for line in lines
-    )
-
-
-class Server:
-    """A server under record, until it is stopped."""
-
-    def __init__(self, file: Path, port: int, *command: object) -> None:
-        self.file, self.port = file, port
-        _started.append(self)
-        self.process = subprocess.Popen(
-            [*NETTRACE, "record", "--wait", "-o", str(file), "--", *map(str, command)],
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT,
-        )  # fmt: skip
-        self._wait_until_it_listens()
-
-    def _wait_until_it_listens(self) -> None:
-        while not listens(self.port):
-            assert self.process.poll() is None, self.process.communicate()[1]
-
-    def stop(self, number: int = signal.SIGTERM) -> tuple[SocketRecording, str]:
-        """Its recording, and the report."""
-        self.process.send_signal(number)
-        _, report = self.process.communicate(timeout=60)
-        assert "Traceback" not in report, report
-        return decode_sockets(self.file.read_bytes(), str(self.file)), report
-
-
-@contextlib.contextmanager
-def serving(*command: object) -> Iterator[None]:
-    """A server that is not watched."""
-    process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def fetch(port: int) -> int:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/big", timeout=60) as answer:
-        number = 0
-        while data := answer.read(1 << 20):
-            number += len(data)
-    return number
 
 
 @needs("curl")
@@ -216,7 +124,7 @@ def test_thousands_of_connections_to_nginx(tmp_path: Path, big: Path) -> None:
     port = free_port()
     server = nginx(tmp_path, port, big.parent, "sendfile on; keepalive_requests 1;")
     subprocess.run(
-        ["wrk", "-t1", "-c8", "-d2", f"http://127.0.0.1:{port}/small"], capture_output=True, check=True, timeout=60
+        ["wrk", "-t1", "-c8", "-d2", f"http://127.0.0.1:{port}/small"], capture_output=True, check=True, timeout=240
     )
     recording, _ = server.stop(signal.SIGQUIT)
 
@@ -246,7 +154,7 @@ def test_an_rsync_daemon_serves_a_file(tmp_path: Path, big: Path) -> None:
     """The daemon's children are watched as well: what it sends is what the client says it received."""
     port = free_port()
     config = tmp_path / "rsyncd.conf"
-    config.write_text(f"use chroot = no\n[www]\npath = {big.parent}\nread only = yes\n")
+    config.write_text(f"use chroot = no\nuid = 0\ngid = 0\n[www]\npath = {big.parent}\nread only = yes\n")
     server = Server(
         tmp_path / "server", port, "rsync", "--daemon", "--no-detach", f"--port={port}", "--address=127.0.0.1",
         f"--config={config}",

@@ -14,7 +14,8 @@ from tests.command import NETTRACE, ROOT
 from tracer.books.socket_file import decode_sockets
 from tracer.books.socket_laws import laws_of
 from tracer.model import LawState
-from tracer.model_sockets import READ_WAYS, SEND_WAYS, SocketRecording
+from tracer.model.socket_recording import SocketRecording
+from tracer.model.sockets import READ_WAYS, SEND_WAYS
 
 pytestmark = pytest.mark.live
 
@@ -23,13 +24,13 @@ CALLS, SIZE = 23, 10007
 
 
 def record(
-    directory: Path, *command: object, **options: Any
+    directory: Path, *command: object, options: tuple[str, ...] = (), most_s: float = 60, **how: Any
 ) -> tuple[SocketRecording, subprocess.CompletedProcess[str]]:
     """Record a command; its recording, and how it ended."""
     file = directory / "recording.json"
     done = subprocess.run(
-        [*NETTRACE, "record", "-o", str(file), "--", *map(str, command)],
-        capture_output=True, text=True, timeout=60, cwd=ROOT, check=False, **options,
+        [*NETTRACE, "record", *options, "-o", str(file), "--", *map(str, command)],
+        capture_output=True, text=True, timeout=most_s, cwd=ROOT, check=False, **how,
     )  # fmt: skip
     assert "Traceback" not in done.stderr, done.stderr
     return decode_sockets(file.read_bytes(), str(file)), done

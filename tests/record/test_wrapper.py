@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.command import NETTRACE, ROOT
+from tests.command import NETTRACE, ROOT, nettrace
 from tests.record.test_ways import record
 from tracer.machine.leftovers import cgroup2_mount
 
@@ -21,7 +23,7 @@ pytestmark = pytest.mark.live
 def wrapped(*command: str, options: tuple[str, ...] = (), **how: object) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         [*NETTRACE, "record", *options, "--", *command],
-        capture_output=True, text=True, timeout=60, cwd=ROOT, check=False, **how,  # type: ignore[call-overload]
+        capture_output=True, text=True, timeout=240, cwd=ROOT, check=False, **how,  # type: ignore[call-overload]
     )  # fmt: skip
     assert "Traceback" not in done.stderr, done.stderr
     return done  # type: ignore[no-any-return]
@@ -31,6 +33,14 @@ def our_cgroups() -> list[str]:
     mount = cgroup2_mount()
     assert mount is not None
     return [path.name for path in mount.glob("nettrace-*")]
+
+
+def wait_until_ended(pid: int) -> None:
+    """Until this process has; it is somebody else's child."""
+    with contextlib.suppress(ProcessLookupError):
+        process = os.pidfd_open(pid)
+        select.select([process], [], [], 60)
+        os.close(process)
 
 
 @pytest.mark.parametrize("code", [0, 1, 7, 255])
@@ -93,7 +103,7 @@ def test_a_signal_to_nettrace_reaches_the_command() -> None:
     assert process.stdout.readline() == "ready\n"
 
     process.terminate()
-    _, report = process.communicate(timeout=60)
+    _, report = process.communicate(timeout=240)
 
     assert process.returncode == 9
     assert "exit 9" in report
@@ -101,7 +111,8 @@ def test_a_signal_to_nettrace_reaches_the_command() -> None:
 
 def test_ctrl_c_ends_the_command_and_the_report_comes() -> None:
     """The terminal sends SIGINT to both: the command decides, and nettrace reports."""
-    script = "trap 'exit 3' INT; echo ready; while :; do read -t 1 line; done"
+    # Both get it of us, and nettrace hands its own on: bash must not die of the second one while it exits.
+    script = "trap 'trap \"\" INT; exit 3' INT; echo ready; while :; do read -t 1 line; done"
     process = subprocess.Popen(
         [*NETTRACE, "record", "--", "bash", "-c", script],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, process_group=0,
@@ -110,7 +121,7 @@ def test_ctrl_c_ends_the_command_and_the_report_comes() -> None:
     assert process.stdout.readline() == "ready\n"
 
     os.killpg(process.pid, signal.SIGINT)
-    _, report = process.communicate(timeout=60)
+    _, report = process.communicate(timeout=240)
 
     assert process.returncode == 3
     assert "exit 3" in report
@@ -161,17 +172,20 @@ def test_duration_ends_the_watching_and_not_the_command(tmp_path: Path) -> None:
 def test_wait_waits_for_descendants(tmp_path: Path) -> None:
     """--wait: a grandchild that outlives the command is watched to its end."""
     program = Path(__file__).parent.parent / "programs/ways.py"
-    script = f"(read line; exec {sys.executable} {program} send recv 23 10007 >{tmp_path}/said) <$0 & :"
+    script = f"(read line; exec {sys.executable} {program} send recv 23 10007 >{tmp_path}/said) <$0 & echo $$"
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    starter = subprocess.Popen(["sh", "-c", f"exec 3>{fifo}; sleep 1; echo >&3"])
-    file = tmp_path / "recording.json"
-    done = wrapped("sh", "-c", script, str(fifo), options=("--wait", "-o", str(file)), stdin=subprocess.DEVNULL)
-    starter.wait()
+    process = subprocess.Popen(
+        [*NETTRACE, "record", "--wait", "--", "sh", "-c", script, str(fifo)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+    )  # fmt: skip
+    assert process.stdout is not None
+    wait_until_ended(int(process.stdout.readline()))
+    fifo.write_text("\n")
+    _, report = process.communicate(timeout=240)
 
-    assert done.returncode == 0
-    assert b'"sent_' not in file.read_bytes()
-    assert "230,161 B" in done.stderr
+    assert process.returncode == 0
+    assert "230,161 B" in report
 
 
 def test_a_command_without_sockets_is_a_finding(tmp_path: Path) -> None:
@@ -201,3 +215,134 @@ def test_nothing_is_left_behind() -> None:
     process.wait(60)
 
     assert not any(f"nettrace-{process.pid}-" in name for name in our_cgroups())
+
+
+IN_ITS_OWN = """
+import os, socket, sys
+own = sys.argv[1] + open('/proc/self/cgroup').read().split('0::')[1].split()[0] + '/one/two'
+os.makedirs(own); open(own + '/cgroup.procs', 'w').write('0')
+s = socket.create_server(('127.0.0.1', 0)); c = socket.create_connection(s.getsockname()); a, _ = s.accept()
+c.sendall(bytes(10007)); c.close()
+while a.recv(65536): pass
+print(own)
+"""
+
+
+def test_a_command_that_makes_cgroups_of_its_own_is_followed_and_cleaned_up_after(tmp_path: Path) -> None:
+    """Its sockets are counted and say where they were made; nothing of it stays."""
+    mount = cgroup2_mount()
+    recording, done = record(tmp_path, sys.executable, "-c", IN_ITS_OWN, mount)
+    own = done.stdout.strip()
+
+    assert {socket.cgroup for socket in recording.sockets} == {own.removeprefix(str(mount))}
+    assert (recording.totals.sent["copy"].bytes, recording.lost) == (10007, 0)
+    assert not Path(own).parent.exists()
+
+
+CLOSES_ALL = """
+import os, signal, socket
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+os.closerange(0, 256)
+s = socket.create_server(('127.0.0.1', 0)); c = socket.create_connection(s.getsockname()); a, _ = s.accept()
+c.sendall(bytes(10007)); c.close()
+while a.recv(65536): pass
+os.kill(os.getppid(), signal.SIGTERM)
+"""
+
+
+def test_a_command_that_closes_all_descriptors_and_ignores_sigterm_is_counted(tmp_path: Path) -> None:
+    """It has none of ours that it could close; a signal to nettrace reaches it, and it decides."""
+    recording, done = record(tmp_path, sys.executable, "-c", CLOSES_ALL)
+
+    assert (done.returncode, recording.totals.sent["copy"].bytes, recording.lost) == (0, 10007, 0)
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "1e300", "0"])
+def test_a_time_that_is_none_is_refused_before_the_command_runs(seconds: str) -> None:
+    """A usage error, and not an overflow in the middle."""
+    done = wrapped("echo", "ran", options=("-d", seconds))
+
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_a_recording_that_cannot_be_written_is_told_before_the_command_runs(tmp_path: Path) -> None:
+    """No directory, a socket, one file for two results."""
+    both = str(tmp_path / "both")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        nowhere, no_file = (wrapped("echo", "ran", options=("-o", str(tmp_path / name))) for name in ("no/x", "socket"))
+    twice = wrapped("echo", "ran", options=("-o", both, "--json", both))
+
+    assert [(done.returncode, done.stdout) for done in (nowhere, no_file, twice)] == [(4, ""), (4, ""), (2, "")]
+
+
+def test_a_full_disk_costs_the_file_and_not_the_report() -> None:
+    """The report comes first; the error says what could not be written."""
+    done = wrapped("true", options=("-o", "/dev/full"))
+
+    assert done.returncode == 4
+    assert "true used no TCP or UDP socket" in done.stderr
+    assert "cannot write /dev/full" in done.stderr
+
+
+NAMED = """
+import os
+r, w = os.pipe()
+if os.fork() == 0:
+    open('/proc/self/comm', 'wb', 0).write(b'caf\\xe9')
+    os.write(w, b'!')
+    os.read(0, 1)
+    os._exit(0)
+os.read(r, 1)
+"""
+
+
+def test_who_goes_on_is_named_whatever_it_calls_itself() -> None:
+    """Names are any bytes, cut off after fifteen: the report is not lost over half a character."""
+    process = subprocess.Popen(
+        [*NETTRACE, "record", "--", sys.executable, "-c", NAMED],
+        stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+    )  # fmt: skip
+    code = process.wait(60)
+    _, report = process.communicate("\n", timeout=240)
+
+    assert (code, "caf\\xe9 (pid" in report) == (0, True)
+
+
+# A child that keeps one connection and makes new ones all the time, until the file is gone.
+BUSY = """
+import os, socket, sys
+null = os.open('/dev/null', os.O_RDWR)
+os.dup2(null, 1), os.dup2(null, 2)
+ready, tell = os.pipe()
+if os.fork():
+    os.read(ready, 1)
+    {parent}
+s = socket.create_server(('127.0.0.1', 0))
+def pair():
+    c = socket.create_connection(s.getsockname())
+    return c, s.accept()[0]
+kept = pair()
+kept[0].sendall(bytes(7))
+os.write(tell, b'.')
+while os.path.exists(sys.argv[1]):
+    c, a = pair()
+    c.sendall(bytes(7)); a.recv(7)
+    # By a reset: TIME_WAIT would use up all ports.
+    a.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes([1, 0, 0, 0, 0, 0, 0, 0])); a.close(); c.close()
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "parent"), [((), "sys.exit(0)"), (("-d", "0.5"), "os.wait()")], ids=["descendant", "duration"]
+)
+def test_who_goes_on_and_is_busy_is_not_waited_for(tmp_path: Path, options: tuple[str, ...], parent: str) -> None:
+    """Sockets end all the time, new ones are there at once: they are no reason to watch on."""
+    (tmp_path / "file").touch()
+    try:
+        done = nettrace("record", *options, "--", sys.executable, "-c", BUSY.format(parent=parent), tmp_path / "file")
+    finally:
+        (tmp_path / "file").unlink()
+
+    assert done.returncode == 0, done.stderr
+    assert "go on, unwatched" in done.stderr

@@ -1,4 +1,4 @@
-"""Sweeps: order, resuming, and every way in which a directory can be wrong."""
+"""Sweeps: done, interrupted, gone on with, and never mixed."""
 
 from __future__ import annotations
 
@@ -9,18 +9,13 @@ import pandas
 import pytest
 
 from tests.samples import host
-from tests.sweep_samples import REPETITIONS, manifest, plan, run, sweep
+from tests.sweep_samples import SMALL, plan, run
 from tracer.errors import Interrupted, MachineError, RecordingError, UsageError, WorkloadError
 from tracer.reports.sweep import encode_sweep
 from tracer.study import sweep as sweeping
-from tracer.study.crossovers import crossovers
 from tracer.study.hosts import difference_of_hosts
-from tracer.study.measurements import CYCLES, DEMAND, MISSES, Samples
-from tracer.study.repeats import repeats
 from tracer.study.sweep_file import MANIFEST, RUNS, load_sweep
-from tracer.study.sweep_plan import default_budget, experiment_of, jobs_left, jobs_of
-
-SMALL = plan(sizes=[1024, 4096], threads=[1], repetitions=2)
+from tracer.study.sweep_plan import jobs_of
 
 
 def silent(done: int, total: int) -> None:
@@ -44,35 +39,6 @@ class Recorder:
             raise self._error
         self.done.append((experiment.mode, observed))
         return run(experiment.mode, experiment.size, experiment.threads, 0 if observed else 1).recording
-
-
-def test_every_repetition_runs_every_cell_once():
-    """So that drift hits all alike, and ratios can be paired."""
-    jobs = jobs_of(plan())
-    per_repetition = len(plan().cells())
-
-    assert len(jobs) == REPETITIONS * per_repetition == 396
-    for repetition in range(REPETITIONS):
-        part = jobs[repetition * per_repetition : (repetition + 1) * per_repetition]
-        assert {job.repetition for job in part} == {repetition}
-        assert {job.cell for job in part} == set(plan().cells())
-
-
-def test_the_order_is_shuffled_and_repeatable():
-    """The seed decides; another seed, another order; each repetition has its own."""
-    assert jobs_of(plan()) == jobs_of(plan())
-    assert jobs_of(plan()) != jobs_of(plan(seed=2))
-    first, second = ([job.cell for job in jobs_of(plan()) if job.repetition == one] for one in (0, 1))
-    assert first != second
-    assert first != plan().cells()
-
-
-def test_modes_do_the_same_work():
-    """At one size and number of threads, every mode sends as many messages."""
-    jobs = [job for job in jobs_of(plan()) if job.cell.size == 4096 and job.cell.threads == 4]
-    work = {experiment_of(plan(), job).messages for job in jobs}
-
-    assert len(work) == 1
 
 
 def test_a_sweep_gives_one_tidy_table(tmp_path):
@@ -252,18 +218,6 @@ def test_a_plan_without_results_gives_way_to_the_corrected_command(tmp_path):
     assert sweeping.sweep(SMALL, tmp_path, silent, Recorder()).manifest.plan == SMALL
 
 
-def test_in_the_lab_only_bytes_are_measured():
-    """An emulated CPU's costs say nothing, and it sends 50 times less in the same time."""
-    here, lab = plan(), plan(lab="6.12", bytes_budget=default_budget("6.12"))
-    job = jobs_of(lab)[0]
-
-    assert experiment_of(here, job).counters
-    assert experiment_of(lab, job).lab == "6.12"
-    assert not experiment_of(lab, job).counters
-    assert not experiment_of(lab, job).profile
-    assert experiment_of(lab, job).messages < experiment_of(here, job).messages
-
-
 def test_a_sweep_in_the_lab_is_of_the_guest_s_host(monkeypatch):
     """Asked of a run there: this machine is another one."""
     monkeypatch.undo()
@@ -275,77 +229,6 @@ def test_a_sweep_in_the_lab_is_of_the_guest_s_host(monkeypatch):
 
     assert sweeping.manifest_of(plan(lab="6.12"), recorder).host.kernel == "6.12.1"
     assert asked == [("6.12", False)]
-
-
-def test_an_emulated_cpu_has_no_crossover():
-    """Whatever its times are."""
-    assert crossovers(sweep()) != []
-    assert crossovers(sweep(host=host(emulated=True))) == []
-
-
-def written(tmp_path, *lines: bytes, of=SMALL):
-    (tmp_path / MANIFEST).write_bytes(msgspec.json.encode(manifest(of)))
-    (tmp_path / RUNS).write_bytes(b"".join(line + b"\n" for line in lines))
-    return tmp_path
-
-
-GOOD = msgspec.json.encode(run("twocopy", 1024, 1, 0))
-
-
-@pytest.mark.parametrize(
-    ("line", "reason"),
-    [
-        (b"{}", "damaged in line 1"),
-        (b"no json", "damaged in line 1"),
-        (b"[" * 100_000, "damaged in line 1"),
-        (b"\xff\xfe", "damaged in line 1"),
-        (GOOD.replace(b'"throughput_bytes_per_s"', b'"throughput"'), "damaged in line 1"),
-        (GOOD.replace(b'"repetition":0', b'"repetition":-1'), "damaged in line 1"),
-        (GOOD.replace(b'"repetition":0', b'"repetition":NaN'), "damaged in line 1"),
-        (GOOD.replace(b'"elapsed_s":', b'"elapsed_s":NaN,"x":'), "damaged in line 1"),
-        (GOOD.replace(b'"repetition":0', b'"repetition":7'), "not of one sweep"),
-        (GOOD.replace(b'"size":1024', b'"size":1025'), "not of one sweep"),
-        (GOOD.replace(b'"mode":"twocopy"', b'"mode":"onecopy"'), "not of one sweep"),
-        (GOOD.replace(b'"kernel":"6.18.44"', b'"kernel":"5.4"'), "not of one sweep"),
-        (GOOD + b"\n" + GOOD, "not of one sweep"),
-        (b"", "damaged in line 1"),
-    ],
-)
-def test_a_damaged_run_is_a_clear_error(tmp_path, line, reason):
-    """A missing field, NaN, another mode, another host, a run twice: exit code 2, never a figure."""
-    with pytest.raises(RecordingError, match=reason) as caught:
-        load_sweep(written(tmp_path, line))
-
-    assert caught.value.exit_code == 2
-
-
-@pytest.mark.parametrize(
-    ("data", "reason"),
-    [
-        (b"", "damaged"),
-        (b"{", "damaged"),
-        (b"[]", "not a sweep"),
-        (b'{"schema": "nettrace.recording/1"}', "not a sweep"),
-        (b'{"schema": "nettrace.sweep/99"}', "not a sweep"),
-        (b'{"schema": "nettrace.sweep/1"}', "damaged"),
-    ],
-)
-def test_a_directory_of_another_schema_is_a_clear_error(tmp_path, data, reason):
-    """Exit code 2, and what to do."""
-    (tmp_path / MANIFEST).write_bytes(data)
-
-    with pytest.raises(RecordingError, match=reason) as caught:
-        load_sweep(tmp_path)
-
-    assert caught.value.exit_code == 2
-    assert caught.value.fix
-
-
-def test_a_directory_that_is_missing_or_empty_is_a_clear_error(tmp_path):
-    """No traceback for a wrong path."""
-    for directory in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(RecordingError, match="there is no sweep"):
-            load_sweep(directory)
 
 
 def test_runs_without_a_manifest_are_not_overwritten(tmp_path):
@@ -385,63 +268,3 @@ def test_one_repetition_has_medians_and_no_intervals(tmp_path):
     medians = json.loads(encode_sweep(finished))["medians"]
     assert all(one["interval"]["low"] is None for one in medians)
     assert all(not one["found"] for one in json.loads(encode_sweep(finished))["crossovers"])
-
-
-def test_figures_of_different_sources_are_never_compared():
-    """Cycles by perf and by a stand-in, or misses of different events, have no ratio."""
-    mixed = Samples(
-        [
-            run("twocopy", 1024, 1, 0, counters={"LLC-load-misses": 1.0}),
-            run("onecopy", 1024, 1, 0, counters={"branch-misses": 1.0}),
-        ],
-        MISSES,
-    )
-
-    assert not mixed.comparable
-    assert mixed.ratio(*mixed.cells()) is None
-
-
-def test_a_cell_that_few_repetitions_could_measure_has_no_median():
-    """What was too small for the clock's ticks in most of them is not told by the few in which it was large."""
-    seldom = [run("twocopy", 1024, 1, number, cpu_us_per_kib=0.9 if number < 3 else 0.01) for number in range(7)]
-    mostly = [run("onecopy", 1024, 1, number, cpu_us_per_kib=0.01 if number < 1 else 0.9) for number in range(7)]
-    ticks = [
-        msgspec.structs.replace(one, recording=msgspec.structs.replace(one.recording, workload=by_ticks(one)))
-        for one in seldom + mostly
-    ]
-
-    assert [cell.label for cell in Samples(ticks, DEMAND).cells()] == ["onecopy"]
-
-
-def by_ticks(one):
-    """The same CPU time, as the clock's ticks alone tell it."""
-    bare = one.recording.workload
-    sides = {
-        name: msgspec.structs.replace(
-            getattr(bare, name), **{"total": None} if hasattr(getattr(bare, name), "total") else {}
-        )
-        for name in ("sender_cpu_ns", "receiver_cpu_ns")
-    }
-    return msgspec.structs.replace(bare, **sides)
-
-
-def test_a_machine_without_counters_has_no_cycles():
-    """No hardware counter at all: no value, no source, no invented figure."""
-    assert Samples(sweep().runs, CYCLES).cells() == []
-
-
-def test_an_a_a_check_compares_each_mode_with_itself():
-    """Labels differ, the mode is the same, the interval of the ratio holds 1."""
-    same = plan(sizes=[1024], threads=[1], same_mode_twice=True)
-    found = repeats(sweep(of=same))
-
-    assert [one.mode for one in found] == ["twocopy", "onecopy", "zerocopy"]
-    assert all(one.clean for one in found)
-    assert len(jobs_of(same)) == 66
-
-
-def test_what_is_left_is_what_is_not_there():
-    """By cell and repetition, in the order of the plan."""
-    done = sweep(of=SMALL).runs[:4]
-
-    assert len(jobs_left(SMALL, done)) == 8

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import socket
 
+import pytest
 from workloads.engine._engine import lib
 
 import workloads
 from tracer.machine.processes import Workers
 from tracer.model import Experiment
 from workloads.serving import Connection, Server
+
+pytestmark = pytest.mark.system
 
 SIZE, MESSAGES = 10007, 23
 

@@ -1,0 +1,47 @@
+"""Files that an earlier nettrace wrote say what they said then."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tracer.books.analysis import document_of
+from tracer.books.recording import decode, encode
+from tracer.model import Document, Stage, Tally
+
+# Observed before sequence numbers told what was sent again; one packet of it was (17 pages).
+SAVED = Path(__file__).parents[1] / "data/recordings/zerocopy-lo-by-tracepoints.json"
+
+
+def test_an_earlier_file_has_the_ledger_that_it_was_saved_with() -> None:
+    """Entries and laws, to the byte and the page."""
+    then = msgspec.json.decode(SAVED.read_bytes(), type=Document)
+    now = document_of(decode(SAVED.read_bytes()))
+
+    assert now.ledger == then.ledger
+    assert now.verdict == then.verdict
+    pin = now.ledger.entry(Stage.PIN)
+    assert pin is not None
+    assert pin.pages == 98_321 - 17
+
+
+def test_what_is_saved_again_is_of_this_version() -> None:
+    """And stays what it is."""
+    once = decode(SAVED.read_bytes())
+
+    assert not [name for name in once.observations[0].tallies if name.startswith("tcp_retransmit_skb")]
+    assert decode(encode(once)) == once
+
+
+@pytest.mark.parametrize("seen", [0, 22_529])
+def test_packets_that_another_count_was_of_are_not_known(seen: int) -> None:
+    """Attempts are not what left: where TCP counted others, the pages of what was sent again are not known."""
+    document = msgspec.json.decode(SAVED.read_bytes())
+    tallies = document["observations"][0]["tallies"]
+    tallies["tcp_retransmit_skb:zerocopy"] = msgspec.to_builtins(Tally(events=1, bytes=seen, pages=17))
+    pin = document_of(decode(msgspec.json.encode(document))).ledger.entry(Stage.PIN)
+
+    assert pin is not None
+    assert (pin.bytes, pin.pages) == (134_217_728, None)

@@ -1,0 +1,64 @@
+"""Gathering rows of sockets, whatever else goes wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from typing import NoReturn
+
+import pytest
+
+from tracer.machine.leftovers import cgroup2_mount
+from tracer.observers import sockets
+from tracer.observers.attached import no_cgroup
+from tracer.observers.loading import Refusal
+from tracer.observers.sockets import SocketObserver
+
+
+class Ring:
+    """Ends the gathering when it was asked for rows three times."""
+
+    def __init__(self, observer: SocketObserver) -> None:
+        self.observer, self.polls = observer, 0
+
+    def poll(self, _most_ms: int) -> None:
+        self.polls += 1
+        if self.polls == 3:
+            self.observer._stop.set()
+
+
+def refuse() -> NoReturn:
+    raise Refusal(24, "Too many open files")
+
+
+def test_a_sample_that_is_refused_costs_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread goes on: rows that nobody takes would fill their buffer, and be lost."""
+    observer = SocketObserver()
+    ring = Ring(observer)
+    monkeypatch.setattr(sockets, "_SAMPLE_S", 0.0)
+    monkeypatch.setattr(observer, "_ring", ring, raising=False)
+    monkeypatch.setattr(observer, "instant", refuse)
+    monkeypatch.setattr(observer._run_times, "tick", lambda: None)
+
+    observer._gather()
+
+    assert (ring.polls, observer.samples) == (3, [])
+
+
+@pytest.mark.live
+@pytest.mark.parametrize(("by_ids", "calls"), [(False, 1), (True, 0)])
+def test_where_processes_are_named_nobody_else_counts_from_the_first_moment(by_ids: bool, calls: int) -> None:
+    """Calls on Unix sockets of this process, which is in the cgroup, and named by nobody."""
+    root = cgroup2_mount()
+    assert root is not None
+    observer = SocketObserver(elements=no_cgroup() if by_ids else {})
+    a, b = socket.socketpair()
+    with a, b, contextlib.closing(observer):
+        observer.attach(root)
+        a.send(bytes(1009))
+        found = observer.finish().unix
+
+    ours = [counts for (pid, _, _), counts in found.items() if pid == os.getpid()]
+    assert ours == [(1, 1009)] * calls
+    assert by_ids is not bool(found)

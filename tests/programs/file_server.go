@@ -1,0 +1,18 @@
+// Somebody's file server: net/http of the standard library.
+//
+//	file_server PORT DIRECTORY
+package main
+
+import (
+	"net"
+	"net/http"
+	"os"
+)
+
+func main() {
+	listener, err := net.Listen("tcp", "127.0.0.1:"+os.Args[1])
+	if err != nil {
+		panic(err)
+	}
+	panic(http.Serve(listener, http.FileServer(http.Dir(os.Args[2]))))
+}

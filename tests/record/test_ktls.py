@@ -1,0 +1,45 @@
+"""Kernel TLS: exact at the calls, whatever the records add; what TCP says of the records agrees with the packets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.command import ROOT
+from tests.record.test_ways import record
+from tracer.books.socket_laws import laws_of
+from tracer.model import LawState
+from tracer.model.sockets import READ_WAYS, SEND_WAYS
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
+
+CALLS, SIZE = 53, 10007
+# TLS 1.2 with AES-GCM: a header of 5, a nonce of 8, a tag of 16. No call here is longer than a record.
+RECORD_ADDS = 29
+
+
+@pytest.mark.parametrize(
+    ("kernel", "way", "read"),
+    [("6.1", "sendfile", "splice"), ("6.12", "send", "recv"), ("6.12", "sendfile", "splice"), ("7.2", "send", "splice")]
+)  # fmt: skip
+def test_bytes_by_way_are_what_the_program_counted(tmp_path: Path, kernel: str, way: str, read: str) -> None:
+    """Sent and read in the way of the call, the clear line before it too; the packets are records."""
+    program = ("python3", ROOT / "tests/programs/ktls.py", way, read, CALLS, SIZE)
+    recording, done = record(tmp_path, *program, options=("--lab", kernel), most_s=390)
+
+    assert done.returncode == 0, done.stderr
+    said, totals = json.loads(done.stdout), recording.totals
+    assert {one: moved.bytes for one, moved in totals.sent.items()} == {
+        one: said[one] for one in SEND_WAYS if said.get(one)
+    }
+    assert {one: moved.bytes for one, moved in totals.read.items()} == {
+        one: said[f"read_{one}"] for one in READ_WAYS if said.get(f"read_{one}")
+    }
+    assert totals.left.bytes - totals.left.again == totals.sent_bytes + CALLS * RECORD_ADDS
+    assert {socket.above for socket in recording.sockets} == {"ulp"}
+    states = {(law.id, law.state) for socket in recording.sockets for law in laws_of(socket)}
+    assert states == {("S", LawState.UNKNOWN), *((law, LawState.HOLDS) for law in ("S2", "S3", "R1"))}
+    assert "encrypted-in-kernel" in [finding.code for finding in recording.findings]
+    assert (recording.lost, recording.hooks.skipped) == (0, {})

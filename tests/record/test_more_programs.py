@@ -1,0 +1,149 @@
+"""Real programs of other kinds: io_uring with direct descriptors, MPTCP, Go, gRPC, scp. Each says what it moved."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.command import ROOT, free_port, needs
+from tests.record.servers import FILE_BYTES, Server, fetch
+from tests.record.test_programs import sent, sound
+from tests.record.test_ways import broken_laws, record
+from tracer.books.socket_laws import laws_of
+from tracer.model import LawState
+
+pytestmark = pytest.mark.live
+
+PROGRAMS = ROOT / "tests/programs"
+CLIENT = """
+import socket, sys
+c = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
+for _ in range(101): c.sendall(bytes(10007))
+c.shutdown(1)
+number = 0
+while data := c.recv(65536): number += len(data)
+print(number)
+"""
+BYTES = 101 * 10007
+
+
+def build(*command: object) -> None:
+    """Compile a program of tests/programs, or say why that cannot be."""
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"cannot be built: {done.stderr.strip().splitlines()[-1:]}")
+
+
+@needs("gcc")
+@pytest.mark.parametrize(("options", "way"), [("send", "copy"), ("zerocopy", "uring_zerocopy")])
+def test_an_io_uring_server_with_direct_descriptors(tmp_path: Path, options: str, way: str) -> None:
+    """Multishot accept and receive, sockets without a number in the process: bytes by way, notifications, laws."""
+    program, port = tmp_path / "uring_server", free_port()
+    build("gcc", "-O2", "-o", program, PROGRAMS / "uring_server.c", "-luring")
+    server = Server(tmp_path / "server", port, program, port, options)
+    client = subprocess.run([sys.executable, "-c", CLIENT, str(port)], capture_output=True, text=True, check=True)
+    server.process.wait(60)
+    recording, _ = server.stop()
+
+    assert int(client.stdout) == BYTES
+    assert (sent(recording), recording.totals.read["copy"].bytes) == ({way: BYTES}, BYTES)
+    if way == "uring_zerocopy":
+        done = recording.totals.completions
+        assert done is not None
+        assert (done.total, done.copied) == (recording.totals.sent[way].calls, recording.totals.sent[way].calls)
+    sound(recording)
+
+
+def test_mptcp_is_exact_at_its_calls_and_its_subflows_are_told(tmp_path: Path) -> None:
+    """Bytes of the calls; the connections below it are rows without a caller, which TCP's laws do not judge."""
+    support = Path("/proc/sys/net/mptcp/enabled")
+    if not support.exists() or support.read_text().strip() != "1":
+        pytest.skip("this kernel has no MPTCP, or it is off")
+    recording, done = record(tmp_path, sys.executable, PROGRAMS / "mptcp.py")
+
+    assert int(done.stdout) == BYTES
+    assert (sent(recording), recording.totals.read["copy"].bytes) == ({"copy": BYTES}, BYTES)
+    subflows = [socket for socket in recording.sockets if socket.protocol == "tcp"]
+    assert {(socket.above, socket.comm) for socket in subflows} == {("mptcp", None)}
+    assert sum(socket.left.bytes - socket.left.again for socket in subflows) == BYTES
+    assert {law.state for socket in subflows for law in laws_of(socket)} == {LawState.UNKNOWN}
+    assert ("(MPTCP subflow)" in done.stderr, recording.lost) == (True, 0)
+
+
+@needs("go")
+def test_a_go_server_splices_the_file(tmp_path: Path, big: Path) -> None:
+    """net/http sends a file by sendfile: what it sends is what was read, the headers are copied."""
+    program = tmp_path / "file_server"
+    build(
+        "env", "GO111MODULE=off", f"GOCACHE={tmp_path}/cache", "go", "build", "-o", program, PROGRAMS / "file_server.go"
+    )
+    port = free_port()
+    server = Server(tmp_path / "server", port, program, port, big.parent)
+    assert fetch(port) == FILE_BYTES
+    recording, _ = server.stop()
+
+    found = sent(recording)
+    assert (found["splice"] > FILE_BYTES // 2, FILE_BYTES < sum(found.values()) < FILE_BYTES + 1000) == (True, True)
+    sound(recording)
+
+
+@pytest.mark.skipif(
+    not Path("/usr/lib/python3/dist-packages/grpc").exists(), reason="not installed: python3-grpcio; make test-packages"
+)
+def test_grpc_both_ends_agree(tmp_path: Path) -> None:
+    """What one end sends the other receives, every message in it; a thread's name is not the process's."""
+    recording, done = record(tmp_path, "/usr/bin/python3", PROGRAMS / "grpc_echo.py")
+
+    assert int(done.stdout) == 23 * 10007
+    assert recording.totals.left.bytes - recording.totals.left.again == recording.totals.sent_bytes > 2 * 23 * 10007
+    assert {socket.comm for socket in recording.sockets} == {"python3"}
+    assert (broken_laws(recording), recording.lost) == ([], 0)
+
+
+# The one whose key is let in is the user's own, in a home directory that only the server sees.
+SSH_SERVER = """
+mount -t tmpfs -o mode=700 tmpfs "$1" && mkdir -m 700 "$1/.ssh" && cp "$2/key.pub" "$1/.ssh/authorized_keys"
+exec dropbear -F -E -s -r "$2/host" -p "127.0.0.1:$3" -P "$2/pid"
+"""
+CHACHA_TAG = 16
+SSH_OPTIONS = (
+    "-oBatchMode=yes", "-oCiphers=chacha20-poly1305@openssh.com", "-oStrictHostKeyChecking=no",
+    "-oUserKnownHostsFile=/dev/null",
+)  # fmt: skip
+
+
+def ssh_server(directory: Path, port: int) -> Server:
+    build("dropbearkey", "-t", "ed25519", "-f", directory / "host")
+    build("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", directory / "key")
+    home = pwd.getpwuid(os.getuid()).pw_dir
+    return Server(directory / "server", port, "unshare", "-m", "sh", "-c", SSH_SERVER, "sh", home, directory, port)
+
+
+@needs("scp", "ssh", "ssh-keygen", "dropbear", "dropbearkey")
+@pytest.mark.parametrize("direction", ["there", "here"])
+def test_scp_copies_a_file(tmp_path: Path, big: Path, direction: str) -> None:
+    """Both ends agree, and ssh's own figure is it, but for its first line and a tag of 16 B behind each packet."""
+    port = free_port()
+    server = ssh_server(tmp_path, port)
+    user, copy = pwd.getpwuid(os.getuid()).pw_name, tmp_path / "copy"
+    ends = (f"{user}@127.0.0.1:{big}", copy) if direction == "here" else (big, f"{user}@127.0.0.1:{copy}")
+    client, done = record(
+        tmp_path, "scp", "-v", "-O", "-F", "/dev/null", "-P", port, "-i", tmp_path / "key", *SSH_OPTIONS, *ends
+    )
+    served, _ = server.stop()
+
+    assert (done.returncode, copy.stat().st_size) == (0, FILE_BYTES), done.stderr
+    assert sent(client) == {"copy": served.totals.read["copy"].bytes}
+    assert sent(served) == {"copy": client.totals.read["copy"].bytes}
+    greeting = re.search(r"Local version string (.*)", done.stderr)[1].rstrip() + "\r\n"
+    said = int(re.search(r"Transferred: sent (\d+)", done.stderr)[1])
+    tags, rest = divmod(client.totals.sent["copy"].bytes - said - len(greeting), CHACHA_TAG)
+    assert (rest, tags > 0) == (0, True)
+    sound(client)
+    sound(served)

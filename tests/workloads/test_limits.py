@@ -1,0 +1,102 @@
+"""The limits that refuse a zero-copy send with ENOBUFS: counted and named, and every byte still arrives."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.workloads.passes import NOBODY, experiment, needs_root, run_pass, wait_until_blocked
+from tracer.errors import WorkloadError
+from tracer.machine.processes import Workers
+
+pytestmark = pytest.mark.system
+
+NEVER_S = 3600.0
+
+
+def set_optmem_max(namespace: str, value: int) -> None:
+    command = f"echo {value} > /proc/sys/net/core/optmem_max"
+    done = subprocess.run(["ip", "netns", "exec", namespace, "sh", "-c", command], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"net.core.optmem_max is not of the namespace in this kernel: {done.stderr.strip()}")
+
+
+@needs_root
+def test_enobufs_by_optmem_is_counted_and_named(own_namespace: str) -> None:
+    """Room for one notification: the second send is refused until the first is reaped, and every byte still arrives."""
+    set_optmem_max(own_namespace, 1000)
+    job = experiment("zerocopy", 100_003)
+    with Workers(job, address="127.0.0.1", sender_netns=own_namespace, receiver_netns=own_namespace) as workers:
+        result = run_pass(workers, 997)
+
+    assert result.enobufs > 0
+    assert result.enobufs_limit == "optmem"
+    assert result.payload_bytes == result.received_bytes == 997 * 100_003
+    assert result.completions is not None
+    assert result.completions.total == result.sends
+
+
+@needs_root
+def test_an_optmem_too_low_for_one_message_is_an_error(own_namespace: str) -> None:
+    """Nothing is in flight and still ENOBUFS: the error names the sysctl and a value that works."""
+    set_optmem_max(own_namespace, 100)
+    job = experiment("zerocopy", 10007)
+    with (
+        Workers(job, address="127.0.0.1", sender_netns=own_namespace, receiver_netns=own_namespace) as workers,
+        pytest.raises(WorkloadError) as caught,
+    ):
+        run_pass(workers, 23)
+
+    assert "net.core.optmem_max is 100" in caught.value.why
+    assert "sysctl -w net.core.optmem_max=" in caught.value.fix
+
+
+@pytest.fixture
+def low_memlock() -> Iterator[int]:
+    """RLIMIT_MEMLOCK of 256 KiB for what is started meanwhile."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (256 << 10, hard))
+    yield 256 << 10
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (soft, hard))
+
+
+@needs_root
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.usefixtures("low_memlock")
+def test_enobufs_by_memlock_is_counted_and_named(threads: int) -> None:
+    """An ordinary user may pin 64 pages at a time, all sockets together: refused, repeated, named, and exact.
+
+    The receiver sleeps until the pages of what it has not taken in are that many.
+    """
+    job = experiment("zerocopy", 50_021, threads)
+    with Workers(job, address="127.0.0.1", uid=NOBODY, gid=NOBODY, patience_s=NEVER_S) as workers:
+        workers.prepare(499, None)
+        receiver = workers.receiver_pid or 0
+        os.kill(receiver, signal.SIGSTOP)
+        workers.release()
+        wait_until_blocked(workers.port)
+        os.kill(receiver, signal.SIGCONT)
+        result = workers.collect()
+
+    assert result.enobufs > 0
+    assert result.enobufs_limit == "memlock"
+    assert result.payload_bytes == result.received_bytes == threads * 499 * 50_021
+
+
+@needs_root
+def test_a_memlock_too_low_for_one_message_is_an_error(low_memlock: int) -> None:
+    """A message of more pages than the limit: the error names it and what to set."""
+    job = experiment("zerocopy", 1 << 20)
+    with (
+        Workers(job, address="127.0.0.1", uid=NOBODY, gid=NOBODY) as workers,
+        pytest.raises(WorkloadError) as caught,
+    ):
+        run_pass(workers, 3)
+
+    assert f"RLIMIT_MEMLOCK is {low_memlock} bytes" in caught.value.why
+    assert "ulimit -l" in caught.value.fix

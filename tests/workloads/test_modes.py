@@ -1,0 +1,70 @@
+"""The one oracle: what each stage should do to a byte, on any link in any condition."""
+
+from __future__ import annotations
+
+import pytest
+
+import workloads
+from tracer.errors import UsageError
+from tracer.model import Link, Stage
+from workloads.modes import USUAL, Conditions, predicted
+
+
+def copies_after_the_send_call(mode: str, link: Link, **conditions: bool) -> dict[Stage, float]:
+    found = predicted(workloads.mode(mode), link, Conditions(**conditions))
+    later = (Stage.DEFERRED_COPY, Stage.LINEARIZE, Stage.BOUNCE)
+    return {stage: found[stage] for stage in later if found[stage]}
+
+
+@pytest.mark.parametrize(
+    ("mode", "link", "conditions", "later"),
+    [
+        ("zerocopy", Link.NIC, {}, {}),
+        ("zerocopy", Link.LO, {}, {Stage.DEFERRED_COPY: 1.0}),
+        ("zerocopy", Link.LO, {"tapped": True}, {Stage.DEFERRED_COPY: 2.0}),
+        ("zerocopy", Link.NIC, {"tapped": True}, {Stage.DEFERRED_COPY: 1.0}),
+        ("zerocopy", Link.NIC, {"summed": True}, {Stage.LINEARIZE: 1.0}),
+        ("onecopy", Link.NIC, {"summed": True}, {}),
+        ("onecopy", Link.NIC, {"tapped": True}, {}),
+        ("onecopy", Link.NIC, {"linear": True}, {Stage.LINEARIZE: 1.0}),
+        ("zerocopy", Link.NIC, {"linear": True, "summed": True}, {Stage.LINEARIZE: 1.0}),
+        ("twocopy", Link.NIC, {"bounced": True}, {Stage.BOUNCE: 1.0}),
+    ],
+)
+def test_later_copies_follow_from_the_link_and_its_conditions(mode, link, conditions, later):
+    """Pinned pages alone are copied for a tap or to be summed up; whoever lacks scatter-gather copies everything."""
+    assert copies_after_the_send_call(mode, link, **conditions) == later
+
+
+@pytest.mark.parametrize("bounced", [True, False])
+def test_a_byte_is_handed_over_in_place_or_bounced(bounced):
+    """Never both."""
+    found = predicted(workloads.mode("zerocopy"), Link.NIC, Conditions(bounced=bounced))
+
+    assert found[Stage.DMA] + found[Stage.BOUNCE] == 1
+
+
+@pytest.mark.parametrize("link", list(Link))
+@pytest.mark.parametrize("mode", workloads.NAMES)
+def test_the_send_call_takes_each_byte_once(mode, link):
+    """Copied or pinned, on every link."""
+    found = predicted(workloads.mode(mode), link, USUAL)
+
+    assert found[Stage.COPY_IN] + found[Stage.PIN] == 1
+
+
+def test_an_unknown_mode_suggests_the_near_miss() -> None:
+    """The user's word is quoted."""
+    with pytest.raises(UsageError, match="unknown mode 'zero-copi'") as caught:
+        workloads.mode("zero-copi")
+
+    assert "did you mean zerocopy?" in caught.value.fix
+
+
+def test_every_mode_predicts_for_every_link() -> None:
+    """A mode is one file: its name is the module's, its number the engine's."""
+    modes = [workloads.mode(name) for name in workloads.NAMES]
+
+    assert [mode.name for mode in modes] == list(workloads.NAMES)
+    assert [mode.engine_mode for mode in modes] == [0, 1, 2]
+    assert all(len(mode.predicts) == 3 for mode in modes)

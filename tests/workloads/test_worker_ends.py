@@ -1,0 +1,171 @@
+"""A side that stops, hangs, dies or goes away: named, with what was sent until then, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from tests.workloads.passes import experiment, is_gone, needs_root, wait_for, wait_until_blocked, wait_until_sending
+from tracer.errors import WorkloadError
+from tracer.machine import processes
+from tracer.machine.processes import Workers
+from tracer.model import Workload
+
+pytestmark = pytest.mark.system
+
+# A deadline that is reached, and one that no test lives to see.
+SHORT_S, NEVER_S = 2.0, 3600.0
+UNREAD = [("twocopy", 10007), ("onecopy", 16 << 20), ("zerocopy", 100_003)]
+
+
+@pytest.mark.parametrize(("mode", "size"), UNREAD)
+def test_stop_waits_for_no_process_that_is_stopped(mode: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGSTOP for the receiver: the sender reports its exact partial count, although no deadline passes."""
+    monkeypatch.setattr(processes, "STOP_DEADLINE_S", NEVER_S)
+    with Workers(experiment(mode, size, 5, verify=False), address="127.0.0.1") as workers:
+        workers.prepare(None, 600.0)
+        receiver = workers.receiver_pid
+        assert receiver is not None
+        os.kill(receiver, signal.SIGSTOP)
+        workers.release()
+        wait_until_blocked(workers.port)
+        result = workers.stop()
+
+        assert result is not None
+        assert result.received_bytes is None
+        assert 0 < result.payload_bytes < (result.messages + 5) * size
+        pids = [workers.sender_pid, receiver]
+    assert all(is_gone(pid) for pid in pids)
+
+
+def stuck_pass(workers: Workers, stop: Callable[[], object]) -> tuple[Workload, WorkloadError]:
+    """An endless pass that `stop` brings to a standstill: what is left of it, and why it was given up."""
+    workers.prepare(None, 600.0)
+    workers.release()
+    wait_until_sending(workers.port)
+    stop()
+    result = workers.collect()
+    assert workers.stuck is not None
+    return result, workers.stuck
+
+
+def test_a_stopped_receiver_ends_the_pass_with_what_was_sent(mode: str) -> None:
+    """No deadline of a mode's own: nothing moves, so the partial result stands, and the culprit is named."""
+    with Workers(experiment(mode, 10007, 3), address="127.0.0.1", patience_s=SHORT_S) as workers:
+        pids = [workers.sender_pid, workers.receiver_pid]
+        result, stuck = stuck_pass(workers, lambda: os.kill(pids[1] or 0, signal.SIGSTOP))
+
+        assert result.payload_bytes >= (result.bytes_acked or 0) > 0
+        assert (result.received_bytes, result.verified) == (None, None)
+        assert stuck.what == "nothing has moved for 2 s: the receiver's process is stopped"
+        assert f"the peer's TCP acknowledged {result.bytes_acked:,} B" in stuck.why
+    assert all(is_gone(pid) for pid in pids if pid)
+
+
+def test_a_stopped_sender_is_an_error_because_nobody_can_tell_what_it_sent(mode: str) -> None:
+    """Its counts are in its own memory; it is named, and no process is left."""
+    with Workers(experiment(mode, 10007), address="127.0.0.1", patience_s=SHORT_S) as workers:
+        pids = [workers.sender_pid, workers.receiver_pid]
+        with pytest.raises(WorkloadError, match="nothing has moved for 2 s: the sender's process is stopped"):
+            stuck_pass(workers, lambda: os.kill(workers.sender_pid, signal.SIGSTOP))
+    assert all(is_gone(pid) for pid in pids if pid)
+
+
+def test_a_foreign_peer_that_does_not_read_is_named(mode: str) -> None:
+    """TCP says that the peer's window is closed."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        peer = ("127.0.0.1", listener.getsockname()[1])
+        with Workers(experiment(mode, 10007), address="127.0.0.1", peer=peer, patience_s=SHORT_S) as workers:
+            result, stuck = stuck_pass(workers, lambda: None)
+
+    assert "the peer has stopped reading" in stuck.what
+    assert result.payload_bytes > (result.bytes_acked or 0) > 0
+
+
+@needs_root
+def test_packets_that_go_nowhere_are_named(mode: str, own_namespace: str) -> None:
+    """Both processes run, and nothing is acknowledged any more: it is the way between them."""
+    job, namespace = experiment(mode, 10007), own_namespace
+    with Workers(
+        job, address="127.0.0.1", sender_netns=namespace, receiver_netns=namespace, patience_s=SHORT_S
+    ) as workers:
+        workers.prepare(None, 600.0)
+        workers.release()
+        wait_until_sending(workers.port, workers.sender_pid)
+        subprocess.run(["ip", "-n", namespace, "link", "set", "lo", "down"], check=True)
+        result = workers.collect()
+
+    assert workers.stuck is not None
+    assert "packets do not get through" in workers.stuck.what
+    assert result.payload_bytes > (result.bytes_acked or 0)
+
+
+def test_a_killed_receiver_is_named(mode: str) -> None:
+    """Kill -9 of the receiver in mid-run: an error that names the signal, and no process is left."""
+    with Workers(experiment(mode, 10007, 3), address="127.0.0.1", patience_s=NEVER_S) as workers:
+        workers.prepare(None, 600.0)
+        workers.release()
+        wait_until_sending(workers.port)
+        pids = [workers.sender_pid, workers.receiver_pid]
+        os.kill(pids[1] or 0, signal.SIGKILL)
+        with pytest.raises(WorkloadError, match="the receiver died") as caught:
+            workers.collect()
+
+        assert "SIGKILL" in caught.value.why
+    assert all(is_gone(pid) for pid in pids if pid)
+
+
+def test_a_killed_sender_is_named(mode: str) -> None:
+    """The same on the other side; the receiver merely sees an end or a reset."""
+    with Workers(experiment(mode, 10007, 3), address="127.0.0.1") as workers:
+        workers.prepare(None, 600.0)
+        workers.release()
+        wait_until_sending(workers.port)
+        os.kill(workers.sender_pid, signal.SIGKILL)
+        with pytest.raises(WorkloadError, match="the sender died"):
+            workers.collect()
+
+
+def test_a_foreign_peer_that_closes_is_an_error(mode: str) -> None:
+    """A peer that is not ours and goes away in mid-run: the connection broke, and how far we got."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        peer = ("127.0.0.1", listener.getsockname()[1])
+
+        def read_a_little() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(100_000)
+
+        reader = threading.Thread(target=read_a_little)
+        reader.start()
+        with Workers(experiment(mode, 10007), address="127.0.0.1", peer=peer) as workers:
+            assert workers.receiver_pid is None
+            workers.prepare(None, 600.0)
+            workers.release()
+            with pytest.raises(WorkloadError, match="closed the connection"):
+                workers.collect()
+        reader.join()
+
+
+def test_a_worker_does_not_outlive_its_parent() -> None:
+    """SIGKILL of the parent: both children are gone."""
+    script = (
+        "import sys; from tracer.model import Experiment; from tracer.machine.processes import Workers\n"
+        "with Workers(Experiment(mode='onecopy', size=10007), address='127.0.0.1') as workers:\n"
+        "    workers.prepare(None, 600.0); workers.release()\n"
+        "    print(workers.sender_pid, workers.receiver_pid, flush=True); workers.collect()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pids = [int(pid) for pid in parent.stdout.readline().split()]
+        parent.kill()
+
+    assert len(pids) == 2
+    wait_for(lambda: all(is_gone(pid) for pid in pids))
