@@ -1,11 +1,12 @@
 """What the engine costs: CPU time a message of its one-copy mode, against a bare C loop of the same calls.
 
-Every repetition runs all contestants, one right after the other and in turning order, on one connection over loopback,
+Every repetition runs all contestants, one right after the other and in shuffled order, on one connection over loopback,
 with fixed work; ratios are taken within a repetition, so that a slow moment of the machine hits both sides. CPU time
 is that of the sending and the receiving thread, by their own clocks (CLOCK_THREAD_CPUTIME_ID), and decides. Wall time
 is shown and decides nothing: on two busy cores it is noise. Nothing is pinned to a CPU; every process is in a session
-of its own, as the engine's are, because the scheduler shares a busy CPU between sessions (autogroup). The bare loop
-runs twice: its ratio to itself says what this machine can tell apart.
+of its own, as the engine's are, because the scheduler shares a busy CPU between sessions (autogroup). Each run of each
+contestant has processes of its own: which pages its buffers lie in, hence how they share the caches, is luck that must
+not last for all repetitions. The bare loop runs twice: its ratio to itself says what this machine can tell apart.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import random
 import shutil
 import socket
 import subprocess
@@ -64,11 +66,12 @@ def plain_run(program: Path, size: int, messages: int) -> Sample:
     return Sample(sum(cpu_ns) / messages, size * messages * 8 / elapsed_ns)
 
 
-def engine_run(workers: Workers, messages: int) -> Sample:
-    """One pass through the real processes."""
-    workers.prepare(messages, None)
-    workers.release()
-    done = workers.collect()
+def engine_run(size: int, messages: int) -> Sample:
+    """One pass through the real processes, which are started for it, as the bare loop's are."""
+    with Workers(Experiment(mode="onecopy", size=size), address="127.0.0.1") as workers:
+        workers.prepare(messages, None)
+        workers.release()
+        done = workers.collect()
     sender, receiver = done.sender_cpu_ns.spent, done.receiver_cpu_ns and done.receiver_cpu_ns.spent
     if sender is None or receiver is None:
         raise SystemExit("the engine did not tell its CPU time")
@@ -95,20 +98,18 @@ def iperf3_run(size: int, messages: int) -> Sample:
 def measure(program: Path, size: int, repetitions: int) -> Samples:
     """Samples of one message size by contestant, repetition by repetition."""
     messages = min(MOST_MESSAGES, WORK_BYTES // size)
-    with Workers(Experiment(mode="onecopy", size=size), address="127.0.0.1") as workers:
-        contestants: dict[str, Callable[[], Sample]] = {
-            ENGINE: lambda: engine_run(workers, messages),
-            PLAIN: lambda: plain_run(program, size, messages),
-            AGAIN: lambda: plain_run(program, size, messages),
-        }
-        if shutil.which("iperf3"):
-            contestants[IPERF3] = lambda: iperf3_run(size, messages)
-        samples: Samples = {name: [] for name in contestants}
-        for repetition in range(repetitions + 1):
-            order = list(contestants)
-            turn = repetition % len(order)
-            for name in order[turn:] + order[:turn]:
-                samples[name].append(contestants[name]())
+    contestants: dict[str, Callable[[], Sample]] = {
+        ENGINE: lambda: engine_run(size, messages),
+        PLAIN: lambda: plain_run(program, size, messages),
+        AGAIN: lambda: plain_run(program, size, messages),
+    }
+    if shutil.which("iperf3"):
+        contestants[IPERF3] = lambda: iperf3_run(size, messages)
+    samples: Samples = {name: [] for name in contestants}
+    for repetition in range(repetitions + 1):
+        # Not in turns: then each would always follow the same one, in the caches and free pages that it leaves behind.
+        for name in random.Random(repetition).sample(sorted(contestants), len(contestants)):
+            samples[name].append(contestants[name]())
     # The first repetition warms caches and the CPU's clock.
     return {name: values[1:] for name, values in samples.items()}
 

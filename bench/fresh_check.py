@@ -30,6 +30,7 @@ CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 ENTER = """
 set -eu
+mount --bind "$1" "$1"  # a root that is a mount, as on any machine: unshare --mount-proc changes how it propagates
 mount --rbind /sys "$1/sys"
 mount --rbind /dev "$1/dev"
 mount -t proc proc "$1/proc"
@@ -61,6 +62,12 @@ def mirror() -> str:
     return next((site for site in sites if "security" not in site), "")
 
 
+def takes_expired() -> bool:
+    """Whether this machine's apt is told to take a mirror that stands still; then that of the systems must be, too."""
+    said = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=False).stdout
+    return 'Acquire::Check-Valid-Until "false";' in said
+
+
 def build(suite: str, root: Path) -> None:
     """A fresh system with two copies of this repository: root's, and an ordinary user's who may use sudo."""
     options = ["--variant=minbase", f"--include={','.join(PACKAGES)}"]
@@ -68,6 +75,10 @@ def build(suite: str, root: Path) -> None:
     subprocess.run(built, check=True, stdout=subprocess.DEVNULL)
     for file in (Path("/etc/resolv.conf"), CERTIFICATES):
         shutil.copy(file.resolve(), root / file.relative_to("/"))
+    # As Debian's installer writes it; without it each server asks the name servers who 127.0.0.1 is.
+    (root / "etc/hosts").write_text("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n")
+    if takes_expired():
+        (root / "etc/apt/apt.conf.d/99mirror").write_text('Acquire::Check-Valid-Until "false";\n')
     in_root = ["chroot", str(root)]
     subprocess.run([*in_root, "useradd", "--create-home", "--shell", "/bin/bash", USER], check=True)
     (root / f"etc/sudoers.d/{USER}").write_text(f"{USER} ALL=(ALL) NOPASSWD: ALL\n")

@@ -17,11 +17,12 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from tracer.lab import kernels
-from tracer.model import Experiment, ObserverChoice, Workload
+from tracer.lab import kernels, opening
+from tracer.model import Experiment, ObserverChoice, Recording, Workload
+from tracer.runs import warming
 from tracer.runs.in_lab import record
 
-MODES, SIZES = ("twocopy", "onecopy", "zerocopy"), (1024, 16384)
+MODES, SIZES = ("twocopy", "onecopy", "zerocopy"), (1024, 4096, 16384, 65536)
 SHORT, LONG = 503, 4003
 
 
@@ -40,18 +41,19 @@ def elapsed_ns(workload: Workload | None) -> float:
 
 
 def cost_of(kernel: str, mode: str, size: int, observer: ObserverChoice) -> Cost:
-    """Of one long run and one short one."""
+    """Of one long run and one short one, each in a guest of its own whose clock counts instructions."""
     short, long = (
-        record(
-            Experiment(mode=mode, size=size, messages=messages, observer=observer, lab=kernel),
-            lambda _: None,
-            counting=True,
-        )
+        _counted(Experiment(mode=mode, size=size, messages=messages, observer=observer, lab=kernel), kernel)
         for messages in (SHORT, LONG)
     )
     bare = elapsed_ns(long.workload) - elapsed_ns(short.workload)
     observed = elapsed_ns(long.observed) - elapsed_ns(short.observed)
     return Cost(bare / (LONG - SHORT), observed / (LONG - SHORT))
+
+
+def _counted(experiment: Experiment, kernel: str) -> Recording:
+    with opening.guest(warming.wanted(kernel, counting=True), lambda _: None) as guest:
+        return record(experiment, lambda _: None, there=guest)
 
 
 def spread(values: list[float]) -> str:
@@ -62,15 +64,17 @@ def spread(values: list[float]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--kernel", default=kernels.DEFAULT, choices=list(kernels.SUITES))
+    parser.add_argument("--kernel", default=kernels.default(), choices=kernels.names())
     parser.add_argument("--observer", default="functions", choices=["functions", "tracepoints", "all"])
+    parser.add_argument("--modes", nargs="+", default=MODES, choices=MODES)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     given = parser.parse_args()
     told = f"median (range) of {given.repetitions}"
     table = Table(title=f"Instructions a message, {given.observer}, lab kernel {given.kernel}, lo: {told}")
     for heading in ("mode", "size", "bare", "observed", "watching adds", "ratio"):
         table.add_column(heading, justify="left" if heading == "mode" else "right")
-    for mode in MODES:
-        for size in SIZES:
+    for mode in given.modes:
+        for size in given.sizes:
             observer = ObserverChoice(given.observer)
             costs = [cost_of(given.kernel, mode, size, observer) for _ in range(given.repetitions)]
             bare, observed = [cost.bare for cost in costs], [cost.observed for cost in costs]

@@ -40,21 +40,28 @@ Times = dict[str, list[float]]
 
 
 @contextlib.contextmanager
-def bpftrace_attached(port: int) -> Iterator[None]:
-    """The script counts during the block."""
-    command = ["unshare", "-m", "sh", "-c", WITH_TRACEFS, "sh", str(SCRIPT), str(port)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+def bpftrace_attached(script: Path, *arguments: object) -> Iterator[None]:
+    """The script counts during the block; it says "attached" when it does."""
+    command = ["unshare", "-m", "sh", "-c", WITH_TRACEFS, "sh", str(script), *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("attached"):
-                break
-        else:
-            raise RuntimeError(f"bpftrace ended with {process.wait()} before it was attached")
+        if not any(line.startswith("attached") for line in process.stdout):
+            raise RuntimeError(f"bpftrace: {process.communicate()[1]}")
         try:
             yield
         finally:
-            process.send_signal(signal.SIGINT)
-            process.communicate()
+            _end(process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """By SIGINT, again if need be: bpftrace has been seen to lose one."""
+    for _ in range(5):
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=3)
+            return
+    process.kill()
+    process.communicate()
 
 
 @contextlib.contextmanager
@@ -88,7 +95,7 @@ def measure(mode: str, size: int, repetitions: int) -> Times:
             "nettrace": lambda: observer_attached(observer),
         }
         if shutil.which("bpftrace"):
-            contestants["bpftrace"] = lambda: bpftrace_attached(workers.port)
+            contestants["bpftrace"] = lambda: bpftrace_attached(SCRIPT, workers.port)
         times: Times = {name: [] for name in contestants}
         for repetition in range(repetitions + 1):
             order = list(contestants)

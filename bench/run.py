@@ -17,6 +17,12 @@ PARTS = {
     "overhead": ("overhead.py", "the observed pass against the bare one, and a bpftrace script"),
     "instructions": ("instructions.py", "in the lab: instructions a message, with and without the function observer"),
     "startup": ("startup.py", "time to the result, time to --help, memory"),
+    "page": ("page.py", "report --html: time to the page of a run, and its size"),
+    "record-start": ("record_start.py", "record: time to the command's first instruction, thousands of sockets"),
+    "record-cost": ("record_cost.py", "record: what watching costs iperf3 and redis, and a bpftrace script"),
+    "attach-cost": ("attach_cost.py", "attach: what it costs iperf3 and redis, which are not watched"),
+    "attach-times": ("attach_times.py", "attach: time to 10,000 sockets' rows, and to the end of its programs"),
+    "live": ("live_cost.py", "live: time to its first screen, CPU time while it shows 500 sockets"),
     "exactness": ("exactness.py", "every byte located, run after run (all 20 runs: bench/exactness.py --runs 20)"),
 }
 

@@ -1,0 +1,166 @@
+"""What `nettrace record` costs a program: CPU time of both ends, watched, by that of both ends unwatched.
+
+The same fixed work is done bare, watched by nettrace, and watched by bench/record_cost.bt, in turning order; the ratio
+is taken within a repetition. CPU time is the cgroup's own count (cpu.stat): all processes, softirqs in their context
+among it. Prints the ratios' medians with 95 % bootstrap intervals. bpftrace stands beside nettrace because it is what
+one would write by hand: nettrace must be cheaper, by the upper end of its interval.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy
+from overhead import Times, bpftrace_attached, ratio_with_interval, shown
+from rich.console import Console
+from rich.table import Table
+
+from tracer.machine.cgroups import open_cgroup
+from tracer.observers.sockets import SocketObserver
+
+SCRIPT = Path(__file__).with_name("record_cost.bt")
+
+
+class Work(NamedTuple):
+    """A server, a client that ends by itself, and what watching both may cost; PORT stands for a free port."""
+
+    name: str
+    server: tuple[str, ...]
+    client: tuple[str, ...]
+    budget: float
+
+
+def iperf3(name: str, budget: float, *options: str) -> Work:
+    return Work(
+        name, ("iperf3", "-s", "-1", "-p", "PORT"), ("iperf3", "-c", "127.0.0.1", "-p", "PORT", *options), budget
+    )
+
+
+REDIS = ("redis-server", "--port", "PORT", "--save", "", "--appendonly", "no", "--dir", "/tmp")
+BENCHMARK = ("redis-benchmark", "-p", "PORT", "-t", "set,get", "-n", "40000", "-c", "20", "-d", "1009", "-q")
+WORKS = (
+    iperf3("iperf3, 128 KiB writes", 1.03, "-n", "3G"),
+    iperf3("iperf3, 1,009 B writes", 1.18, "-l", "1009", "-n", "150M"),
+    Work("redis-benchmark", REDIS, BENCHMARK, 1.15),
+)
+
+
+def listens(port: int) -> bool:
+    """Whether somebody listens on this port, of any family; asked without a connection."""
+    lines = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()]
+    return any(line[1].endswith(f":{port:04X}") and line[3] == "0A" for line in lines)
+
+
+def cpu_us(cgroup: Path) -> int:
+    return int((cgroup / "cpu.stat").read_text().split()[1])
+
+
+@contextlib.contextmanager
+def bare(_cgroup: Path) -> Iterator[None]:
+    yield
+
+
+@contextlib.contextmanager
+def by_nettrace(cgroup: Path) -> Iterator[None]:
+    """As `nettrace record` watches: with its own thread, which is not in the cgroup."""
+    observer = SocketObserver()
+    try:
+        observer.attach(cgroup)
+        yield
+        if observer.finish().lost:
+            raise RuntimeError("rows were lost")
+    finally:
+        observer.close()
+
+
+def by_bpftrace(_cgroup: Path) -> contextlib.AbstractContextManager[None]:
+    return bpftrace_attached(SCRIPT)
+
+
+Contestant = Callable[[Path], contextlib.AbstractContextManager[None]]
+
+
+def spent_us(work: Work, watched: Contestant) -> int:
+    """CPU time of the work, once, in a cgroup of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    with open_cgroup() as cgroup, watched(cgroup):
+
+        def start(command: tuple[str, ...]) -> subprocess.Popen[bytes]:
+            return subprocess.Popen(
+                [part.replace("PORT", port) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                preexec_fn=lambda: (cgroup / "cgroup.procs").write_text(str(os.getpid())),
+            )  # fmt: skip
+
+        server = start(work.server)
+        try:
+            while not listens(int(port)):
+                if server.poll() is not None:
+                    raise RuntimeError(f"{work.server[0]} ended with {server.returncode}")
+            before = cpu_us(cgroup)
+            if start(work.client).wait():
+                raise RuntimeError(f"{work.client[0]} failed")
+            return cpu_us(cgroup) - before
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def contestants() -> dict[str, Contestant]:
+    """Those that this machine has."""
+    found: dict[str, Contestant] = {"bare": bare, "nettrace": by_nettrace}
+    return found | {"bpftrace": by_bpftrace} if shutil.which("bpftrace") else found
+
+
+def measure(work: Work, pairs: int, contestants: dict[str, Contestant]) -> Times:
+    """CPU time by contestant, repetition by repetition; the first one, which warms up, left out."""
+    times: Times = {name: [] for name in contestants}
+    for repetition in range(pairs + 1):
+        order = list(contestants)
+        turn = repetition % len(order)
+        for name in order[turn:] + order[:turn]:
+            times[name].append(spent_us(work, contestants[name]))
+    return {name: values[1:] for name, values in times.items()}
+
+
+def is_cheaper(times: Times) -> bool:
+    """The upper end of nettrace's interval lies below bpftrace's median."""
+    if "bpftrace" not in times:
+        return True
+    return ratio_with_interval(times, "nettrace")[2] < ratio_with_interval(times, "bpftrace")[0]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--pairs", type=int, default=25)
+    parser.add_argument("--work", choices=[work.name for work in WORKS], help="one of them; all by default")
+    arguments = parser.parse_args()
+    table = Table(title=f"CPU time, watched / bare, both ends watched, {arguments.pairs} repetitions")
+    for heading in ("work", "bare ms", "nettrace / bare", "budget", "kept", "bpftrace / bare", "cheaper"):
+        table.add_column(heading, justify="left" if heading == "work" else "right")
+    kept = True
+    for work in WORKS:
+        if arguments.work not in (None, work.name):
+            continue
+        times = measure(work, arguments.pairs, contestants())
+        within, cheaper = ratio_with_interval(times, "nettrace")[0] <= work.budget, is_cheaper(times)
+        kept = kept and within and cheaper
+        bare_ms = f"{float(numpy.median(times['bare'])) / 1000:.0f}"
+        words = {True: "yes", False: "NO"}
+        cells = (f"{work.budget:.2f}", words[within], shown(times, "bpftrace"))
+        last = words[cheaper] if "bpftrace" in times else "n/a"
+        table.add_row(work.name, bare_ms, shown(times, "nettrace"), *cells, last)
+    Console(width=120).print(table)
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
