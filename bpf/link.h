@@ -78,16 +78,16 @@ struct ip {
 
 static __always_inline void read_ip(struct ip *ip, struct packet *packet)
 {
-	void *header = packet->head + packet->network_header;
+	u8 header[10] = {};
 
-	READ(ip->version, header);
+	READ(header, packet->head + packet->network_header);
+	ip->version = header[0];
 	if (ip->version >> 4 == 6) {
-		READ(ip->protocol, header + 6);
+		ip->protocol = header[6];
 		return;
 	}
-	READ(ip->protocol, header + 9);
-	READ(ip->fragment, header + 6);
-	ip->fragment = __builtin_bswap16(ip->fragment);
+	ip->protocol = header[9];
+	ip->fragment = header[6] << 8 | header[7];
 }
 
 /* Bytes from data to the payload, which data can be behind; of the fragments, the first alone has a TCP header. */

@@ -56,8 +56,7 @@ static __always_inline u32 count_again(u32 first, u32 bytes, u32 *end, u8 *has)
 
 static __always_inline void count_fragments(struct row *row, void *shinfo, u32 bytes, u32 way, struct fragments *seen)
 {
-	READ(seen->flags, shinfo + __builtin_offsetof(struct k_shinfo, flags));
-	READ(seen->number, shinfo + __builtin_offsetof(struct k_shinfo, nr_frags));
+	look_at_fragments(seen, shinfo);
 	if (way == LEAVES) {
 		ADD(row, LEFT_FRAGMENTS, seen->number);
 		ADD_AT(row, LEFT_COPIED, state_of(seen->flags), 3, bytes);
@@ -106,13 +105,9 @@ static __always_inline void count_packet(struct __sk_buff *context, u32 way, u64
 	if (!row)
 		return;
 	row->device = context->ifindex;
-	if (way == LEAVES) {
-		ADD(row, LEFT_PACKETS, 1);
-		ADD(row, LEFT_LINEAR, bytes - skb.data_len);
-	} else {
-		ADD(row, CAME_PACKETS, 1);
-		ADD(row, CAME_LINEAR, bytes - skb.data_len);
-	}
+	ADD(row, way == LEAVES ? LEFT_PACKETS : CAME_PACKETS, 1);
+	if (bytes > skb.data_len)
+		ADD(row, way == LEAVES ? LEFT_LINEAR : CAME_LINEAR, bytes - skb.data_len);
 	if (skb.data_len)
 		count_fragments(row, skb.head + skb.end, skb.data_len, way, &seen);
 	if (protocol != TCP)
@@ -121,7 +116,8 @@ static __always_inline void count_packet(struct __sk_buff *context, u32 way, u64
 	u32 first = __builtin_bswap32(tcp.seq) + (tcp.flags >> 1 & 1);
 	if (way == LEAVES) {
 		again = count_again(first, bytes, &row->left_end, &row->has_left);
-		ADD(row, LEFT_AGAIN, again);
+		if (again)
+			ADD(row, LEFT_AGAIN, again);
 #ifdef OF_A_LINK
 		tally_packet(EGRESS, &skb, &seen, bytes, again);
 #endif
@@ -131,7 +127,9 @@ static __always_inline void count_packet(struct __sk_buff *context, u32 way, u64
 	tally_packet(INGRESS, &skb, &seen, bytes, 0);
 #endif
 	note_missed(row, first);
-	ADD(row, CAME_AGAIN, count_again(first, bytes, &row->came_end, &row->has_came));
+	again = count_again(first, bytes, &row->came_end, &row->has_came);
+	if (again)
+		ADD(row, CAME_AGAIN, again);
 	if (!row->has_copied_seq) {
 		/* The first payload of a connection, before anybody can have read it. */
 		READ(row->copied_seq, &((struct k_tcp *)skb.sk)->copied_seq);

@@ -56,7 +56,8 @@ static __always_inline void add(enum point point, enum skb_state state, u32 byte
 		/* A softirq can interrupt the same program in process context. */
 		lock_xadd(&tally->events, 1);
 		lock_xadd(&tally->bytes, bytes);
-		lock_xadd(&tally->pages, pages);
+		if (pages)
+			lock_xadd(&tally->pages, pages);
 	}
 }
 
@@ -85,14 +86,10 @@ static __always_inline u8 flags_of(void *shinfo)
 	return flags;
 }
 
+/* skb: A tracepoint's own argument, whose members are loaded: a tenth of a call. */
 static __always_inline void tally_copy_out(struct k_skb *skb, u32 bytes)
 {
-	void *head = NULL;
-	u32 end = 0;
-
-	READ(head, &skb->head);
-	READ(end, &skb->end);
-	add(COPY_OUT, state_of(flags_of(head + end)), bytes, 0);
+	add(COPY_OUT, state_of(flags_of(skb->head + skb->end)), bytes, 0);
 }
 
 /*
@@ -126,6 +123,18 @@ static __always_inline bool is_receivers(struct row *row)
 	return row && row->local_port == the_flow().port;
 }
 
+/* What look_at() reads, of a tracepoint's own argument. */
+static __always_inline void load(struct packet *packet, struct sk_buff *skb)
+{
+	packet->head = skb->head;
+	packet->data = skb->data;
+	packet->len = skb->len;
+	packet->data_len = skb->data_len;
+	packet->end = skb->end;
+	packet->network_header = skb->network_header;
+	packet->transport_header = skb->transport_header;
+}
+
 /* include/trace/events/net.h: net_dev_start_xmit(skb, dev); just before the driver gets it. */
 int on_net_dev_start_xmit(u64 *ctx)
 {
@@ -140,7 +149,7 @@ int on_net_dev_start_xmit(u64 *ctx)
 		return 0;
 	if (sk)
 		row = known_row(sk);
-	look_at(&packet, (void *)ctx[0]);
+	load(&packet, (void *)ctx[0]);
 	read_ip(&ip, &packet);
 	whose = whose_packet(!!sk, is_senders(row), (void *)ctx[1], &packet, &ip);
 	if (whose == FOREIGN)
