@@ -40,10 +40,50 @@ static __always_inline struct row *row_of_packet(struct __sk_buff *context, stru
 }
 #endif
 
-/* Bytes below the end of what passed before were sent, or have arrived, again. */
-static __always_inline u32 count_again(u32 first, u32 bytes, u32 *end, u8 *has)
+/*
+ * Where a packet's parts are: members of its skb that lie side by side, at one go, because a call costs more than what it
+ * copies. The rest is told by the context, by loads.
+ */
+#define FIRST_OF_PARTS (__builtin_offsetof(struct k_skb, transport_header) & ~7)
+#define PART(parts, type, member) (*(type *)((parts).of + __builtin_offsetof(struct k_skb, member) - FIRST_OF_PARTS))
+struct parts {
+	u8 of[__builtin_offsetof(struct k_skb, data) + 8 - FIRST_OF_PARTS];
+} __attribute__((aligned(8)));
+
+/* An IPv6 header with many options; the verifier wants a bound. */
+#define MOST_OF_IP 1024
+
+/* False where there is none. A SYN has a sequence number of its own, before its payload (TCP Fast Open). */
+static __always_inline bool find_payload(struct payload *payload, struct __sk_buff *context, bool is_tcp)
 {
-	u32 last = first + bytes, before = *end;
+	void *data = (void *)(long)context->data, *end = (void *)(long)context->data_end, *head;
+	u32 headers, linear = context->data_end - context->data;
+	struct { u16 ports[2]; u32 seq, ack; u8 offset, flags; } *tcp;
+	struct parts parts;
+
+	READ(parts, (void *)context + FIRST_OF_PARTS);
+	head = PART(parts, void *, head);
+	payload->shinfo = head + PART(parts, u32, end);
+	headers = head + PART(parts, u16, transport_header) - PART(parts, void *, data);
+	if (is_tcp) {
+		if (headers > MOST_OF_IP)
+			return false;
+		tcp = data + headers;
+		if ((void *)(tcp + 1) > end)
+			return false;
+		payload->first = __builtin_bswap32(tcp->seq) + (tcp->flags >> 1 & 1);
+		headers += (tcp->offset >> 4) * 4;
+	} else
+		headers += 8;
+	payload->bytes = context->len - headers;
+	payload->in_fragments = context->len - linear;
+	return payload->bytes && payload->bytes <= context->len;
+}
+
+/* Bytes below the end of what passed before were sent, or have arrived, again. */
+static __always_inline u32 count_again(struct payload *payload, u32 *end, u8 *has)
+{
+	u32 first = payload->first, bytes = payload->bytes, last = first + bytes, before = *end;
 
 	if (*has && (s32)(last - before) <= 0)
 		return bytes;
@@ -54,9 +94,11 @@ static __always_inline u32 count_again(u32 first, u32 bytes, u32 *end, u8 *has)
 	return 0;
 }
 
-static __always_inline void count_fragments(struct row *row, void *shinfo, u32 bytes, u32 way, struct fragments *seen)
+static __always_inline void count_fragments(struct row *row, struct payload *payload, u32 way, struct fragments *seen)
 {
-	look_at_fragments(seen, shinfo);
+	u32 bytes = payload->in_fragments;
+
+	look_at_fragments(seen, payload->shinfo);
 	if (way == LEAVES) {
 		ADD(row, LEFT_FRAGMENTS, seen->number);
 		ADD_AT(row, LEFT_COPIED, state_of(seen->flags), 3, bytes);
@@ -68,7 +110,7 @@ static __always_inline void count_fragments(struct row *row, void *shinfo, u32 b
 	if (way == LEAVES && seen->flags & SKBFL_ZEROCOPY_ENABLE) {
 		u64 uarg = 0;
 
-		READ(uarg, shinfo + __builtin_offsetof(struct k_shinfo, destructor_arg));
+		READ(uarg, payload->shinfo + __builtin_offsetof(struct k_shinfo, destructor_arg));
 		owners.update(&uarg, &row->cookie);
 	}
 #endif
@@ -76,14 +118,13 @@ static __always_inline void count_fragments(struct row *row, void *shinfo, u32 b
 
 static __always_inline void count_packet(struct __sk_buff *context, u32 way, u64 whose)
 {
-	struct { u32 seq, ack; u8 offset, flags; } tcp = {};
 	struct bpf_sock *owner = context->sk;
-	u32 header = 8, bytes, again;
+	struct payload payload = {};
 	struct fragments seen = {};
+	struct k_sock *sk = NULL;
 	struct row *row;
-	struct k_skb skb;
-	void *transport;
 	u8 protocol;
+	u32 again;
 
 	if (!owner)
 		return;
@@ -91,48 +132,40 @@ static __always_inline void count_packet(struct __sk_buff *context, u32 way, u64
 	if (!owner)
 		return;
 	protocol = owner->protocol;
-	/* At one go: a call costs more than what it copies. */
-	READ(skb, context);
-	transport = skb.head + skb.transport_header;
-	if (protocol == TCP) {
-		READ(tcp, transport + 4);
-		header = (tcp.offset >> 4) * 4;
-	}
-	bytes = skb.len - (u32)(transport - skb.data) - header;
-	if (!bytes || bytes > skb.len)
+	if (!find_payload(&payload, context, protocol == TCP))
 		return;
 	row = row_of_packet(context, owner, whose);
 	if (!row)
 		return;
-	row->device = context->ifindex;
+	if (row->device != context->ifindex) /* most often it is, and a store would take the line from another CPU */
+		row->device = context->ifindex;
 	ADD(row, way == LEAVES ? LEFT_PACKETS : CAME_PACKETS, 1);
-	if (bytes > skb.data_len)
-		ADD(row, way == LEAVES ? LEFT_LINEAR : CAME_LINEAR, bytes - skb.data_len);
-	if (skb.data_len)
-		count_fragments(row, skb.head + skb.end, skb.data_len, way, &seen);
+	if (payload.bytes > payload.in_fragments)
+		ADD(row, way == LEAVES ? LEFT_LINEAR : CAME_LINEAR, payload.bytes - payload.in_fragments);
+	if (payload.in_fragments)
+		count_fragments(row, &payload, way, &seen);
 	if (protocol != TCP)
 		return;
-	/* A SYN has a sequence number of its own, before its payload (TCP Fast Open). */
-	u32 first = __builtin_bswap32(tcp.seq) + (tcp.flags >> 1 & 1);
 	if (way == LEAVES) {
-		again = count_again(first, bytes, &row->left_end, &row->has_left);
+		again = count_again(&payload, &row->left_end, &row->has_left);
 		if (again)
 			ADD(row, LEFT_AGAIN, again);
 #ifdef OF_A_LINK
-		tally_packet(EGRESS, &skb, &seen, bytes, again);
+		tally_packet(EGRESS, &payload, &seen, again);
 #endif
 		return;
 	}
 #ifdef OF_A_LINK
-	tally_packet(INGRESS, &skb, &seen, bytes, 0);
+	tally_packet(INGRESS, &payload, &seen, 0);
 #endif
-	note_missed(row, first);
-	again = count_again(first, bytes, &row->came_end, &row->has_came);
+	note_missed(row, payload.first);
+	again = count_again(&payload, &row->came_end, &row->has_came);
 	if (again)
 		ADD(row, CAME_AGAIN, again);
 	if (!row->has_copied_seq) {
 		/* The first payload of a connection, before anybody can have read it. */
-		READ(row->copied_seq, &((struct k_tcp *)skb.sk)->copied_seq);
+		READ(sk, &((struct k_skb *)context)->sk);
+		READ(row->copied_seq, &((struct k_tcp *)sk)->copied_seq);
 		row->has_copied_seq = 1;
 	}
 }

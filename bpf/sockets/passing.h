@@ -62,20 +62,20 @@ static __always_inline void add(enum point point, enum skb_state state, u32 byte
 }
 
 /* again: Of its payload, what had left before. Of a part of the fragments it is not known which pages these are. */
-static __always_inline void tally_packet(enum point point, struct k_skb *skb, struct fragments *seen, u32 bytes, u32 again)
+static __always_inline void tally_packet(enum point point, struct payload *payload, struct fragments *seen, u32 again)
 {
 	enum skb_state state = state_of(seen->flags);
-	u32 pages = 0;
+	u32 in_fragments = payload->in_fragments, bytes = payload->bytes, pages = 0;
 
-	if (skb->data_len) {
+	if (in_fragments) {
 		if (point == EGRESS && (state == ZEROCOPY || state == MIXED))
-			pages = count_pages(skb->head + skb->end, seen->number);
-		add(point, state, skb->data_len, pages);
+			pages = count_pages(payload->shinfo, seen->number);
+		add(point, state, in_fragments, pages);
 	}
-	if (bytes > skb->data_len)
-		add(point, LINEAR, bytes - skb->data_len, 0);
+	if (bytes > in_fragments)
+		add(point, LINEAR, bytes - in_fragments, 0);
 	if (again)
-		add(again == bytes ? AGAIN : PARTLY_AGAIN, skb->data_len ? state : LINEAR, again, pages);
+		add(again == bytes ? AGAIN : PARTLY_AGAIN, in_fragments ? state : LINEAR, again, pages);
 }
 
 static __always_inline u8 flags_of(void *shinfo)

@@ -5,30 +5,33 @@
 int on_tcp_rcv_space_adjust(u64 *ctx)
 {
 	struct k_sock *sk = (void *)ctx[0];
-	struct k_tcp *tcp = (void *)sk;
 	struct row *row = row_of(sk);
-	u32 now = 0, moved;
+	struct k_tcp *tcp;
+	u32 now, moved;
 
 	if (!row)
 		return 0;
-	READ(now, &tcp->copied_seq);
+	tcp = tcp_sock_of(sk);
+	if (!tcp)
+		return 0;
+	now = tcp->copied_seq;
 	moved = row->has_copied_seq ? now - row->copied_seq : 0;
 	row->has_copied_seq = 1;
 	row->copied_seq = now;
 	if (!moved)
 		return 0;
-	ADD(row, CONSUMED, moved);
+	row->counters[CONSUMED] += moved; /* under the socket's lock */
 #ifdef READS_BY_REGISTERS
 	struct k_regs *regs = syscall_registers();
-	u32 received = 0;
-	u8 shutdown = 0;
+	u32 received;
+	u8 shutdown;
 	long number = syscall_number(regs);
 
 	if (number != NR_SPLICE && number != NR_SENDFILE && number != NR_GETSOCKOPT)
 		return 0;
 	own(row);
-	READ(received, &tcp->rcv_nxt);
-	READ(shutdown, &sk->shutdown);
+	received = tcp->rcv_nxt;
+	shutdown = sk->shutdown;
 	/* The FIN has a sequence number and is no byte. */
 	moved -= (shutdown & 1) && now == received;
 	row->read_position += moved;

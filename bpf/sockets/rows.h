@@ -69,6 +69,7 @@ static __always_inline void begin_row(struct row *row, struct k_sock *sk, u64 co
 	row->accepted = mark == PEER_SERVES || (mark >= OWN && (mark & ~(u64)BEFORE) != (u64)sk);
 	row->before = mark > PENDING && mark & BEFORE && !row->accepted;
 	row->first_ns = bpf_ktime_get_ns();
+	row->first_tick = row->last_tick = jiffies64();
 	name_row(row, sk);
 	count_fate(MADE);
 }
@@ -85,7 +86,7 @@ static __always_inline void read_comm(char *comm)
 /* Rows of accepted sockets are made in softirq, in any task's context; the first caller is the owner. */
 static __always_inline void own(struct row *row)
 {
-	row->last_ns = bpf_ktime_get_ns();
+	row->last_tick = jiffies64();
 	if (row->owned)
 		return;
 	row->owned = 1;

@@ -30,3 +30,9 @@ static __always_inline void look_at_fragments(struct fragments *seen, void *shin
 	seen->flags = beginning[__builtin_offsetof(struct k_shinfo, flags)];
 	seen->number = beginning[__builtin_offsetof(struct k_shinfo, nr_frags)];
 }
+
+/* A packet's: what of it lies in fragments, the sequence number of its first byte, and its skb's shared part. */
+struct payload {
+	u32 bytes, in_fragments, first;
+	void *shinfo;
+};

@@ -29,10 +29,10 @@ COUNTERS: tuple[str, ...] = (
     *_calls_and_bytes("read", READ_WAYS),
     # TCP_ZEROCOPY_RECEIVE: what was too small to map and was copied instead.
     "read_copybuf",
-    *_packets("left"),
-    *_packets("came"),
     # How far reading has moved the socket's position (a FIN counts 1); bytes copied out of skbs.
     "consumed", "copied_out",
+    *_packets("left"),
+    *_packets("came"),
     # Zero-copy notifications: posted by the kernel, those with its flag "copied"; taken by the program, in ranges.
     "posted", "posted_copied", "reaped", "reaped_copied", "ranges", "most_outstanding",
     "dropped_out", "dropped_in",
@@ -50,14 +50,38 @@ class Field(NamedTuple):
     code: str
 
 
+# What calls look at stands in one cache line, behind the first two; what packets look at, on another CPU, in another.
 FIELDS = (
     Field("u64", "cookie", "Q"),
     # Of the socket, which stays in the one where it was made (an accepted one has its listener's).
     Field("u64", "cgroup", "Q"),
-    Field("u64", "first_ns", "Q"),
-    Field("u64", "last_ns", "Q"),
     # Who is in tcp_sendmsg_locked(): in the row, because a map by thread costs twice as much.
     Field("u64", "sending_thread", "Q"),
+    Field("u32", "sending_way", "I"),
+    # Of the row and of its last call, in the kernel's ticks: a time in ns costs as much as the rest of a small program.
+    Field("u32", "first_tick", "I"),
+    Field("u32", "last_tick", "I"),
+    # How far calls that have returned moved it.
+    Field("u32", "write_position", "I"),
+    Field("u32", "read_position", "I"),
+    Field("u32", "copied_seq", "I"),
+    Field("u32", "tgid", "I"),
+    Field("u32", "netns", "I"),
+    Field("u16", "family", "H"),
+    Field("u16", "protocol", "H"),
+    Field("u16", "local_port", "H"),
+    Field("u16", "peer_port", "H"),
+    Field("u8", "owned", "B"),
+    Field("u8", "has_copied_seq", "B"),
+    Field("u8", "has_protocol_above", "B"),
+    # The other end of a socket of the subject's: watched too, and not in its totals.
+    Field("u8", "is_peer", "B"),
+    Field("u8", "before", "B"),
+    # Whether calls have returned since the row was made, and were under way when it was (bpf/sockets/beginning.h).
+    Field("u8", "was_sending", "B"),
+    Field("u8", "was_reading", "B"),
+    Field("u8", "has_posted", "B"),
+    Field("u64", "first_ns", "Q"),
     # TCP's books when the row was made, of a socket that was there before it was watched; else 0.
     Field("u64", "sent_before", "Q"),
     Field("u64", "retransmitted_before", "Q"),
@@ -67,42 +91,22 @@ FIELDS = (
     Field("u32", "unacked_before", "I"),
     Field("u32", "unsent_before", "I"),
     Field("u32", "ids_before", "I"),
-    # How far calls that have returned moved it; payload that had passed IP and not reached TCP.
-    Field("u32", "write_position", "I"),
-    Field("u32", "read_position", "I"),
+    # Payload that had passed IP and not reached TCP.
     Field("u32", "came_missed", "I"),
-    Field("u32", "sending_way", "I"),
-    Field("u32", "tgid", "I"),
-    Field("u32", "netns", "I"),
     Field("u32", "device", "I"),
-    Field("u32", "copied_seq", "I"),
     Field("u32", "left_end", "I"),
     Field("u32", "came_end", "I"),
     Field("u32", "last_posted", "I"),
     # Zero-copy sends before the first ENOBUFS.
     Field("u32", "enobufs_after", "I"),
-    Field("u16", "family", "H"),
-    Field("u16", "protocol", "H"),
-    Field("u16", "local_port", "H"),
-    Field("u16", "peer_port", "H"),
-    Field("u8", "owned", "B"),
-    Field("u8", "has_copied_seq", "B"),
     Field("u8", "has_left", "B"),
     Field("u8", "has_came", "B"),
-    Field("u8", "has_posted", "B"),
     Field("u8", "ended", "B"),
-    Field("u8", "has_protocol_above", "B"),
     Field("u8", "is_mptcp", "B"),
-    # The other end of a socket of the subject's: watched too, and not in its totals.
-    Field("u8", "is_peer", "B"),
     Field("u8", "accepted", "B"),
     # At its end: SO_ZEROCOPY is set; its route can scatter and gather.
     Field("u8", "so_zerocopy", "B"),
     Field("u8", "scatter_gather", "B"),
-    Field("u8", "before", "B"),
-    # Whether calls have returned since the row was made, and were under way when it was (bpf/sockets/beginning.h).
-    Field("u8", "was_sending", "B"),
-    Field("u8", "was_reading", "B"),
     # Read under the socket's lock, at one moment.
     Field("u8", "locked", "B"),
     Field("u8", "local_address[16]", "16s"),

@@ -49,6 +49,7 @@ class Surroundings(NamedTuple):
         own_netns: Inode of the network namespace that goes without saying.
         zero_s: Time of the first instruction, on the clock of the rows.
         names_receivers: A packet that is dropped comes with the socket that was to get it.
+        tick_s: Of the kernel's, by which the rows tell the time of the last call.
     """
 
     by_functions: bool
@@ -60,6 +61,7 @@ class Surroundings(NamedTuple):
     own_netns: int = 0
     zero_s: float = 0.0
     names_receivers: bool = True
+    tick_s: float = 0.0
 
 
 def socket_of(row: Row, around: Surroundings) -> Socket:
@@ -83,7 +85,7 @@ def socket_of(row: Row, around: Surroundings) -> Socket:
         accepted=bool(row.number("accepted")),
         ended=bool(row.number("ended")),
         first_s=round(row.number("first_ns") / 1e9 - zero_s, 4),
-        last_s=round(max(row.number("last_ns"), row.number("first_ns")) / 1e9 - zero_s, 4),
+        last_s=round(row.number("first_ns") / 1e9 - zero_s + around.tick_s * _ticks(row), 4),
         sent=sent_by_way(counters, is_udp=not is_tcp and protocol != MPTCP),
         read=read_by_way(counters, around.by_functions),
         left=packets(counters, "left"),
@@ -103,6 +105,11 @@ def socket_of(row: Row, around: Surroundings) -> Socket:
         before=_before(row) if is_tcp and row.number("before") else None,
         whole=bool(row.number("locked")),
     )
+
+
+def _ticks(row: Row) -> int:
+    """From its beginning to its last call; the kernel's count of them wraps."""
+    return (row.number("last_tick") - row.number("first_tick")) % 2**32
 
 
 def _before(row: Row) -> Before:

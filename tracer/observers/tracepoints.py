@@ -20,6 +20,7 @@ from tracer.books.tallies import total
 from tracer.books.tracepoint_rows import Point
 from tracer.books.ways import Surroundings, socket_of
 from tracer.machine.kernel.btf import Btf
+from tracer.machine.kernel.ticks import tick_s
 from tracer.model import Observation
 from tracer.model.sockets import Socket
 from tracer.observers import drops
@@ -107,6 +108,7 @@ class TracepointObserver:
             own_netns=self._flow.sender_netns,
             zero_s=self._began_s,
             names_receivers=programs.names_receivers,
+            tick_s=tick_s(),
         )
         return [socket_of(row, around) for row in _rows(programs.maps)]
 

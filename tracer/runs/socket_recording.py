@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from tracer.books.socket_rows import ROW_BYTES
 from tracer.books.ways import Surroundings, deferred_by_cookie, read_by_way, sent_by_way, socket_of, totals_of
+from tracer.machine.kernel.ticks import tick_s
 from tracer.model.socket_recording import (
     SCHEMA_2,
     Hooks,
@@ -79,6 +80,7 @@ def surroundings_of(watched: Watched, zero: tuple[float, int]) -> Surroundings:
         own_netns=own_netns,
         zero_s=zero_s,
         names_receivers=watched.names_receivers,
+        tick_s=tick_s(),
     )
 
 
