@@ -117,6 +117,15 @@ class Running:
             assert time.monotonic() < deadline, "nobody connects"
             os.sched_yield()
 
+    def wait_until_moving(self) -> None:
+        """Until payload waits to be read: messages have been sent."""
+        self.wait_until_connected()
+        deadline = time.monotonic() + DEADLINE_S
+        receiver = self.receiver()
+        while not has_unread(receiver):
+            assert time.monotonic() < deadline, "nothing is sent"
+            os.sched_yield()
+
 
 def children(pid: int) -> list[int]:
     """Processes that any thread of this one started."""
@@ -135,8 +144,22 @@ def command_line(pid: int) -> str:
 
 def has_socket(pid: int, state: str) -> bool:
     """Whether one of its descriptors is a TCP socket in this state."""
-    rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
-    wanted = {f"socket:[{row[9]}]" for row in rows if row[3] == state}
+    return holds(pid, {row[9] for row in tcp_rows(pid) if row[3] == state})
+
+
+def has_unread(pid: int) -> bool:
+    """Whether one of its connections has payload that it has not read."""
+    return holds(pid, {row[9] for row in tcp_rows(pid) if row[3] == ESTABLISHED and int(row[4].partition(":")[2], 16)})
+
+
+def tcp_rows(pid: int) -> list[list[str]]:
+    """Lines of /proc/PID/net/tcp, by column."""
+    return [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+
+
+def holds(pid: int, inodes: set[str]) -> bool:
+    """Whether one of its descriptors is one of these sockets."""
+    wanted = {f"socket:[{inode}]" for inode in inodes}
     return any(target_of(descriptor) in wanted for descriptor in Path(f"/proc/{pid}/fd").iterdir())
 
 

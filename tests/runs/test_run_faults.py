@@ -244,12 +244,14 @@ def test_the_workload_runs_as_the_user_who_called_sudo(tmp_path: Path) -> None:
     """SUDO_UID: the engine works without privileges, and the saved file belongs to that user."""
     path = tmp_path / "run.json"
     environment = {**os.environ, "SUDO_UID": str(NOBODY), "SUDO_GID": str(NOBODY)}
-    running = Running("run", "zerocopy", "--duration", 1, "--save", path, env=environment)
+    running = Running("run", "zerocopy", *LONG, "--save", path, env=environment)
     running.wait_for(BARE)
+    running.wait_until_moving()
     users = {Path(f"/proc/{pid}").stat().st_uid for pid in running.workers()}
+    running.process.send_signal(signal.SIGINT)
     code, _, _ = running.finish()
 
-    assert code == 0
+    assert code == 130
     assert users == {NOBODY}
     assert path.stat().st_uid == NOBODY
     assert json.loads(path.read_text())["user"] == f"nobody (uid {NOBODY})"

@@ -17,7 +17,7 @@ def stopped_run(mode: str) -> tuple[Running, list[int]]:
     """A run whose receiver has just been stopped, and its workers."""
     running = Running("run", mode, "--duration", 60)
     running.wait_for("bare pass")
-    running.wait_until_connected()
+    running.wait_until_moving()
     workers = running.workers()
     os.kill(running.receiver(), signal.SIGSTOP)
     return running, workers
