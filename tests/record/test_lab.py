@@ -1,41 +1,88 @@
-"""The same program, under the kernels that people run: functions can be probed there, and are."""
+"""The same programs, under the kernels that people run: functions can be probed there, and are.
+
+One guest a kernel and question runs them one after the other; each has its rows, by its pid.
+"""
 
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.command import NETTRACE, ROOT
+from tests.command import ROOT
 from tests.record.test_ways import CALLS, PROGRAM, SIZE, broken_laws, record
 from tracer.books.later_copies import named
-from tracer.books.socket_file import decode_sockets
-from tracer.model.sockets import READ_WAYS, SEND_WAYS
+from tracer.model.socket_recording import SocketRecording
+from tracer.model.sockets import READ_WAYS, SEND_WAYS, Moved, Socket
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
+
+KERNELS = ["6.1", "6.12", "7.2"]
+SPLICED_OUT = ROOT / "tests/programs/spliced_out.py"
+OTHERS = [
+    ("sendfile", "recv", "6", "tcp"),
+    ("splice", "splice_out", "4", "tcp"),
+    ("zerocopy", "recv", "4", "udp"),
+    ("zerocopy", "discard", "4", "tcp"),
+]
+# Each says which process it is, becomes the program, and that says what it did.
+RUN = 'set -e; for program; do sh -c "echo \\$\\$; exec $program"; done'
+
+Answer = tuple[int, Any]
 
 
-@pytest.mark.timeout(400)
-@pytest.mark.parametrize("kernel", ["6.1", "6.12", "7.2"])
+def record_all(
+    directory: Path, kernel: str, programs: Iterable[Sequence[object]], *options: str
+) -> tuple[SocketRecording, list[Answer]]:
+    """What these programs did one after the other, and what each has counted itself, beside its pid."""
+    lines = [" ".join(map(str, (sys.executable, *program))) for program in programs]
+    recording, done = record(directory, "sh", "-c", RUN, "sh", *lines, options=("--lab", kernel, *options), most_s=390)
+    assert done.returncode == 0, done.stderr
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(said) == 2 * len(lines)
+    return recording, list(zip(said[::2], said[1::2], strict=True))
+
+
+def rows_of(recording: SocketRecording, pid: int) -> list[Socket]:
+    return [socket for socket in recording.sockets if pid in socket.pids]
+
+
+def by_way(moved: Iterable[Moved]) -> tuple[Counter[str], Counter[str]]:
+    """Bytes sent and read."""
+    sent, read = Counter[str](), Counter[str]()
+    for one in moved:
+        sent.update({way: transfer.bytes for way, transfer in one.sent.items()})
+        read.update({way: transfer.bytes for way, transfer in one.read.items()})
+    return sent, read
+
+
+def told(said: dict[str, int]) -> tuple[Counter[str], Counter[str]]:
+    """The same, as a program counted it."""
+    return (
+        Counter({way: said[way] for way in SEND_WAYS if said.get(way)}),
+        Counter({way: said[f"read_{way}"] for way in READ_WAYS if said.get(f"read_{way}")}),
+    )
+
+
+def copied_later(moved: Iterable[Socket]) -> tuple[int, int]:
+    """By the functions that do it; and by packets: loopback copies each that holds pinned pages, whole, each time."""
+    sockets = list(moved)
+    copies = sum(copy.bytes for socket in sockets for copy in socket.deferred or ())
+    return copies, sum(socket.left.zerocopy + socket.left.mixed for socket in sockets)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
 def test_bytes_by_way_are_what_the_program_counted(tmp_path: Path, kernel: str) -> None:
     """Header copied and body pinned, told apart by the call; where and how much was copied later, by the function."""
-    file = tmp_path / "recording.json"
-    program = (sys.executable, PROGRAM, "mixed", "recv", CALLS, SIZE)
-    done = subprocess.run(
-        [*NETTRACE, "record", "--lab", kernel, "-o", str(file), "--", *map(str, program)],
-        capture_output=True, text=True, timeout=390, cwd=ROOT, check=False,
-    )  # fmt: skip
+    recording, [(_, said)] = record_all(tmp_path, kernel, [(PROGRAM, "mixed", "recv", CALLS, SIZE)])
 
-    assert done.returncode == 0, done.stderr
-    said, recording = json.loads(done.stdout), decode_sockets(file.read_bytes(), str(file))
     assert recording.hooks.calls == "fexit"
-    assert {way: moved.bytes for way, moved in recording.totals.sent.items()} == {
-        way: said[way] for way in ("copy", "zerocopy")
-    }
-    # Loopback copies each skb that holds pinned pages, whole, each time that it is sent.
+    assert by_way([recording.totals]) == told(said)
     left = recording.totals.left
     assert recording.totals.deferred
     assert sum(copy.bytes for copy in recording.totals.deferred) == left.zerocopy + left.mixed
@@ -43,56 +90,37 @@ def test_bytes_by_way_are_what_the_program_counted(tmp_path: Path, kernel: str) 
     assert (recording.lost, recording.hooks.skipped) == (0, {})
 
 
-OTHERS = [
-    ("sendfile", "recv", "6", "tcp"),
-    ("splice", "splice_out", "4", "tcp"),
-    ("zerocopy", "recv", "4", "udp"),
-    ("zerocopy", "discard", "4", "tcp"),
-]
-
-
-@pytest.mark.timeout(400)
-@pytest.mark.parametrize("kernel", ["6.1", "6.12", "7.2"])
-@pytest.mark.parametrize(("way", "read", "family", "kind"), OTHERS)
-def test_other_ways_too(tmp_path: Path, kernel: str, way: str, read: str, family: str, kind: str) -> None:
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_other_ways_too(tmp_path: Path, kernel: str) -> None:
     """Pages of a file, of a pipe, datagrams, bytes that are thrown away; with the other ends' programs attached."""
-    file = tmp_path / "recording.json"
-    program = (sys.executable, PROGRAM, way, read, CALLS, SIZE, family, kind)
-    done = subprocess.run(
-        [*NETTRACE, "record", "--lab", kernel, "--peers", "-o", str(file), "--", *map(str, program)],
-        capture_output=True, text=True, timeout=390, cwd=ROOT, check=False,
-    )  # fmt: skip
+    programs = [(PROGRAM, way, read, CALLS, SIZE, family, kind) for way, read, family, kind in OTHERS]
+    recording, answers = record_all(tmp_path, kernel, programs, "--peers")
 
-    assert done.returncode == 0, done.stderr
-    said, recording = json.loads(done.stdout), decode_sockets(file.read_bytes(), str(file))
-    totals = recording.totals
-    assert {one: moved.bytes for one, moved in totals.sent.items()} == {
-        one: said[one] for one in SEND_WAYS if said.get(one)
-    }
-    assert {one: moved.bytes for one, moved in totals.read.items()} == {
-        one: said[f"read_{one}"] for one in READ_WAYS if said.get(f"read_{one}")
-    }
-    if way == "zerocopy":
-        assert totals.deferred
-        assert sum(copy.bytes for copy in totals.deferred) == totals.left.zerocopy + totals.left.mixed
-        assert {named(copy.caller).partition(" (")[0] for copy in totals.deferred} == {"local delivery"}
+    for (way, *_), (pid, said) in zip(OTHERS, answers, strict=True):
+        rows = rows_of(recording, pid)
+        copies, pinned = copied_later(rows)
+        assert by_way(rows) == told(said)
+        assert (copies > 0) is (way == "zerocopy")
+        assert copies == pinned
+    assert by_way([recording.totals]) == by_way(recording.sockets)
+    assert {named(copy.caller).partition(" (")[0] for copy in recording.totals.deferred or ()} == {"local delivery"}
     assert broken_laws(recording) == []
     assert (recording.lost, recording.hooks.skipped, recording.peers) == (0, {}, [])
 
 
-@pytest.mark.timeout(400)
 @pytest.mark.parametrize(
-    ("kernel", "kind", "way"),
+    ("kernel", "ways"),
     # MPTCP has a splice_read of its own by 7.2; where a protocol has none, the kernel receives and fills the pipe.
-    [("6.1", "udp", "copy"), ("6.12", "udp", "copy"), ("6.12", "mptcp", "copy"), ("7.2", "mptcp", "splice")],
+    [("6.1", {"udp": "copy"}), ("6.12", {"udp": "copy", "mptcp": "copy"}), ("7.2", {"mptcp": "splice"})],
 )
 def test_what_is_spliced_out_of_another_protocol_is_counted_once(
-    tmp_path: Path, kernel: str, kind: str, way: str
+    tmp_path: Path, kernel: str, ways: dict[str, str]
 ) -> None:
     """As it was read: spliced where the protocol splices, copied where it receives."""
-    program = (sys.executable, ROOT / "tests/programs/spliced_out.py", kind)
-    recording, done = record(tmp_path, *program, options=("--lab", kernel), most_s=390)
+    recording, answers = record_all(tmp_path, kernel, [(SPLICED_OUT, kind) for kind in ways])
 
-    assert done.stdout.strip() == str(7 * 1009)
-    assert {one: moved.bytes for one, moved in recording.totals.read.items()} == {way: 7 * 1009}
+    for way, (pid, said) in zip(ways.values(), answers, strict=True):
+        assert said == 7 * 1009
+        assert by_way(rows_of(recording, pid))[1] == {way: said}
+    assert by_way([recording.totals])[1] == sum((by_way([one])[1] for one in recording.sockets), Counter())
     assert recording.lost == 0
