@@ -7,6 +7,7 @@ import json
 import os
 import stat
 import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -233,6 +234,17 @@ def test_few_snapshots_are_kept() -> None:
 def test_a_file_lies_in_the_image_where_the_guest_looks(name: str, place: str) -> None:
     """Below /usr what the old directories link to."""
     assert rootfs.place_of(name) == place
+
+
+def test_bytecode_of_this_interpreter_goes_with_its_module(tmp_path: Path) -> None:
+    """And that of others does not: the guest would compile what it imports, twenty times slower."""
+    tag = sys.implementation.cache_tag
+    mine = ["one.py", f"__pycache__/one.{tag}.pyc"]
+    (tmp_path / "__pycache__").mkdir()
+    for name in (*mine, f"__pycache__/one.{tag}.opt-1.pyc", "__pycache__/one.cpython-27.pyc"):
+        (tmp_path / name).write_text("")
+
+    assert set(rootfs._below(str(tmp_path))) == {str(tmp_path / name) for name in mine}
 
 
 def test_an_edit_gives_the_modules_another_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

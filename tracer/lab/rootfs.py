@@ -39,7 +39,9 @@ LINKS = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/l
 _OPENED = ("libbcc.so.0", "libc.so.6", "librt.so.1")
 
 # Of the standard library: tests, other programs, and what compiles extensions (25 MB).
-_LEFT_OUT = ("__pycache__", "test", "tests", "idlelib", "lib2to3", "tkinter", "ensurepip", "turtledemo", "pydoc_data")
+_LEFT_OUT = ("test", "tests", "idlelib", "lib2to3", "tkinter", "ensurepip", "turtledemo", "pydoc_data")
+
+_BYTECODE = f".{sys.implementation.cache_tag}.pyc"
 
 _ELF = b"\x7fELF"
 
@@ -187,7 +189,12 @@ def _library(name: str) -> Iterator[str]:
 def _below(top: str) -> Iterator[str]:
     for directory, directories, files in os.walk(top):
         directories[:] = [name for name in directories if name not in _LEFT_OUT and not name.startswith("config-")]
-        yield from (f"{directory}/{name}" for name in files if os.path.isfile(f"{directory}/{name}"))  # noqa: PTH113
+        yield from (f"{directory}/{name}" for name in files if _is_wanted(f"{directory}/{name}"))
+
+
+def _is_wanted(name: str) -> bool:
+    """A file; of bytecode this interpreter's, without which an emulated processor compiles for half a minute."""
+    return os.path.isfile(name) and (not name.endswith(".pyc") or name.endswith(_BYTECODE))  # noqa: PTH113
 
 
 def _needed_by(files: set[str]) -> set[str]:
