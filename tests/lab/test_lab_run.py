@@ -17,20 +17,17 @@ import pytest
 
 from bench.lab_matrix import MESSAGES, SIZE, run
 from tests.command import Running, nettrace
-from tests.kprobe_guest import record_by_kprobes
 from tracer.books.analysis import document_of
 from tracer.books.function_rows import Row
 from tracer.books.recording import decode
 from tracer.errors import Interrupted, LabError, MachineError, PrivilegeError, UsageError, WorkloadError
-from tracer.lab import kept, opening
+from tracer.lab import kept
 from tracer.lab.guest import Guest
 from tracer.model import Experiment, LawState, ObserverChoice, Stage
-from tracer.runs import warming
 from tracer.runs.in_lab import Complaint, error_of, record, renew
 from tracer.runs.orders import Answer, CommandAnswer, CommandOrder, Failure
 
 ROOT = Path(__file__).parents[2]
-PAYLOAD = SIZE * MESSAGES
 
 
 @pytest.fixture(scope="module")
@@ -195,17 +192,6 @@ class TestLab:
         assert document.ledger.trustworthy
         assert document.observations[0].tallies[row].bytes > 0
         assert document.observed.received_bytes == SIZE * messages
-
-    def test_kprobes_count_what_fentry_counts(self) -> None:
-        """The fallback's shells read other registers, and give the same ledger."""
-        with opening.guest(warming.wanted("6.12", least=warming.EXEC), print) as guest:
-            recording = record_by_kprobes(Experiment(mode="zerocopy", size=SIZE, messages=MESSAGES), guest)
-        document = document_of(recording)
-
-        assert document.observations[0].attached["skb_copy_ubufs"] == "kprobe"
-        assert {law.state for law in document.ledger.laws} == {LawState.HOLDS}
-        assert document.ledger.bytes_of(Stage.DEFERRED_COPY) == PAYLOAD + (document.ledger.retransmitted_bytes or 0)
-        assert document.verdict.code == "copied-by-loopback"
 
     def test_stacks_name_the_way_of_the_deferred_copy(self) -> None:
         """It runs where a packet is handed to a local socket, whatever task is current."""

@@ -7,18 +7,25 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.busy_driver import MESSAGES, SIZE
-from tests.command import NETTRACE, ROOT
+from tests.command import ROOT
+from tracer.books.analysis import document_of
+from tracer.lab import opening
+from tracer.lab.guest import Guest, least_environment
+from tracer.machine.links import RECEIVER_ADDRESS, SENDER_ADDRESS
+from tracer.model import Experiment, LawState, Link, ObserverChoice
+from tracer.runs import warming
+from tracer.runs.in_lab import record
 
 
-def run_behind_a_busy_driver(*arguments: str, before: Sequence[str] = ()) -> dict[str, Any]:
+def run_behind_a_busy_driver(*arguments: str) -> dict[str, Any]:
     """The document of a run some of whose packets came back from the driver."""
-    command = [*before, sys.executable, "-m", "tests.busy_driver", *arguments]
+    command = [sys.executable, "-m", "tests.busy_driver", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=290)
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
@@ -46,16 +53,59 @@ def test_a_packet_that_the_driver_sends_back_is_counted_once(mode: str) -> None:
     assert found["ledger"]["trustworthy"] is True
 
 
+# As tests.busy_driver does it, but the other machine alone is a namespace; its receiver stays for all runs.
+TWO_MACHINES = """
+set -e
+ip netns add far
+ip link add near type veth peer name far netns far
+ip address add {sender}/30 dev near; ip -n far address add {receiver}/30 dev far
+ip link set near up; ip -n far link set far up
+ip netns exec far ethtool -K far gro on
+ethtool -K near tso off; ip link set near mtu 256
+ip route change {network} dev near src {sender} congctl reno
+setsid ip netns exec far {python} -m tracer serve --port {port} >/run/said 2>&1 &
+until grep -q {port} /run/said; do :; done
+"""
+PORT = 4711
+
+
+@pytest.fixture(scope="module")
+def guest() -> Iterator[Guest]:
+    """With another machine beside it."""
+    script = TWO_MACHINES.format(
+        sender=SENDER_ADDRESS, receiver=RECEIVER_ADDRESS, network="198.18.0.0/30", python=sys.executable, port=PORT
+    )
+    with opening.guest(warming.wanted("7.2"), print) as one:
+        said = told_by(one, script)
+        assert said == "", said
+        yield one
+
+
+def told_by(guest: Guest, script: str) -> str:
+    told = bytearray()
+    environment = least_environment() | {"PYTHONPATH": str(ROOT)}
+    status = guest.run(["sh", "-c", script], ROOT, environment, stdout=told.extend, stderr=told.extend, timeout=240)
+    assert status == 0, told.decode()
+    return told.decode()
+
+
 @pytest.mark.lab
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("qdisc", "doubles"), [("pfifo limit 10000", 0), ("netem duplicate 100% limit 100000", 1)])
-def test_both_observers_count_it_once_with_a_socket_or_without(qdisc: str, doubles: int) -> None:
+def test_both_observers_count_it_once_with_a_socket_or_without(guest: Guest, qdisc: str, doubles: int) -> None:
     """Where functions can be probed too; a double has no socket, and is known by its device after a refusal too."""
-    in_guest = [*NETTRACE, "lab", "exec", "--kernel", "7.2", "--"]
-    found = run_behind_a_busy_driver("onecopy", "all", qdisc, before=in_guest)
-    sent = SIZE * MESSAGES + found["observed"]["retransmitted_bytes"]
-    functions, tracepoints = (observation["tallies"] for observation in found["observations"])
+    told_by(guest, f"tc qdisc replace dev near root {qdisc}")
+    asked = Experiment(
+        mode="onecopy", size=SIZE, messages=MESSAGES, link=Link.NIC, peer=f"{RECEIVER_ADDRESS}:{PORT}", lab="7.2",
+        observer=ObserverChoice.ALL,
+    )  # fmt: skip
+    document = document_of(record(asked, print, there=guest))
+    (state,) = json.loads(told_by(guest, "tc -j -s qdisc show dev near"))
+    sent = SIZE * MESSAGES + document.observed.retransmitted_bytes
+    functions, tracepoints = (observation.tallies for observation in document.observations)
+    laws = {law.id: (law.state, law.left) for law in document.ledger.laws}
 
-    assert laws(found)["T.L3"] == laws(found)["F.L2"] == ("holds", sent)
-    assert functions["net_dev_start_xmit:unowned"]["bytes"] == doubles * sent
-    assert tracepoints["net_dev_start_xmit:unowned:copied"]["bytes"] == doubles * sent
+    assert state["requeues"] > 0
+    assert laws["T.L3"] == laws["F.L2"] == (LawState.HOLDS, sent)
+    assert functions["net_dev_start_xmit:unowned"].bytes == doubles * sent
+    assert tracepoints["net_dev_start_xmit:unowned:copied"].bytes == doubles * sent
