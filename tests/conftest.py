@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 
 import pytest
 
@@ -13,6 +14,9 @@ from tracer.machine.kernel.installation import installation_facts
 
 # Who runs the tests has a terminal of some width, and their screens do not depend on it; a worker of xdist has 80.
 os.environ.pop("COLUMNS", None)
+# A shell has what it starts with & ignore SIGINT, and all that the tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @functools.cache

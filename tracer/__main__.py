@@ -8,7 +8,8 @@ import sys
 
 def main() -> None:
     """Become the command line; until it can say that it was interrupted, Ctrl-C ends the process plainly."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         from tracer.cli import main as run
     except ImportError as error:

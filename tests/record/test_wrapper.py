@@ -73,15 +73,22 @@ def test_output_and_input_are_the_commands_own() -> None:
     assert "cat used no TCP or UDP socket" in done.stderr
 
 
-def test_session_and_process_group_are_those_of_the_caller() -> None:
-    """The command is a child as any other: no session, no group of its own, signals as they were."""
+@pytest.mark.parametrize("ignored", [(), (signal.SIGINT,), (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)])
+def test_session_and_process_group_are_those_of_the_caller(ignored: tuple[signal.Signals, ...]) -> None:
+    """The command is a child as any other: no session, no group of its own, signals as they were (nohup, or a &)."""
     program = (
         "import os, re; status = open('/proc/self/status').read(); "
         "print(os.getsid(0), os.getpgid(0), re.findall('Sig(?:Blk|Ign|Cgt):.*', status))"
     )
-    plain = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
-    assert wrapped(sys.executable, "-c", program).stdout == plain.stdout
+    def ignore() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
+
+    command = [sys.executable, "-c", program]
+    plain = subprocess.run(command, capture_output=True, text=True, check=True, preexec_fn=ignore)
+
+    assert wrapped(*command, preexec_fn=ignore).stdout == plain.stdout
 
 
 def test_descriptors_are_the_callers_and_none_of_ours() -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tracer.errors import EXIT_CANNOT_START, CannotStart, NotFound, UsageError
+from tracer.machine.interrupts import interrupts
 from tracer.machine.leftovers import cgroups_in
 from tracer.machine.users import invoking_user
 
@@ -190,9 +191,7 @@ def _become(argv: list[str], cgroup: Path, user: User | None, gate: int, word: i
     """In the child: enter, wait, and be the command. Nothing may return from here."""
     try:
         (cgroup / "cgroup.procs").write_text("0")
-        for number in (*_IGNORED_BY_PYTHON, *_ITS_SIGNALS):
-            if number in _IGNORED_BY_PYTHON or callable(signal.getsignal(number)):
-                signal.signal(number, signal.SIG_DFL)
+        _give_signals_back()
         if os.read(gate, 1) != b"!":
             os._exit(0)
         if output is not None:
@@ -208,6 +207,15 @@ def _become(argv: list[str], cgroup: Path, user: User | None, gate: int, word: i
         os.write(word, str(errno.EIO).encode())
     finally:
         os._exit(EXIT_CANNOT_START)
+
+
+def _give_signals_back() -> None:
+    """As they were when nettrace was started, but for two of which only Python knows whether they were ignored."""
+    for number in (*_IGNORED_BY_PYTHON, *_ITS_SIGNALS):
+        if number in interrupts.ignored:
+            signal.signal(number, signal.SIG_IGN)
+        elif number in _IGNORED_BY_PYTHON or callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _take_output(output: int) -> None:

@@ -26,16 +26,20 @@ class Interrupts:
         wake: Readable once one has; never read. None before install(): then Python's own handlers are at work. It is
             written to when the signal arrives, not when Python gets to its handler: one that comes just before poll(2)
             interrupts no call.
+        ignored: Signals that whoever started us has ignored (a shell does SIGINT for what it starts with &). They are
+            obeyed here all the same, and are ignored by a command that we start.
     """
 
     def __init__(self) -> None:
         self.came = False
         self.wake: int | None = None
+        self.ignored: frozenset[int] = frozenset()
         self._raises = False
 
     def install(self) -> None:
         """Take both signals, in the main thread; a forked child calls it anew."""
         self.came, self._raises = False, True
+        self.ignored |= {number for number in _ENDING if signal.getsignal(number) is signal.SIG_IGN}
         self.wake, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         sys.unraisablehook = self._swallowed
