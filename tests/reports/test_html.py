@@ -287,15 +287,28 @@ def test_pages_of_the_study_say_what_the_screens_say() -> None:
     measured = sweep(runs(of=one), one)
     compared, rulings = comparison_of(measured), standing([judge(Evidence(measured.runs, []))])
     pages = {
-        render(page_of_comparison(compared, "nettrace compare")): [contest.sentence for contest in compared.contests],
-        render(page_of_sweep(measured, Path("d"), "nettrace sweep d")): [*answer_of(measured), "16 KiB"],
-        render(page_of_claims(rulings, ["a note"], None, "nettrace claims")): [one.sentence for one in rulings],
+        render(page_of_comparison(compared, "nettrace compare")): [
+            *(contest.sentence for contest in compared.contests),
+            "Which mode wins?",
+            "onecopy: 2x copied (copy in 1x",
+        ],
+        render(page_of_sweep(measured, Path("d"), "nettrace sweep d")): [
+            *answer_of(measured),
+            "16 KiB",
+            "From which size does a mode pay?",
+            "What next?",
+            "nettrace plot d",
+        ],
+        render(page_of_claims(rulings, ["a note"], None, "nettrace claims")): [
+            *(f"{one.id}: {one.sentence}" for one in rulings),
+            "What could not be decided?",
+        ],
     }
 
     for page, sentences in pages.items():
         elements = Elements(page.decode())
         assert elements.open == []
-        assert [words for words in sentences if words not in elements.text] == []
+        assert [words for words in ["In short", *sentences] if words not in elements.text] == []
         assert [value for _, attributes in elements.found if (value := attributes.get("src"))
                 and not value.startswith("data:image/svg+xml;base64,")] == []  # fmt: skip
         assert data_in(page.decode())
