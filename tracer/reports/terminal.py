@@ -185,10 +185,18 @@ def cpu_text(cpu: CpuTime, workload: Workload) -> str:
     spent = cpu.spent
     if spent is None:
         return "n/a"
-    over = DEMAND.over(spent, workload.payload_bytes)
-    demand = "" if over is None else f", {over:.3f} µs/KiB"
     in_kernel = percent(cpu.system, spent) if cpu.system is not None else "n/a"
-    return f"{format_ns(spent)} ({in_kernel} in the kernel){demand}"
+    return f"{format_ns(spent)} ({in_kernel} in the kernel){_demand_text(spent, workload)}"
+
+
+def spent_text(cpu: CpuTime, workload: Workload) -> str:
+    """The same without the kernel's share."""
+    return "n/a" if cpu.spent is None else f"{format_ns(cpu.spent)}{_demand_text(cpu.spent, workload)}"
+
+
+def _demand_text(spent_ns: float, workload: Workload) -> str:
+    over = DEMAND.over(spent_ns, workload.payload_bytes)
+    return "" if over is None else f", {over:.3f} µs/KiB"
 
 
 def laws_table(laws: list[Law], console: Console) -> Table:
