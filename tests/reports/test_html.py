@@ -34,7 +34,7 @@ from tracer.reports.html.answers import answers_of
 from tracer.reports.html.of_study import page_of_claims, page_of_comparison, page_of_sweep
 from tracer.reports.html.page import render
 from tracer.reports.picture import legs_of
-from tracer.study.claim_rules.findings import Evidence
+from tracer.study.claim_rules.findings import Evidence, Outcome
 from tracer.study.claims import judge
 from tracer.study.comparison import comparison_of
 from tracer.study.standing import standing
@@ -327,7 +327,8 @@ def test_pages_of_the_study_say_what_the_screens_say() -> None:
             "nettrace plot d",
         ],
         render(page_of_claims(rulings, ["a note"], None, "nettrace claims")): [
-            *(f"{one.id}: {one.sentence}" for one in rulings),
+            *(one.sentence for one in rulings),
+            *(f"{one.id}: {one.sentence}" for one in rulings if one.outcome is not Outcome.UNDECIDED),
             "What could not be decided?",
         ],
     }

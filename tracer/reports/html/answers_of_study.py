@@ -18,21 +18,26 @@ from tracer.units import format_ratio
 
 def answers_of_comparison(comparison: Comparison) -> list[Answer]:
     """Who wins, how often each mode has a byte copied, whether it can be believed."""
-    wins = [contest.sentence for contest in comparison.contests] or no_winner(comparison)
-    copies = [f"{mode}: {_copies(stages)}." for mode, stages in comparison.copies.items()]
-    trust = "Yes: the laws of every mode's observed pass hold." if comparison.trustworthy else "No: see the notes."
+    wins = [f"{one.sentence.partition(':')[0]}: {one.winner or 'no mode is known to'}" for one in comparison.contests]
+    copies = [f"{mode}: {_copies(comparison.copies[mode])}." for mode in comparison.modes if mode in comparison.copies]
+    trust = "Yes: the laws of every mode's observed pass hold" if comparison.trustworthy else "No: see the notes"
     return _answered(
-        ("Which mode wins?", wins),
+        ("Which mode wins?", wins or no_winner(comparison)),
         ("How many times was each byte copied?", copies),
-        ("Can I trust it?", [f"{trust} Times rest on {comparison.title}."]),
+        ("Can I trust it?", [f"{trust}. Times are medians; their ratios' intervals hold together with 95 %."]),
     )
 
 
 def _copies(stages: dict[Stage, float]) -> str:
-    """Each copy with its place, and what was not copied in the end."""
-    found = [f"{stage.replace('_', ' ')} {format_ratio(often)}x" for stage, often in stages.items() if often]
-    whole = sum(often for stage, often in stages.items() if is_copy(stage))
-    return f"{format_ratio(round(whole, 6))}x copied ({', '.join(found) or 'no stage was seen'})"
+    """Each copy with its place, and what was not copied there."""
+    copied = {stage: often for stage, often in stages.items() if often and is_copy(stage)}
+    spared = {stage: often for stage, often in stages.items() if often and not is_copy(stage)}
+    told = "; not copied: ".join(_listed(one) for one in (copied, spared) if one)
+    return f"{format_ratio(round(sum(copied.values()), 6))}x copied{f' ({told})' if told else ''}"
+
+
+def _listed(stages: dict[Stage, float]) -> str:
+    return ", ".join(f"{stage.replace('_', ' ')} {format_ratio(often)}x" for stage, often in stages.items())
 
 
 def answers_of_sweep(sweep: Sweep, following: str) -> list[Answer]:
@@ -50,15 +55,19 @@ def answers_of_sweep(sweep: Sweep, following: str) -> list[Answer]:
 
 
 def answers_of_claims(rulings: list[Ruling]) -> list[Answer]:
-    """The claims by their outcome, each with the sentence that says why."""
-    asked = {Outcome.CONFIRMED: "What is so?", Outcome.REFUTED: "What is not so?", Outcome.DEPENDS: "What depends?",
-             Outcome.UNDECIDED: "What could not be decided?"}  # fmt: skip
+    """The claims by their outcome, each with the sentence that says why; of the undecided ones that is a list."""
+    undecided = [one.id for one in rulings if one.outcome is Outcome.UNDECIDED]
+    missing = [f"{', '.join(undecided)}: what is missing for each stands in the table."] if undecided else []
     return _answered(
-        *(
-            (question, [f"{one.id}: {one.sentence}" for one in rulings if one.outcome is outcome])
-            for outcome, question in asked.items()
-        )
+        ("What is so?", _told(rulings, Outcome.CONFIRMED)),
+        ("What is not so?", _told(rulings, Outcome.REFUTED)),
+        ("What depends, and on what?", _told(rulings, Outcome.DEPENDS)),
+        ("What could not be decided?", missing),
     )
+
+
+def _told(rulings: list[Ruling], outcome: Outcome) -> list[str]:
+    return [f"{one.id}: {one.sentence}" for one in rulings if one.outcome is outcome]
 
 
 def _answered(*asked: tuple[str, Sequence[str]]) -> list[Answer]:

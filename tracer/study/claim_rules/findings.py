@@ -75,7 +75,7 @@ class Evidence:
                 return self.missing["sweep"]
             made = f"for {self.family.comparisons} comparisons" if self.family.comparisons > 1 else "at least"
             enough = max(wanted, repetitions_for_all(len({run.cell for run in self.runs})))
-            fix = f"nettrace sweep --repetitions {enough}, into a new directory, is enough for all claims"
+            fix = f"nettrace sweep --repetitions {enough}, into a new directory, is enough for every comparison"
             return f"{wanted} repetitions {made} (there are {self.repetitions}): {fix}"
         return ""
 
