@@ -250,8 +250,10 @@ class Live:
 
     def _update(self, now: Instant) -> None:
         """What has been read since the last time, if anything has."""
-        if (spent_ns := now.at_ns - self._now.at_ns) > 0:
-            self._take(now, spent_ns / 1e9)
+        begin_s = self._session.begin_ns / 1e9
+        # As a sample's time is written, so that a line's speed is that of the totals.
+        if (seconds := round(now.at_ns / 1e9 - begin_s, 3) - self._samples[-1].t) > 0:
+            self._take(now, seconds)
 
     def _take(self, now: Instant, seconds: float | None) -> None:
         ended = self._session.observer.ended_since(self._rows_come)
