@@ -7,7 +7,7 @@ import pytest
 
 from tests.sweep_samples import profile
 from tracer.books.cost_notes import notes_of, notes_on_names
-from tracer.model import Experiment
+from tracer.model import Counter, Experiment
 
 
 @pytest.mark.parametrize(("samples", "noted"), [(99, True), (100, False)])
@@ -32,6 +32,14 @@ def test_an_empty_profile_is_none_with_its_reason(elapsed_s: float, lost: int, r
     assert note.startswith("no CPU profile")
     assert reason in note
     assert ("send more" in note) is (elapsed_s < 1)
+
+
+@pytest.mark.parametrize(("source", "noted"), [("perf", True), ("thread-clock", False)])
+def test_two_clocks_of_one_pass_are_told_apart(source: str, noted: bool) -> None:
+    """The figures and the table of costs differ where perf has counted, and it is said which is which."""
+    notes = " ".join(notes_of([Counter(event="task-clock", scope="sender", value=1.0, source=source)], None))
+
+    assert ("two clocks" in notes) is noted
 
 
 def test_hidden_names_are_told_to_who_asked_for_names() -> None:

@@ -24,6 +24,7 @@ from tracer.machine.perf_output import (
 )
 from tracer.model import Counter, CpuProfile, CpuTime
 from tracer.reports.costs import folded_text
+from tracer.reports.html.of_run import cpu_flames
 from tracer.reports.tables import make_console
 from tracer.reports.terminal import print_document
 
@@ -209,7 +210,7 @@ def test_costs_are_counters_by_payload() -> None:
     (found,) = costs.costs_of(recording)
 
     assert (found.scope, found.cycles_per_byte, found.cycles_source) == ("sender", 2.0, "tsc")
-    assert found.demand == pytest.approx(3.0)
+    assert (found.demand, found.demand_source) == (pytest.approx(3.0), "perf")
     assert found.switches_per_s == 200
     assert (found.misses_per_kib, found.misses_event) == (pytest.approx(1.0), "branch-misses")
 
@@ -237,21 +238,39 @@ def test_what_was_not_counted_has_no_cost() -> None:
 
 def test_one_table_has_bytes_and_cost_of_a_function() -> None:
     """The report says: this function copied so many bytes, and cost so much."""
-    folded = {"sender;kernel;tcp_sendmsg_locked;_copy_from_iter": 3, "sender;kernel;tcp_ack": 1}
-    profile = CpuProfile(
-        event="cpu-clock", period_ns=500_000, samples=4, stages=stage_costs(folded, 500_000, samples.PAYLOAD),
-        payload_bytes=samples.PAYLOAD, elapsed_s=0.001, folded=folded,
-    )  # fmt: skip
-    found = document_of(samples.changed(samples.copied(), profile=profile))
-
-    stream = io.StringIO()
-    print_document(found, make_console(stream))
-    row = next(line for line in stream.getvalue().splitlines() if "75.0%" in line)
+    profile = sampled(75, 25)
+    row = next(line for line in report_of(profile).splitlines() if "75.0%" in line)
 
     assert row.split()[:2] == ["copy", "in"]
     assert f"{samples.PAYLOAD:,}" in row
     assert "_copy_from_iter" in row
-    assert folded_text(profile).splitlines()[1] == "sender;kernel;tcp_ack 1"
+    assert folded_text(profile).splitlines()[1] == "sender;kernel;tcp_ack 25"
+
+
+def test_a_share_that_is_not_known_is_not_printed() -> None:
+    """Of 99 samples: how many there were and where, and n/a for shares, for time a byte and for a picture of them."""
+    report = report_of(sampled(74, 25)).split("CPU by stage")[1].split("law ")[0]
+    copy_in, whole = (line.split() for line in report.splitlines() if line.startswith(("copy in", "all")))
+
+    assert "%" not in report
+    assert copy_in[2:6] == ["n/a", "n/a", f"{samples.PAYLOAD:,}", "74"]
+    assert whole[1:4] == ["n/a", "n/a", "99"]
+    assert (len(cpu_flames(sampled(74, 25))), len(cpu_flames(sampled(75, 25)))) == (0, 1)
+
+
+def sampled(copying: int, others: int) -> CpuProfile:
+    """A profile of these samples."""
+    folded = {"sender;kernel;tcp_sendmsg_locked;_copy_from_iter": copying, "sender;kernel;tcp_ack": others}
+    return CpuProfile(
+        event="cpu-clock", period_ns=500_000, samples=copying + others, folded=folded, elapsed_s=0.001,
+        stages=stage_costs(folded, 500_000, samples.PAYLOAD), payload_bytes=samples.PAYLOAD,
+    )  # fmt: skip
+
+
+def report_of(profile: CpuProfile) -> str:
+    stream = io.StringIO()
+    print_document(document_of(samples.changed(samples.copied(), profile=profile)), make_console(stream))
+    return stream.getvalue()
 
 
 def test_what_every_scope_lacks_shares_a_row() -> None:

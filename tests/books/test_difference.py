@@ -13,7 +13,7 @@ from tests.command import said
 from tests.samples import PAYLOAD, changed, copied, looped, workload
 from tests.socket_samples import reader, recording, sender
 from tracer.books.analysis import document_of
-from tracer.books.difference import Difference, Row, difference_of
+from tracer.books.difference import Basis, Difference, Row, Unit, difference_of
 from tracer.books.recording import encode
 from tracer.books.socket_file import encode_sockets
 from tracer.model import Document
@@ -105,6 +105,25 @@ def test_a_difference_of_runs_has_stages_and_times() -> None:
     assert row(found, "CPU of the sender").a == 800_000 / PAYLOAD
     assert any(one.name.startswith("deferred copy: ") and one.a == 1 for one in found.rows)
     assert row(compared(document_of(copied()), slow), "way zerocopy").differs
+
+
+@pytest.mark.parametrize(
+    ("unit", "a", "b", "told"),
+    [
+        (Unit.RATIO, 1.0, 0.0, "1 → 0"),
+        (Unit.RATIO, 1.000178, 1.0, "1.0002 → 1.0000"),
+        (Unit.RATIO, 1.0, 2.38e-07, "1.000 → 0.000"),
+        (Unit.SHARE, 0.99999, 1.0, "99.999 % → 100.000 %"),
+        (Unit.RATE, 1e9, 1.0001e9, "8.000 Gb/s → 8.001 Gb/s"),
+        (Unit.NS_PER_BYTE, 0.5, 0.25, "0.500 ns/B → 0.250 ns/B"),
+        (Unit.COUNT, 10.0, 33.0, "10 → 33"),
+    ],
+)
+def test_both_sides_have_one_precision(unit: Unit, a: float, b: float, told: str) -> None:
+    """As much as it takes to see that they differ."""
+    one = Row(name="x", unit=unit, basis=Basis.PER_BYTE, a=a, b=b, ratio=b / a)
+
+    assert sentence_of(Difference(a="", b="", same_work=True, rows=[one], notes=[])) == f"From A to B: x {told}."
 
 
 def test_diff_prints_both_and_the_rows(tmp_path: Path) -> None:

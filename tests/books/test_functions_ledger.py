@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import msgspec
 import pytest
 
@@ -12,6 +14,8 @@ from tracer.books.analysis import document_of
 from tracer.books.function_entries import copied_in_bytes
 from tracer.books.ledger import ledger_of
 from tracer.model import LawState, Link, Recording, Stage
+from tracer.reports.tables import make_console
+from tracer.reports.terminal import print_document
 
 PIN, COPY_IN, DEFERRED, LINEARIZE, BOUNCE, DMA = (
     Stage.PIN, Stage.COPY_IN, Stage.DEFERRED_COPY, Stage.LINEARIZE, Stage.BOUNCE, Stage.DMA,
@@ -55,6 +59,11 @@ def test_a_nic_with_scatter_gather_copies_nothing():
     assert document.verdict.code == "zero-copy"
     assert f"but for {PULLED} B that the driver pulled in" in document.verdict.sentence
     assert document.ledger.copies_per_byte.send == 0
+    stream = io.StringIO()
+    print_document(document, make_console(stream))
+    row, figure = (stream.getvalue().split(name)[1] for name in ("__pskb_pull_tail", "kernel copies per payload byte"))
+    assert f"of whole packets; {PULLED} B by" in " ".join(row.split("\n")[1].split())
+    assert f"send 0 (and {PULLED} B by the driver)" in figure
 
 
 @pytest.mark.parametrize("mode", ["twocopy", "onecopy", "zerocopy"])

@@ -159,6 +159,17 @@ def test_a_recording_is_gone_through_by_its_seconds() -> None:
     assert [frame.at_s for frame in source.frames()] == [1.0, 2.0, 4.0, 5.0]
 
 
+def test_no_speed_is_told_of_a_moment() -> None:
+    """A sample just before the end: what moved since the one before it is told of the whole time since."""
+    made = recording(sender(), samples=[Sample(t=1.0, sent={"copy": 100}), Sample(t=1.98, sent={"copy": 300})])
+    made = msgspec.structs.replace(
+        made, totals=Totals(sent={"copy": Transfer(calls=1, bytes=300)}),
+        window=Window(started="2026-01-01T00:00:00", elapsed_s=2.0),
+    )  # fmt: skip
+
+    assert [second.rate for second in seconds_sent(Replay(made).frame().samples)] == [100, 200]
+
+
 def test_samples_do_not_tell_later_copies() -> None:
     """In a second of the middle they are unknown, and not 0."""
     pinned = Totals(sent={"zerocopy": Transfer(calls=1, bytes=10)})

@@ -40,8 +40,9 @@ def test_nothing_sampled_is_an_empty_profile() -> None:
 @pytest.mark.parametrize(
     ("cost", "words"),
     [
-        (None, "n/a here"),
-        (WatchingCost(runs=0, spent_ns=0, counted_s=0.05), "n/a: in 0.05 s that were counted none"),
+        (None, "n/a: BPF_ENABLE_STATS, which counts it, needs CAP_SYS_ADMIN"),
+        (WatchingCost(runs=0, spent_ns=0, counted_s=0.05), "n/a: none of them ran in the 0.05 s"),
+        (WatchingCost(runs=0, spent_ns=0, counted_s=0.0), "n/a: none of them ran in the 0 s"),
         (WatchingCost(runs=1000, spent_ns=100_000, counted_s=0.01), "100 ns each, 1.0% of a CPU, in 0.01 s that were"),
     ],
 )

@@ -195,7 +195,7 @@ def test_a_deferred_copy_that_nobody_could_see_is_unknown() -> None:
     totals = Totals(sent={"zerocopy": Transfer(calls=5, bytes=50)}, completions=Completions(total=5, copied=2))
     later = LaterCopies(recording(totals=totals)).in_all()
 
-    assert (later.bytes, later.source, later.note) == (None, "the kernel's flag", "2 of 5 sends")
+    assert (later.bytes, later.source, later.note) == (None, "the kernel's flag", "the flag: 2 of 5 sends copied")
 
 
 def pinner(**changes: Any) -> Socket:
@@ -229,7 +229,7 @@ def test_packets_tell_nothing_where_they_do_not_tell_it_all(other: Socket) -> No
     """A byte that did not come; pages that came as they were, though copied for a tap; somebody else's socket."""
     later = LaterCopies(recording(pinner(), other)).of(pinner())
 
-    assert (later.bytes, later.source, later.note) == (None, "the kernel's flag", "1 of 1 send")
+    assert (later.bytes, later.source, later.note) == (None, "the kernel's flag", "the flag: 1 of 1 send copied")
 
 
 def test_a_later_copy_that_was_seen_has_its_cause_and_its_place() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.entry_samples import over_peer, tapped_lo, tapped_nic, with_drops
+from tests.function_samples import PULLED, on_nic
 from tests.function_samples import looped as seen_by_functions
-from tests.function_samples import on_nic
 from tests.samples import PAYLOAD, changed, copied, looped
 from tests.socket_samples import reader, recording, sender
 from tracer.books.analysis import document_of
@@ -81,6 +81,14 @@ def test_completions_are_set_against_what_was_counted() -> None:
         "0 of 23 say 'copied'",
         "23 of 23 say 'copied'",
     ]
+
+
+def test_what_a_driver_pulls_in_is_told_at_the_step_that_was_not_taken() -> None:
+    """No packet was made linear, and a few bytes of each were copied beside its headers all the same."""
+    walked = walk_of(document_of(on_nic())).taken("linearize")
+
+    assert (walked.bytes, walked.taken) == (0, False)
+    assert walked.more == f"apart: {PULLED} B that the driver pulled in beside the packets' headers"
 
 
 def test_what_is_sent_again_is_told() -> None:

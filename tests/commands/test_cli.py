@@ -13,13 +13,16 @@ from click.testing import CliRunner
 
 from tests.command import ROOT, nettrace, said
 from tests.samples import changed, copied, looped, workload
+from tests.socket_samples import recording, sender
 from tracer import cli
 from tracer.books.analysis import document_of
 from tracer.books.expectations import ZEROCOPY, parse_expectation
 from tracer.books.recording import encode
+from tracer.books.socket_file import encode_sockets
 from tracer.commands.output import exit_code
 from tracer.machine.recordings import save
 from tracer.model import Recording
+from tracer.model.sockets import Transfer
 
 
 @pytest.mark.parametrize(
@@ -91,7 +94,8 @@ def test_a_mistake_is_quoted_and_answered(arguments: list[str], words: list[str]
         (b"# nettrace\n", ["seems to be text"]),
         (b"a\0b", ["a binary file"]),
         (b"<svg>", ["SVG"]),
-        (b"[1, 2]", ["a list in JSON"]),
+        (b"[1, 2]", ["is a list in JSON", "a recording is an object"]),
+        (b"[1, 2", ["begins like a list in JSON, and is no JSON document", "truncated"]),
         (b'{"a": 1}\n{"a": 2}\n', ["is not a recording", "another program's JSON, several documents"]),
         (b"{}", ["an empty JSON document"]),
         (b'{"a\\u001b[2J": 1}', ["another program's JSON document, of a\\x1b[2J"]),
@@ -113,6 +117,42 @@ def test_a_file_that_is_no_recording_is_told_apart(tmp_path: Path, content: byte
 
     assert code == 2
     assert [word for word in ["error: ", str(path), "why: ", "fix: ", *words] if word not in errors] == []
+
+
+@pytest.mark.parametrize("verb", ["report", "live", "plot", "explain", "diff"])
+def test_a_broken_file_is_broken_for_every_verb(tmp_path: Path, verb: str) -> None:
+    """And not a file without sockets."""
+    path = tmp_path / "file.json"
+    path.write_bytes(b"[1,2")
+    code, _, errors = said(verb, path, *([path] if verb == "diff" else []))
+
+    assert code == 2
+    assert "is not a recording" in errors
+
+
+def test_what_cannot_be_trusted_says_so_in_every_form(tmp_path: Path) -> None:
+    """First on the screen, on stderr beside JSON and pages; and the exit code is that of the run itself."""
+    path = tmp_path / "run.json"
+    save(document_of(changed(looped(), observed=workload(payload_bytes=1))), path)
+    screen, json_form = said("report", path), said("report", path, "--json")
+    page = said("report", path, "--html", tmp_path / "x.html")
+
+    assert [code for code, _, _ in (screen, json_form, page)] == [5, 5, 5]
+    assert screen[1].split("\n")[2].startswith("This measurement cannot be trusted: ")
+    assert all("this recording cannot be trusted: " in errors for _, _, errors in (screen, json_form, page))
+    assert said("explain", path)[0] == 5
+
+
+def test_books_that_do_not_balance_are_no_success(tmp_path: Path) -> None:
+    """As attach ends, which wrote them."""
+    path = tmp_path / "x.json"
+    broken = sender(sent={"copy": Transfer(calls=1, bytes=1)})
+    path.write_bytes(encode_sockets(recording(broken)))
+    code, _, errors = said("report", path)
+
+    assert code == 5
+    assert "the books of 1 socket do not balance" in errors
+    assert said("explain", path)[0] == 5
 
 
 @pytest.mark.parametrize(("name", "fix"), [("nowhere.json", "check the path"), (".", "nettrace plot")])

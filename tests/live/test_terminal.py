@@ -119,7 +119,7 @@ def test_a_saved_recording_on_a_small_terminal_without_colour(tmp_path: Path) ->
     file = tmp_path / "x.json"
     file.write_bytes(encode_sockets(recording(sender(), reader())))
     with live_in_terminal(tmp_path, file, width=20, height=10, before="NO_COLOR=1 COLUMNS=90 LINES=50") as terminal:
-        terminal.wait_for("sent", "2 sockets", "leave")
+        terminal.wait_for("recording", "sent", "1-1 of 2", "leave")
         terminal.resize(100, 30)
         terminal.wait_for("127.0.0.1:40000 > 127.0.0.1:80")
         terminal.press("q")

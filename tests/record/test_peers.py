@@ -143,4 +143,4 @@ def test_a_deferred_copy_in_the_reader_is_counted_there_or_told_by_the_flag(
     if recording.hooks.calls != "fexit":
         assert later.source.startswith(source)
         assert later.bytes == (seen and recording.totals.left.zerocopy + recording.totals.left.mixed)
-    assert later.note == ("23 of 23 sends" if later.bytes is None else "")
+    assert later.note == ("the flag: 23 of 23 sends copied" if later.bytes is None else "")

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tests.function_samples import PULLED, on_nic
 from tests.html_samples import (
     PAYLOADS,
     data_in,
@@ -23,15 +24,17 @@ from tests.html_samples import (
     whole_run,
 )
 from tests.reports.test_reports import DOCUMENTS, SAMPLES
+from tests.samples import looped
 from tests.sweep_samples import plan, runs, sweep
 from tracer.books.analysis import document_of
 from tracer.books.socket_verdict import sentences_of
-from tracer.model import LawState
+from tracer.model import LawState, Recording
 from tracer.model.sockets import Totals, Transfer
+from tracer.reports.html.answers import answers_of
 from tracer.reports.html.of_study import page_of_claims, page_of_comparison, page_of_sweep
 from tracer.reports.html.page import render
 from tracer.reports.picture import legs_of
-from tracer.study.claim_rules.findings import Evidence
+from tracer.study.claim_rules.findings import Evidence, Outcome
 from tracer.study.claims import judge
 from tracer.study.comparison import comparison_of
 from tracer.study.standing import standing
@@ -281,21 +284,59 @@ def test_a_program_without_sockets_has_a_page() -> None:
     assert Elements(page).open == []
 
 
+def lines_of(document: Recording, question: str) -> str:
+    return " ".join(next(one.lines for one in answers_of(document_of(document)) if one.question.startswith(question)))
+
+
+def test_the_page_alone_answers_how_often() -> None:
+    """One number, then which copies it is made of; where one side was not watched, no sum."""
+    assert lines_of(looped(), "How many") == (
+        "2x in the kernel: 1x by the send call or on the way (deferred copy), 1x by the reader's call (copy out)."
+    )
+    assert lines_of(on_nic(), "How many") == (
+        "In the kernel: 0x by the send call or on the way, n/a by the reader's call, which nobody watched. "
+        f"And {PULLED} B that the driver pulled in beside the packets' headers."
+    )
+    assert lines_of(on_nic(), "Where") == "Nowhere: no stage that was watched copied a byte."
+
+
+def test_the_page_alone_says_what_else_to_measure() -> None:
+    """The cost of another way, how it was counted, and what a NIC would change: of which copy."""
+    assert "nettrace compare --size 10007" in lines_of(looped(), "What did it cost")
+    assert "n/a in the kernel" not in lines_of(looped(), "What did it cost")
+    assert "inferred from what the packets are made of" in lines_of(looped(), "Can I trust")
+    assert "of the deferred copy: Over a NIC with scatter-gather it is not made" in lines_of(looped(), "What would")
+
+
 def test_pages_of_the_study_say_what_the_screens_say() -> None:
     """A comparison, a sweep with its pictures, and verdicts on claims; nothing is asked for here either."""
     one = plan(sizes=[16384], threads=[1], repetitions=3)
     measured = sweep(runs(of=one), one)
     compared, rulings = comparison_of(measured), standing([judge(Evidence(measured.runs, []))])
     pages = {
-        render(page_of_comparison(compared, "nettrace compare")): [contest.sentence for contest in compared.contests],
-        render(page_of_sweep(measured, Path("d"), "nettrace sweep d")): [*answer_of(measured), "16 KiB"],
-        render(page_of_claims(rulings, ["a note"], None, "nettrace claims")): [one.sentence for one in rulings],
+        render(page_of_comparison(compared, "nettrace compare")): [
+            *(contest.sentence for contest in compared.contests),
+            "Which mode wins?",
+            "onecopy: 2x copied (copy in 1x",
+        ],
+        render(page_of_sweep(measured, Path("d"), "nettrace sweep d")): [
+            *answer_of(measured),
+            "16 KiB",
+            "From which size does a mode pay?",
+            "What next?",
+            "nettrace plot d",
+        ],
+        render(page_of_claims(rulings, ["a note"], None, "nettrace claims")): [
+            *(one.sentence for one in rulings),
+            *(f"{one.id}: {one.sentence}" for one in rulings if one.outcome is not Outcome.UNDECIDED),
+            "What could not be decided?",
+        ],
     }
 
     for page, sentences in pages.items():
         elements = Elements(page.decode())
         assert elements.open == []
-        assert [words for words in sentences if words not in elements.text] == []
+        assert [words for words in ["In short", *sentences] if words not in elements.text] == []
         assert [value for _, attributes in elements.found if (value := attributes.get("src"))
                 and not value.startswith("data:image/svg+xml;base64,")] == []  # fmt: skip
         assert data_in(page.decode())

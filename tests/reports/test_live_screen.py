@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from textual.pilot import Pilot
+from textual.widgets import Static
 
 from tests.socket_samples import reader, recording, sender
 from tracer.books.live import Detail, Frame, Page, Query, State, Together
@@ -82,7 +85,12 @@ class Screen:
     @property
     def over(self) -> str | None:
         """What lies over the view."""
-        return str(self.app.screen.query_one("#text").render()) if isinstance(self.app.screen, Over) else None
+        if not isinstance(self.app.screen, Over):
+            return None
+        console = Console(width=self.app.size.width - 4, file=io.StringIO())
+        with console.capture() as capture:
+            console.print(self.app.screen.query_one("#text", Static).content)
+        return capture.get()
 
 
 def on_screen(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.socket_samples import reader, recording, sender
@@ -112,6 +114,38 @@ def test_no_width_breaks_a_screen(width: int) -> None:
     assert all(len(text) <= width for text in texts([*rows, *groups]))
     assert sum(column.width + 1 for column in columns_for(width)) <= width + 1
     assert panels.head(frame(title="x" * 500), width)[0][0].endswith("live")
+
+
+@pytest.mark.parametrize("width", [20, 33, 47, 80, 120])
+def test_no_width_cuts_a_number(width: int) -> None:
+    """What has no room is left out as a whole, or goes on in the next line; names lose their middle."""
+    moved = 1_234_567_890_123
+    totals = Totals(sent={"zerocopy": Transfer(calls=1, bytes=moved)}, read={"copy": Transfer(calls=1, bytes=moved)})
+    told = frame(title="x" * 50, totals=totals, living=12_345, outstanding=678_901)
+    line = Line(1, moved, moved, moved, False)
+    page = Page([(line, sender())], 34_567, line)
+    rows = [
+        *panels.head(told, width), *panels.figures(told, width), *panels.tables(told, width),
+        *rows_of(page, width, 0, 0),
+        *rows_of_groups([Together("y" * 50, 10**6, moved, moved, moved)], "port", width, 2),
+    ]  # fmt: skip
+    numbers = {word for text in texts(rows) for word in re.findall(r"[\d.…]*(?:,[\d.…]+)+", text)}
+    whole = {"1,234,567,890,123", "12,345", "678,901", "34,566", "34,567", "1,000,000", "1,000"}
+
+    assert all(len(text) <= width for text in texts(rows))
+    assert numbers <= whole
+    assert {"1,234,567,890,123", "12,345", "678,901", "34,566", "1,000,000"} <= numbers
+
+
+def test_sockets_of_another_moment_are_labelled() -> None:
+    """A recording has samples of all sockets together alone; each by itself is known in the end."""
+    replay = Replay(recording(sender(), reader(), samples=[Sample(t=0.3, sent={"copy": 7})]))
+    in_the_end = " ".join(texts(panels.head(replay.frame(), 120)))
+    replay.step(-1)
+    before = " ".join(texts(panels.head(replay.frame(), 120)))
+
+    assert "of the end" not in in_the_end
+    assert "sockets and notes below are of the end" in before
 
 
 def test_the_rest_is_one_line() -> None:

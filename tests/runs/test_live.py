@@ -11,7 +11,7 @@ import pytest
 
 from tests.row_samples import raw_sender
 from tests.socket_samples import recording, sender
-from tracer.books.live import Query, State
+from tracer.books.live import Query, State, seconds_sent
 from tracer.books.row_table import RowTable
 from tracer.books.socket_rows import Row
 from tracer.books.ways import Surroundings, socket_of
@@ -19,6 +19,7 @@ from tracer.model.socket_recording import Finding, SocketRecording
 from tracer.model.sockets import DeferredCopy, Socket, Totals, Transfer
 from tracer.observers.loading import Refusal
 from tracer.observers.sockets import Instant
+from tracer.reports.live.plain import one_line
 from tracer.runs.live import Live, Newest, Session
 
 _TOTALS = Totals(sent={"copy": Transfer(calls=9, bytes=777)})
@@ -85,6 +86,50 @@ def test_what_a_socket_moved_since_the_last_second() -> None:
     assert moved(source) == [(1, 130, 30, False), (2, 7, 7, False)]
     assert (frame.living, frame.ended, frame.totals.sent_bytes) == (2, 0, 137)
     assert (frame.at_s, [sample.t for sample in frame.samples]) == (1.0, [0.0, 1.0])
+
+
+def test_a_second_that_was_longer_is_no_faster() -> None:
+    """Speeds of lines are divided by their interval, as those of the totals are."""
+    newest = Newest()
+    source = live(Pretended(instant(10.0, raw_sender(1, 100))), newest)
+    newest.put(instant(12.0, raw_sender(1, 130)))
+    frame = source.frame()
+
+    assert moved(source) == [(1, 130, 15, False)]
+    assert seconds_sent(frame.samples)[-1].rate == 15
+
+
+def test_before_a_second_is_over_no_speed_is_known() -> None:
+    """Neither of a socket nor of all: what was there at the first look has moved before it."""
+    source = live(Pretended(instant(10.25, raw_sender(1, 100))))
+    frame = source.frame()
+
+    assert moved(source) == [(1, 100, None, False)]
+    assert seconds_sent(frame.samples) == []
+    assert "sent 100 B (copy 100.0 %), n/a now" in one_line(frame)
+
+
+def test_the_totals_are_the_sums_of_the_lines() -> None:
+    """One look for both: a socket that ends between the reading and the drawing is in both as it ended."""
+    newest, session = Newest(), Pretended(instant(10.0, raw_sender(1, 100)))
+    source = live(session, newest)
+    session.ended += [raw_sender(1, 150, ended=1), raw_sender(3, 7, ended=1)]
+    newest.put(instant(11.0, raw_sender(1, 140), raw_sender(2, 1)))
+    frame = source.frame()
+    page = source.page(Query())
+
+    assert frame.totals.sent_bytes == sum(line.sent for line, _ in page.sockets) == 158
+    assert frame.samples[-1].sent == {"copy": 158}
+
+
+def test_of_sockets_without_a_row_the_kernel_knows_the_sums() -> None:
+    """More have ended than are kept: the totals are its own."""
+    newest, session = Newest(), Pretended(instant(10.0, raw_sender(1, 100)))
+    source = live(session, newest)
+    session.observer.unlisted = 3
+    newest.put(instant(11.0, raw_sender(1, 140))._replace(counters=RowTable(raw_sender(9, 1000)).sums()))
+
+    assert source.frame().totals.sent_bytes == 1000
 
 
 def test_a_socket_that_has_ended_stays() -> None:

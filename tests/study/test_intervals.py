@@ -15,6 +15,7 @@ from tracer.study.intervals import (
     overlap,
     ratio_of,
     repetitions_for,
+    repetitions_for_all,
     share_interval,
     side_of_one,
 )
@@ -65,6 +66,13 @@ def test_more_comparisons_take_more_repetitions(comparisons, repetitions):
     """The range of n values misses the median with probability 2^(1-n): 5 % have to do for all comparisons."""
     assert repetitions_for(comparisons) == repetitions
     assert comparisons == 1 or 2 ** (1 - repetitions) <= 0.05 / comparisons < 2 ** (2 - repetitions)
+
+
+@pytest.mark.parametrize(("cells", "repetitions"), [(0, 5), (4, 8), (36, 11), (48, 12)])
+def test_advice_that_is_followed_is_enough(cells, repetitions):
+    """For all that is asked of a sweep of so many combinations: nobody is told seven, and then eleven."""
+    assert repetitions_for_all(cells) == repetitions
+    assert repetitions_for_all(cells) >= repetitions_for(cells)
 
 
 def test_intervals_hold_together_as_often_as_they_say():

@@ -85,6 +85,19 @@ def test_zerocopy_over_loopback_is_counted() -> None:
     assert "23 of 23 say 'copied'" in answer.sentence
 
 
+def test_reasons_follow_each_other() -> None:
+    """The deferred copy and why it is made stand together; what would change a copy stands behind all reasons."""
+    stream = io.StringIO()
+    taught = lesson(2)
+    answer = taught.answer([document_of(copied("onecopy")), document_of(looped())])
+    print_answer(taught, None, answer, Console(file=stream, width=400))
+    reasons, _, changes = stream.getvalue().partition("What would change it:")
+    words = [line.split(":")[0].strip() for line in reasons.split("Why, and where that can be read:")[1].splitlines()]
+
+    assert [word for word in words if word] == ["pin", "pin", "loop", "deferred-copy", "local-delivery", "copy-out"]
+    assert "deferred-copy: Over a NIC with scatter-gather" in changes
+
+
 def test_another_kernel_would_have_another_answer() -> None:
     """One that delivered pinned pages to a local reader would be said to copy once."""
     kept = tracepoints(

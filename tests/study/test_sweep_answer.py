@@ -11,6 +11,7 @@ from tests.samples import host
 from tests.sweep_samples import MODES, plan, runs, sweep
 from tracer.reports.sweep import print_sweep
 from tracer.reports.tables import make_console
+from tracer.study.intervals import repetitions_for_all
 from tracer.study.sweep_answer import answer_of
 from tracer.study.sweep_plan import Sweep
 
@@ -72,6 +73,15 @@ def test_a_sweep_that_compares_nothing_says_why() -> None:
     assert "the CPU is emulated" in answer_of(emulated)[0]
     assert "it takes twocopy" in answer_of(sweep(runs(of=alone), alone))[0]
     assert answer_of(sweep(runs(of=twice), twice)) == []
+
+
+def test_advice_leads_to_an_answer() -> None:
+    """Twice two repetitions would be too few to tell anything: no size can be judged by four."""
+    of = plan(modes=["twocopy", "zerocopy"], sizes=[1024, 65536], threads=[1], repetitions=2)
+    stream = io.StringIO()
+    print_sweep(sweep(runs(of=of), of), Path("d"), make_console(stream))
+
+    assert stream.getvalue().rstrip().endswith(f"--repetitions {repetitions_for_all(4)}")
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_compare_shows_the_copies_and_names_no_winner_by_two_repetitions():
     assert (found["copies"]["twocopy"]["pack"], found["copies"]["onecopy"]["pack"]) == (1.0, 0.0)
     assert found["copies"]["twocopy"]["copy_in"] == found["copies"]["onecopy"]["copy_in"] == 1.0
     assert {one["winner"] for one in found["contests"]} == {None}
-    assert "it takes 5" in found["contests"][0]["sentence"]
+    assert "it takes --repetitions 5" in found["contests"][0]["sentence"]
 
 
 def test_an_interrupted_comparison_says_how_far_it_came():

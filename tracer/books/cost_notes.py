@@ -14,6 +14,12 @@ _MAX_ELSEWHERE = 0.1
 # 25 shuffled pairs of one-copy, 16 KiB, loopback, 2 virtual CPUs: 1.1 to 1.2 of the CPU time, 1.2 to 1.3 of the time,
 # where two bare passes differed by 1.03 and 1.08. perf switches its events at every context switch.
 _PERF_COSTS = "perf slowed the bare pass down, by 10 to 20 % where that was measured: time it without --counters"
+# perf counts between enable() and disable() (tracer/observers/counters.py), the engine reads clocks around its loops.
+_TWO_CLOCKS = (
+    "CPU time is told by two clocks, both of the bare pass: the figures have those of the threads that send and "
+    "receive, around their loops, as compare and sweep do; cost of a byte has perf's task-clock of each whole process, "
+    "which its cycles go with"
+)
 
 
 def notes_of(counters: list[Counter], profile: CpuProfile | None) -> list[str]:
@@ -22,6 +28,8 @@ def notes_of(counters: list[Counter], profile: CpuProfile | None) -> list[str]:
     notes = [complaint] if complaint else []
     if any(counter.source == "perf" for counter in counters):
         notes.append(_PERF_COSTS)
+    if any(counter.event == "task-clock" and counter.source == "perf" for counter in counters):
+        notes.append(_TWO_CLOCKS)
     return notes + (_profile_notes(profile) if profile else [])
 
 

@@ -20,6 +20,7 @@ class Costs(NamedTuple):
         cycles_per_byte: CPU cycles for each payload byte.
         cycles_source: "perf", or "tsc" for the stand-in.
         demand: Service demand, µs of CPU time for each KiB of payload.
+        demand_source: Whose clock: "perf", "thread-clock", "proc-stat"; "none".
         switches_per_s: Context switches in a second of the pass.
         misses_per_kib: Cache misses for each KiB of payload, or branch misses in their place.
         misses_event: Which misses; None where none were counted.
@@ -29,6 +30,7 @@ class Costs(NamedTuple):
     cycles_per_byte: float | None
     cycles_source: str
     demand: float | None
+    demand_source: str
     switches_per_s: float | None
     misses_per_kib: float | None
     misses_event: str | None
@@ -51,6 +53,7 @@ def _costs_of(counters: list[Counter], payload_bytes: int, elapsed_s: float) -> 
         cycles_per_byte=CYCLES.over(cycles.value, payload_bytes) if cycles else None,
         cycles_source=cycles.source if cycles else "none",
         demand=DEMAND.over(clock.value, payload_bytes) if clock else None,
+        demand_source=clock.source if clock else "none",
         switches_per_s=switches.value / elapsed_s if switches and switches.value is not None and elapsed_s else None,
         misses_per_kib=MISSES.over(missed.value, payload_bytes) if missed else None,
         misses_event=missed.event if missed else None,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import msgspec
+
 from tracer.texts import printable
 
 # Magic numbers, as file(1) knows them.
@@ -34,15 +36,24 @@ def seems_to_be(data: bytes) -> str:
     for beginning, kind in _BEGINNINGS:
         if data.startswith(beginning):
             return f"it seems to be {kind}"
+    if data.lstrip().startswith(b"["):
+        return _of_list(data)
     return f"it seems to be {_of_text(data)}, and holds no JSON document"
+
+
+def _of_list(data: bytes) -> str:
+    """A whole one, or the beginning of one."""
+    try:
+        msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return f"it begins like a list in JSON, and is no JSON document: {error}"
+    return "it is a list in JSON, and a recording is an object: {...}"
 
 
 def _of_text(data: bytes) -> str:
     start = data[:1024]
     if b"\0" in start:
         return "a binary file"
-    if start.lstrip().startswith(b"["):
-        return "a list in JSON"
     return "XML, HTML or SVG" if start.lstrip().startswith(b"<") else "text"
 
 

@@ -124,7 +124,7 @@ def _linearized_whole(observation: Observation) -> Entry:
     pulled = pulled_bytes(observation)
     if not pulled:
         return entry
-    return msgspec.structs.replace(entry, note=f"apart: {pulled:,} B pulled into the linear part, beside the headers")
+    return msgspec.structs.replace(entry, note=f"of whole packets; {pulled:,} B by the driver, beside the headers")
 
 
 def _why_unknown(observation: Observation, point: str) -> str:

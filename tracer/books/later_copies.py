@@ -103,7 +103,7 @@ def _by_flag(moved: Socket | Totals) -> Later:
         return Later(None, "", BY_FLAG, "io_uring tells only with IORING_SEND_ZC_REPORT_USAGE")
     if not done.copied:
         return Later(0, "", BY_FLAG)
-    return Later(None, "", BY_FLAG, f"{done.copied:,} of {counted(done.total, 'send')}")
+    return Later(None, "", BY_FLAG, f"the flag: {done.copied:,} of {counted(done.total, 'send')} copied")
 
 
 def _summed(parts: Iterable[Later]) -> Later | None:

@@ -39,6 +39,7 @@ class Frame(NamedTuple):
         ended: Those that have ended, listed or not.
         outstanding: Zero-copy sends whose notification is still to come; None where nobody watches, or none was sent.
         findings: When they were last looked for.
+        is_of_one_moment: False where sockets and findings are of the end, and the rest is of a second before it.
     """
 
     title: str
@@ -53,6 +54,7 @@ class Frame(NamedTuple):
     ended: int
     outstanding: int | None
     findings: Sequence[Finding]
+    is_of_one_moment: bool = True
 
     @property
     def sockets(self) -> str:
@@ -66,7 +68,7 @@ class Line(NamedTuple):
     """What an order needs of a socket.
 
     Args:
-        now: Bytes that it moved in the last second; None where seconds are not told apart.
+        now: Bytes a second since the look before; None where looks are not told apart, or there was none before.
     """
 
     cookie: int

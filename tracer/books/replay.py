@@ -27,6 +27,8 @@ from tracer.model.socket_recording import Sample, SocketRecording
 from tracer.model.sockets import Totals, Transfer
 
 _START = Sample(t=0.0)
+# A sample so near to the end is left out: of a few milliseconds no speed is told.
+_LEAST_SECOND = 0.5
 
 
 class Replay:
@@ -39,7 +41,7 @@ class Replay:
         self._later = LaterCopies(recording)
         totals = recording.totals
         end = Sample(t=recording.window.elapsed_s, sent=_bytes(totals.sent), read=_bytes(totals.read))
-        earlier = [sample for sample in recording.samples if _START.t < sample.t < end.t]
+        earlier = [sample for sample in recording.samples if _START.t < sample.t <= end.t - _LEAST_SECOND]
         self._samples = [_START, *earlier, end]
         self._at = len(self._samples)
 
@@ -68,10 +70,11 @@ class Replay:
             ended=sum(socket.ended for socket in recording.sockets) + recording.unlisted_sockets,
             outstanding=outstanding(totals, recording.hooks.attached) if is_end else None,
             findings=recording.findings,
+            is_of_one_moment=is_end,
         )
 
     def page(self, query: Query) -> Page:
-        """Sockets as they were in the end."""
+        """Sockets as they were in the end, whatever second is looked at: samples are of all of them together."""
         return page_of(self._lines(), query, self._words, lambda cookies: [self._sockets[one] for one in cookies])
 
     def groups(self, by: str, query: Query) -> list[Together]:

@@ -318,7 +318,7 @@ STEPS: tuple[Step, ...] = (
                 "net/ipv4/tcp.c: tcp_zerocopy_receive(), tcp_splice_read()",
             ),
             Said(
-                "No device spares it by itself: io_uring's zero-copy receive has one that splits headers off write "
+                "No device spares it by itself: for io_uring's zero-copy receive, one that splits headers off writes "
                 "the payload into the reader's own memory.",
                 "Documentation/networking/iou-zcrx.rst",
             ),

@@ -239,9 +239,9 @@ def _flag(recording: Recording, ledger: Ledger) -> str:
     if done is None:
         return ""
     if is_flag_wrong(recording, ledger):
-        denied = f"{done.zerocopy} of {done.total} notifications say that nothing was copied"
+        denied = f"{done.zerocopy:,} of {done.total:,} notifications say that nothing was copied"
         return f". The kernel's completion flag is wrong: {denied}"
-    return f" (completions: {done.copied} of {done.total} say copied)"
+    return f" (completions: {done.copied:,} of {done.total:,} say copied)"
 
 
 def is_flag_wrong(recording: Recording, ledger: Ledger) -> bool:

@@ -101,7 +101,13 @@ def _counted(document: Document, step: Step) -> Walked:
     causes = tuple(dict.fromkeys(entry.cause for entry in entries if entry.cause))
     where = ", ".join(dict.fromkeys(entry.function for entry in entries))
     seen_by = ", ".join(dict.fromkeys(map(_seen_by, entries)))
-    return Walked(step, total(*(entry.bytes for entry in entries)), where, seen_by, causes)
+    more = _pulled(document.ledger.pulled_bytes) if step.stage is Stage.LINEARIZE else ""
+    return Walked(step, total(*(entry.bytes for entry in entries)), where, seen_by, causes, more)
+
+
+def _pulled(number: int | None) -> str:
+    """What is linear of packets that are not."""
+    return f"apart: {number:,} B that the driver pulled in beside the packets' headers" if number else ""
 
 
 def _seen_by(entry: Entry) -> str:

@@ -13,8 +13,8 @@ from tracer.commands.conditions import require_files
 from tracer.commands.expect import code_of, expect_option
 from tracer.commands.html import check_redact, html_option, redact_option, typed, write_sockets
 from tracer.commands.options import by_option, top_option, watch_option
-from tracer.commands.output import note
-from tracer.errors import EXIT_OK, EXIT_UNTRUSTWORTHY, UsageError
+from tracer.commands.output import books_code, note
+from tracer.errors import UsageError
 
 if TYPE_CHECKING:
     from tracer.books.expectations import Expectation
@@ -70,7 +70,7 @@ def command(
     finally:
         write_sockets(recording, html_path, by, hide=redact, typed=typed(ctx))
     # Not "or": what was expected is told in any case.
-    ctx.exit(code_of(expected, recording) or exit_code(recording))
+    ctx.exit(code_of(expected, recording) or books_code(recording))
 
 
 def target_of(
@@ -111,11 +111,3 @@ def _show(recording: SocketRecording, save_path: Path | None, as_json: bool, vie
         # Also after `nettrace attach -o FILE | head -1`; and not before, because a full disk costs the file alone.
         if save_path is not None:
             write_file(save_path, encode_sockets(recording))
-
-
-def exit_code(recording: SocketRecording) -> int:
-    """5 where the books do not balance."""
-    from tracer.books.socket_laws import balance
-    from tracer.model import LawState
-
-    return EXIT_UNTRUSTWORTHY if balance(recording.sockets)[LawState.BROKEN] else EXIT_OK

@@ -84,14 +84,15 @@ def command(
     notes = _notes(sweeps, evidence[0])
     if markdown is not None:
         _write_report(sweeps[0] if sweeps else None, markdown, rulings, notes)
-    if as_json:
-        write_json(encode_claims(rulings, notes))
-    else:
-        print_claims(rulings, notes, make_console(sys.stdout))
+    # Also where nobody reads the screen to its end: nettrace claims --html FILE | head -1
     if html_path is not None:
         from tracer.reports.html.of_study import page_of_claims
 
         write_page(page_of_claims(rulings, notes, sweeps[0] if sweeps else None, typed(ctx)), html_path)
+    if as_json:
+        write_json(encode_claims(rulings, notes))
+    else:
+        print_claims(rulings, notes, make_console(sys.stdout))
 
 
 def _check_options(no_run: bool, lab: str | None, lower_paranoid: bool) -> None:

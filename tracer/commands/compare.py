@@ -79,12 +79,13 @@ def command(
     check_plan(plan)
     with progress_bar("compare") as progress:
         comparison = comparison_of(measure(plan, progress, record_run))
-    if as_json:
-        write_json(encode_comparison(comparison))
-    else:
-        print_comparison(comparison, make_console(sys.stdout))
+    # Also where nobody reads the screen to its end: nettrace compare --html FILE | head -1
     if html_path is not None:
         from tracer.reports.html.of_study import page_of_comparison
 
         write_page(page_of_comparison(comparison, typed(ctx)), html_path)
+    if as_json:
+        write_json(encode_comparison(comparison))
+    else:
+        print_comparison(comparison, make_console(sys.stdout))
     ctx.exit(EXIT_OK if comparison.trustworthy else EXIT_UNTRUSTWORTHY)

@@ -12,8 +12,8 @@ from click.core import ParameterSource
 from tracer.commands.completing import complete_subjects
 from tracer.commands.conditions import check_conditions
 from tracer.commands.experiments import experiment_of, experiment_options
-from tracer.commands.output import exit_code, note
-from tracer.errors import EXIT_OK, EXIT_UNTRUSTWORTHY, UsageError
+from tracer.commands.output import books_code, exit_code, note, trust_code
+from tracer.errors import EXIT_OK, UsageError
 from tracer.study.lessons.all_lessons import NUMBERS
 
 
@@ -156,17 +156,17 @@ def _of_file(file: Path) -> int:
 
     data = read(file)
     if is_of_sockets(data):
-        print_sockets_walk(decode_sockets(data, str(file)), _console())
-    else:
-        print_document_walk(document_of(decode(data, str(file))), _console())
-    return EXIT_OK
+        recording = decode_sockets(data, str(file))
+        print_sockets_walk(recording, _console())
+        return books_code(recording)
+    document = document_of(decode(data, str(file)))
+    print_document_walk(document, _console())
+    return trust_code(document)
 
 
 def _of_command(argv: list[str], lab: str | None) -> int:
     """Its own exit code would say nothing of the explanation."""
-    from tracer.books.socket_laws import balance
     from tracer.commands.record import recorded
-    from tracer.model import LawState
     from tracer.reports.explain import print_sockets_walk
     from tracer.runs.command import Order
 
@@ -174,4 +174,4 @@ def _of_command(argv: list[str], lab: str | None) -> int:
         raise UsageError("there is no command behind --", "its sockets would be watched", "nettrace explain -- CMD")
     recording = recorded(Order(argv), None, lab)
     print_sockets_walk(recording, _console())
-    return EXIT_UNTRUSTWORTHY if balance(recording.sockets)[LawState.BROKEN] else EXIT_OK
+    return books_code(recording)

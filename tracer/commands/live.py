@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from tracer.books.groups import BY
-from tracer.commands.attach import exit_code, target_of
+from tracer.commands.attach import target_of
 from tracer.commands.conditions import require_files
 from tracer.commands.options import watch_option
-from tracer.commands.output import note
+from tracer.commands.output import books_code, note
 from tracer.commands.usage import OneOf
 from tracer.errors import UsageError
 from tracer.machine.interrupts import interrupts
@@ -184,7 +184,7 @@ def _watch(opened: Opened, view: View) -> int:
             session.leave()
             recording = live.end()
     _report(recording, view)
-    return exit_code(recording)
+    return books_code(recording)
 
 
 def _load_display() -> None:
@@ -274,6 +274,7 @@ def _report(recording: SocketRecording, view: View) -> None:
 
 
 def _show_file(file: Path, view: View) -> None:
+    from tracer.books.recording import decode
     from tracer.books.replay import Replay
     from tracer.books.socket_file import decode_sockets, is_of_sockets
     from tracer.machine.recordings import read
@@ -282,6 +283,7 @@ def _show_file(file: Path, view: View) -> None:
         raise UsageError(f"there is no file {file}", "a recording is shown", f"a command: nettrace live -- {file}")
     data = read(file)
     if not is_of_sockets(data):
+        decode(data, str(file))  # says what is wrong with what is no recording at all
         raise UsageError(
             f"{file} holds no sockets", "only what record and attach wrote does", f"nettrace report {file}"
         )

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tracer.errors import EXIT_INTERRUPTED, EXIT_MACHINE, EXIT_UNTRUSTWORTHY
-from tracer.model import Document
-from tracer.texts import printable
+from tracer.errors import EXIT_INTERRUPTED, EXIT_MACHINE, EXIT_OK, EXIT_UNTRUSTWORTHY
+from tracer.model import Document, LawState
+from tracer.texts import counted, printable
 
 if TYPE_CHECKING:
     from tracer.books.expectations import Expectation
+    from tracer.model.socket_recording import SocketRecording
 
 
 def emit(document: Document, as_json: bool) -> None:
@@ -60,3 +61,22 @@ def exit_code(document: Document, expected: list[Expectation]) -> int:
         return EXIT_MACHINE if document.stuck else EXIT_INTERRUPTED
     code = code_of(expected, document)
     return code if code or document.ledger.trustworthy else EXIT_UNTRUSTWORTHY
+
+
+def trust_code(document: Document) -> int:
+    """5 where a run cannot be trusted, and on stderr why: a page or a table in a file says it to nobody here."""
+    if document.ledger.trustworthy:
+        return EXIT_OK
+    note(f"this recording cannot be trusted: {'; '.join(document.ledger.doubts)}")
+    return EXIT_UNTRUSTWORTHY
+
+
+def books_code(recording: SocketRecording) -> int:
+    """5 where the books of a program's sockets do not balance; the same."""
+    from tracer.books.socket_laws import balance
+
+    broken = balance(recording.sockets)[LawState.BROKEN]
+    if not broken:
+        return EXIT_OK
+    note(f"this recording cannot be trusted: the books of {counted(broken, 'socket')} do not balance")
+    return EXIT_UNTRUSTWORTHY

@@ -43,12 +43,14 @@ def _draw_sweep(directory: Path, output: Path | None) -> Drawn:
 
 
 def _draw_sockets(file: Path, output: Path | None) -> Drawn:
+    from tracer.books.recording import decode
     from tracer.books.socket_file import decode_sockets, is_of_sockets
     from tracer.machine.recordings import read
     from tracer.reports.plots_of_sockets import draw_sockets
 
     data = read(file)
     if not is_of_sockets(data):
+        decode(data, str(file))  # says what is wrong with what is no recording at all
         raise UsageError(
             f"{file} holds no sockets", "plot draws what record and attach wrote, and sweeps",
             f"a sweep's directory; or one page: nettrace report {file} --html FILE",

@@ -13,7 +13,7 @@ from tracer.commands.conditions import require_files
 from tracer.commands.expect import code_of, expect_option
 from tracer.commands.html import html_option, redact_option, write_run, write_sockets
 from tracer.commands.options import by_option, top_option
-from tracer.commands.output import emit, exit_code, write_json
+from tracer.commands.output import books_code, emit, exit_code, trust_code, write_json
 from tracer.commands.pictures import write_speedscope
 from tracer.errors import UsageError
 
@@ -49,7 +49,10 @@ def command(
     ctx: click.Context, file: Path, as_json: bool, as_csv: bool, parquet_path: Path | None, html_path: Path | None,
     speedscope_path: Path | None, redact: bool, by: str, top: int, expected: list[Expectation],
 ) -> None:  # fmt: skip
-    """Show the recording FILE, made with run --save or record -o."""
+    """Show the recording FILE, made with run --save or record -o.
+
+    It ends with 5 where that cannot be trusted, as run and attach do: a law is broken, or events were lost.
+    """
     from tracer.books.recording import decode
     from tracer.books.socket_file import is_of_sockets
     from tracer.machine.recordings import read
@@ -60,13 +63,14 @@ def command(
     forms = Forms(as_json, as_csv, parquet_path, html_path, speedscope_path, redact, by, top)
     data = read(file)
     if is_of_sockets(data):
-        ctx.exit(code_of(expected, _show_sockets(data, file, forms)))
+        recording = _show_sockets(data, file, forms)
+        ctx.exit(code_of(expected, recording) or books_code(recording))
     if options := _given(ctx, "as_csv", "parquet_path", "by", "top"):
         raise UsageError(
             f"{options[0]}: {file} holds no sockets", "only what `record` wrote does", f"drop {options[0]}"
         )
     document = _show_run(decode(data, str(file)), file, forms)
-    ctx.exit(exit_code(document, expected) if expected else 0)
+    ctx.exit(exit_code(document, expected) if expected else trust_code(document))
 
 
 class Forms(NamedTuple):

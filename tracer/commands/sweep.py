@@ -117,14 +117,15 @@ def command(
 
     if (found := threshold_of(finished)) is not None:
         keep_threshold(plan.link, found)
-    if as_json:
-        write_json(encode_sweep(finished))
-    else:
-        print_sweep(finished, directory, make_console(sys.stdout))
+    # Also where nobody reads the screen to its end: nettrace sweep --html FILE | head -1
     if html_path is not None:
         from tracer.reports.html.of_study import page_of_sweep
 
         write_page(page_of_sweep(finished, directory, typed(ctx)), html_path)
+    if as_json:
+        write_json(encode_sweep(finished))
+    else:
+        print_sweep(finished, directory, make_console(sys.stdout))
 
 
 def check_plan(plan: Plan) -> None:

@@ -123,6 +123,8 @@ class SocketObserver:
         if len(self.samples) >= _MOST_SAMPLES and self.on_instant is None:
             return
         now = self.instant()
+        # Who has ended before the living were read has a row by now: else it would be missing for a second.
+        self._ring.consume()
         if len(self.samples) < _MOST_SAMPLES:
             self.samples.append((now.at_ns, now.counters))
         self.on_living(now.living)
@@ -176,7 +178,7 @@ class SocketObserver:
     @property
     def unlisted(self) -> int:
         """Sockets that have ended and are in the totals alone."""
-        return self._unlisted
+        return self._unlisted + self._counts.fates()["not_sent"]
 
     def notified(self) -> dict[int, tuple[int, int]]:
         """io_uring's notifications, as in Watched."""

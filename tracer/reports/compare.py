@@ -24,12 +24,17 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     console.print()
     for contest in comparison.contests:
         console.print(paragraph(contest.sentence, console, style="bold" if contest.winner else ""))
-    if EMULATED in comparison.notes:
-        console.print(paragraph("no winner is named: only copies are compared here", console))
+    for sentence in no_winner(comparison):
+        console.print(paragraph(sentence, console))
     console.print()
     console.print(comparison_table(comparison, console))
     for text in comparison.notes:
         console.print(paragraph(f"note: {text}", console, "      "))
+
+
+def no_winner(comparison: Comparison) -> list[str]:
+    """Why nobody is said to win; nothing where somebody could."""
+    return ["no winner is named: only copies are compared here"] if EMULATED in comparison.notes else []
 
 
 def comparison_table(comparison: Comparison, console: Console) -> Table:

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from tracer.books.analysis import time_ratio
 from tracer.books.costs import Costs, costs_of
+from tracer.books.quantities import MIN_SAMPLES
 from tracer.books.stage_table import Work
 from tracer.model import CpuProfile, Document, Ledger, Stage, StageCost, Workload
 from tracer.reports.tables import make_table
@@ -59,7 +60,8 @@ def _costs_table(document: Document, console: Console) -> Table:
 
 def _sources(costs: Costs) -> str:
     cycles = {"tsc": "TSC x CPU time", "perf": "perf"}.get(costs.cycles_source, "no cycles")
-    return f"{cycles}; {costs.misses_event or 'no misses'}"
+    clock = {"perf": "perf's task-clock", "none": "n/a"}.get(costs.demand_source, costs.demand_source)
+    return f"{cycles}; CPU: {clock}; {costs.misses_event or 'no misses'}"
 
 
 def _counters_table(document: Document, console: Console) -> Table:
@@ -90,17 +92,26 @@ def _profile_table(document: Document, profile: CpuProfile, console: Console) ->
     columns = ("CPU", "ns/byte", "bytes", "samples")
     title = f"CPU by stage, {profile.event}"
     table = make_table(console, title, *columns, "in", right=columns)
+    is_known = profile.samples >= MIN_SAMPLES
     for cost in profile.stages:
         table.add_row(
             LABELS.get(cost.stage, cost.stage.replace("_", " ")),
-            f"{cost.share:.1%}",
-            number(cost.ns_per_byte),
+            f"{cost.share:.1%}" if is_known else "n/a",
+            number(cost.ns_per_byte if is_known else None),
             _bytes_of(cost, document.ledger, document.observed),
             format_count(cost.samples),
             _functions(cost),
         )
-    whole = profile.samples * profile.period_ns / profile.payload_bytes if profile.payload_bytes else None
-    table.add_row("all", "100 %", number(whole), "", format_count(profile.samples), _pass_remark(document, profile))
+    has_rate = is_known and profile.payload_bytes
+    whole = profile.samples * profile.period_ns / profile.payload_bytes if has_rate else None
+    table.add_row(
+        "all",
+        "100 %" if is_known else "n/a",
+        number(whole),
+        "",
+        format_count(profile.samples),
+        _pass_remark(document, profile),
+    )
     return table
 
 

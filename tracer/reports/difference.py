@@ -8,10 +8,11 @@ from rich.console import Console
 from tracer.books.difference import Difference, Row, Unit
 from tracer.reports.tables import make_table, paragraph, trimmed
 from tracer.texts import printable
-from tracer.units import format_rate, format_ratio, percent
 
 # Differences that the first sentence names.
 _NAMED = 4
+# Decimals that are added at most, to tell two figures apart.
+_MOST_MORE = 6
 
 
 def encode_difference(difference: Difference) -> str:
@@ -35,7 +36,7 @@ def _print(difference: Difference, console: Console) -> None:
     console.print()
     table = make_table(console, "figure", "A", "B", "B against A", right=("A", "B"))
     for row in difference.rows:
-        table.add_row(row.name, _value(row.a, row.unit), _value(row.b, row.unit), _against(row))
+        table.add_row(row.name, *_values(row), _against(row))
     console.print(table)
 
 
@@ -44,25 +45,35 @@ def sentence_of(difference: Difference) -> str:
     found = [row for row in difference.rows if row.differs]
     if not found:
         return "No figure that can be compared differs."
-    told = [f"{row.name} {_value(row.a, row.unit)} → {_value(row.b, row.unit)}" for row in found]
+    told = [f"{row.name} {' → '.join(_values(row))}" for row in found]
     more = f"; {len(told) - _NAMED} more below" if len(told) > _NAMED else ""
     return f"From A to B: {'; '.join(told[:_NAMED])}{more}."
 
 
-def _value(value: float | None, unit: str) -> str:
+def _values(row: Row) -> tuple[str, str]:
+    """Both in the same precision, in as much as it takes to tell them apart."""
+    told = ("", "")
+    for more in range(_MOST_MORE + 1):
+        told = _value(row.a, row, more), _value(row.b, row, more)
+        if told[0] != told[1] or not row.differs:
+            break
+    return told
+
+
+def _value(value: float | None, row: Row, more: int) -> str:
+    """One of them, with so many more decimals than usual."""
     if value is None:
         return "n/a"
-    if unit == Unit.SHARE:
-        return percent(value, 1.0)
-    if unit == Unit.RATIO:
-        return format_ratio(round(value, 6))
-    if unit == Unit.RATE:
-        return format_rate(value)
-    if unit == Unit.NS_PER_BYTE:
-        return f"{value:.3f} {unit}"
-    if unit == Unit.SECONDS:
-        return f"{value:.3f} s"
-    return f"{value:,.0f} {unit}".rstrip()
+    if row.unit == Unit.SHARE:
+        return f"{100 * value:.{1 + more}f} %"
+    if row.unit == Unit.RATIO:
+        is_whole = all(one is None or one == int(one) for one in (row.a, row.b))
+        return f"{value:.{0 if is_whole else 3 + more}f}"
+    if row.unit == Unit.RATE:
+        return f"{value * 8 / 1e9:.{2 + more}f} Gb/s"
+    if row.unit in (Unit.NS_PER_BYTE, Unit.SECONDS):
+        return f"{value:.{3 + more}f} {row.unit}"
+    return f"{value:,.{more}f} {row.unit}".rstrip()
 
 
 def _against(row: Row) -> str:

@@ -71,7 +71,8 @@ def _print_step(number: int, walked: Walked, walk: Walk, console: Console) -> No
     step, known = walked.step, walk.is_of_a_run
     head = f"{number:>3}  {step.word}" + (f": {step.what}" if step.what != step.word else "")
     if walked.taken is False:
-        console.print(paragraph(f"{head} - not taken", console, _INDENT, "dim"))
+        besides = f"; {walked.more}" if walked.more else ""
+        console.print(paragraph(f"{head} - not taken{besides}", console, _INDENT, "dim"))
         _say(step.told[:1], console, "dim")
         return
     console.print(paragraph(head, console, _INDENT, _style(walked)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.text import Text
 
@@ -46,20 +48,24 @@ def print_answer(lesson: Lesson, predicted: str | None, answer: Answer, console:
         console.print(_judged(lesson, predicted, answer, console))
         console.print()
         console.print(paragraph("Why, and where that can be read:", console))
-        for word in lesson.words:
-            for told in _said_of(word):
-                console.print(with_dim_sources(paragraph(f"  {word}: {told.text} [{told.source}]", console, "    ")))
+        _print_said([(word, told) for word in lesson.words for told in term_of(word).essence], console)
+        if changes := [(word, told) for word in lesson.words for told in _first_change(word)]:
+            console.print(paragraph("What would change it:", console))
+            _print_said(changes, console)
         console.print()
         for command in lesson.onwards:
             console.print(paragraph(f"  next: {command}", console, "        "))
 
 
-def _said_of(word: str) -> tuple[Said, ...]:
-    """What the word alone says; of a copy, what would change it first of all."""
-    term = term_of(word)
+def _print_said(said: Sequence[tuple[str, Said]], console: Console) -> None:
+    for word, told in said:
+        console.print(with_dim_sources(paragraph(f"  {word}: {told.text} [{told.source}]", console, "    ")))
+
+
+def _first_change(word: str) -> tuple[Said, ...]:
+    """Of a copy: what would change it first of all. Told behind all reasons, which follow from each other."""
     is_copy = any(step.word == word and step.is_copy for step in STEPS)
-    change = tuple(Said(f"what changes it: {one.text}", one.source) for one in term.changes[: int(is_copy)])
-    return (*term.essence, *change)
+    return term_of(word).changes[: int(is_copy)]
 
 
 def _judged(lesson: Lesson, predicted: str | None, answer: Answer, console: Console) -> Text:

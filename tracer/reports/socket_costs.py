@@ -44,9 +44,10 @@ def _where(cost: StageCost) -> str:
 def watching(recording: SocketRecording) -> str:
     """What nettrace's own programs took, said as what it is: counted for a part of the time."""
     cost = recording.hooks.cost
-    if cost is None or cost.cpus is None:
-        return "watching: what it took is n/a here (BPF_ENABLE_STATS needs CAP_SYS_ADMIN)"
-    if not cost.runs:
-        return f"watching: what it took is n/a: in {cost.counted_s:.2g} s that were counted none of its programs ran"
+    if cost is None:
+        return "watching: CPU time of nettrace's programs n/a: BPF_ENABLE_STATS, which counts it, needs CAP_SYS_ADMIN"
+    if cost.cpus is None or not cost.runs:
+        span = f"{cost.counted_s:.2g} s"
+        return f"watching: CPU time of nettrace's programs n/a: none of them ran in the {span} that were counted"
     each = f"{cost.spent_ns / cost.runs:,.0f} ns each, {cost.cpus:.1%} of a CPU"
     return f"watching: {cost.runs:,} runs of nettrace's programs, {each}, in {cost.counted_s:.2g} s that were counted"

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from tracer.reports.tables import make_table, paragraph
 from tracer.study.crossovers import crossovers
+from tracer.study.intervals import repetitions_for_all
 from tracer.study.measurements import DEMAND, LATENCY, QUANTITIES, THROUGHPUT, Samples
 from tracer.study.repeats import repeats
 from tracer.study.sweep_answer import answer_of, is_decided
@@ -63,7 +64,8 @@ def medians_table(sweep: Sweep, console: Console) -> Table:
 
 def next_step(sweep: Sweep, directory: Path) -> str:
     """Drawn and judged; where noise hides the answer, measured with more repetitions."""
-    name, wanted = shlex.quote(str(directory)), 2 * sweep.manifest.plan.repetitions
+    name, plan = shlex.quote(str(directory)), sweep.manifest.plan
+    wanted = max(2 * plan.repetitions, repetitions_for_all(len(plan.cells())))
     if not is_decided(sweep) and wanted <= MAX_REPETITIONS:
         return f"nettrace plot {name}; or more repetitions, in another directory: --repetitions {wanted}"
     return f"nettrace plot {name} draws it, nettrace claims {name} judges claims by it"

@@ -22,6 +22,8 @@ _LAW_STYLE = {LawState.HOLDS: "green", LawState.BROKEN: "bold red", LawState.UNK
 
 # What stands behind every row that no function probe saw.
 _INFERRED = "inferred from what the packets are made of at each place"
+# The function that makes a whole packet linear, and pulls in a few bytes of one beside its headers.
+_PULL = "__pskb_pull_tail"
 # From this width on a cause and how it is known stand in one line.
 _WIDE = 100
 
@@ -110,11 +112,16 @@ def ledger_table(document: Document, console: Console) -> Table:
 def _place_and_cause(entry: Entry, width: int) -> str:
     """The function, and below it why it had to run, or why the kernel dropped the bytes there."""
     if entry.cause is None:
-        reason = entry.note if entry.stage is Stage.DROPPED else ""
-        return f"{entry.function}\n  {reason}".rstrip()
+        return f"{entry.function}\n  {_told_below(entry)}".rstrip()
     joint = ", " if width >= _WIDE else "\n  "
     inferred = f"{joint}inferred" if entry.cause_inferred_from else ""
     return f"{entry.function}\n  {row_of(entry.cause).name}{inferred}"
+
+
+def _told_below(entry: Entry) -> str:
+    """Why the kernel dropped the bytes there; of which packets this is, where a driver has pulled in of others."""
+    is_told_apart = entry.function == _PULL and entry.source
+    return entry.note if entry.stage is Stage.DROPPED or is_told_apart else ""
 
 
 def _seen_by(entry: Entry) -> str:
@@ -144,7 +151,8 @@ def overhead_text(ratio: float | None) -> str:
 
 def _add_observed_figures(table: Table, document: Document, observed: Workload) -> None:
     copies = document.ledger.copies_per_byte
-    sides = f"send {format_ratio(copies.send)}, receive {format_ratio(copies.receive)}"
+    apart = f" (and {pulled:,} B by the driver)" if (pulled := document.ledger.pulled_bytes) else ""
+    sides = f"send {format_ratio(copies.send)}{apart}, receive {format_ratio(copies.receive)}"
     table.add_row("kernel copies per payload byte", sides, "observed pass")
     table.add_row("payload", f"{format_count(observed.payload_bytes)} B", "observed pass")
     table.add_row("retransmitted", f"{format_count(document.ledger.retransmitted_bytes)} B", "observed pass")
@@ -177,10 +185,18 @@ def cpu_text(cpu: CpuTime, workload: Workload) -> str:
     spent = cpu.spent
     if spent is None:
         return "n/a"
-    over = DEMAND.over(spent, workload.payload_bytes)
-    demand = "" if over is None else f", {over:.3f} µs/KiB"
     in_kernel = percent(cpu.system, spent) if cpu.system is not None else "n/a"
-    return f"{format_ns(spent)} ({in_kernel} in the kernel){demand}"
+    return f"{format_ns(spent)} ({in_kernel} in the kernel){_demand_text(spent, workload)}"
+
+
+def spent_text(cpu: CpuTime, workload: Workload) -> str:
+    """The same without the kernel's share."""
+    return "n/a" if cpu.spent is None else f"{format_ns(cpu.spent)}{_demand_text(cpu.spent, workload)}"
+
+
+def _demand_text(spent_ns: float, workload: Workload) -> str:
+    over = DEMAND.over(spent_ns, workload.payload_bytes)
+    return "" if over is None else f", {over:.3f} µs/KiB"
 
 
 def laws_table(laws: list[Law], console: Console) -> Table:

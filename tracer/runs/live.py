@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
@@ -111,17 +111,34 @@ class Rows:
         self._gone: list[Line] = []
         self._just_gone: list[Line] = []
         self._moved: dict[int, int] = {}
+        self._of_ended: Counter[str] = Counter()
         self.lines: list[Line] = []
+        self.counters: dict[str, int] = {}
 
-    def take(self, living: RowTable, ended: RowTable) -> None:
-        """What lives now, and what has ended since the last time."""
+    def take(self, living: RowTable, ended: RowTable, seconds: float | None) -> None:
+        """What lives now, and what has ended since the last time.
+
+        Args:
+            seconds: Since then; None at the first time, when nothing is known of a second.
+        """
         self._gone += [line._replace(now=0) for line in self._just_gone]
-        gone, lines = _lines(ended, self._moved, True), _lines(living, self._moved, False)
+        gone = _lines(ended, self._moved, seconds, has_ended=True)
+        lines = _lines(living, self._moved, seconds, has_ended=False)
         self._ended |= {line.cookie: (ended, at) for at, line in enumerate(gone)}
         self._living = {line.cookie: (living, at) for at, line in enumerate(lines)}
         self._moved = {line.cookie: line.moved for line in lines}
         self._just_gone = gone
         self.lines = [line for line in lines if line.cookie not in self._ended] + self._gone + gone
+        self.counters = self._sums(living, ended)
+
+    def _sums(self, living: RowTable, ended: RowTable) -> dict[str, int]:
+        """Each counter over these rows, so that a total is the sum of its lines; a row that is in both counts once."""
+        self._of_ended.update(ended.sums())
+        sums = {name: number + self._of_ended[name] for name, number in living.sums().items()}
+        for cookie in self._living.keys() & self._ended.keys():
+            for name, number in living.row(self._living[cookie][1]).counters.items():
+                sums[name] -= number
+        return sums
 
     def __contains__(self, cookie: object) -> bool:
         """False of a socket that has gone and whose row has not come yet."""
@@ -138,13 +155,18 @@ class Rows:
         return len(self._gone) + len(self._just_gone)
 
 
-def _lines(table: RowTable, before: dict[int, int], ended: bool) -> list[Line]:
+def _lines(table: RowTable, before: dict[int, int], seconds: float | None, *, has_ended: bool) -> list[Line]:
     if not len(table):
         return []
     columns = zip(table.column("cookie"), table.bytes_of(_SENT), table.bytes_of(_READ), strict=True)
     return [
-        Line(cookie, sent, read, max(0, sent + read - before.get(cookie, 0)), ended) for cookie, sent, read in columns
+        Line(cookie, sent, read, _rate(sent + read - before.get(cookie, 0), seconds), has_ended)
+        for cookie, sent, read in columns
     ]
+
+
+def _rate(more: int, seconds: float | None) -> int | None:
+    return round(max(0, more) / seconds) if seconds else None
 
 
 class Newest:
@@ -175,12 +197,12 @@ class Live:
     def __init__(self, session: Session, newest: Newest) -> None:
         self._session, self._newest = session, newest
         self._rows, self._rows_come = Rows(), 0
-        self._samples: deque[Sample] = deque([Sample(t=0.0)], _MOST_SECONDS)
+        self._samples: deque[Sample] = deque(maxlen=_MOST_SECONDS)
         self._looks = Looks(session.so_far)
         self._known: dict[int, Socket] = {}
         self._replay: Replay | None = None
         self._now = session.observer.instant()
-        self._update(self._now)
+        self._take(self._now, None)
 
     def frame(self) -> Frame:
         """The figures of the last second that was read; those of the end, from then on."""
@@ -214,21 +236,32 @@ class Live:
 
     def _totals(self) -> Totals:
         """Over all sockets; UDP's ways are those of its calls."""
-        observer, counters = self._session.observer, self._now.counters
+        observer, counters = self._session.observer, self._counters()
         # A table of its own, which is looked through only where somebody has sent that way.
         notified = observer.notified() if counters["sent_uring_zerocopy_calls"] else {}
         attached = frozenset(observer.programs.attached)
         return totals_of(counters, [], True, observer.programs.calls == "fexit", attached, None, notified)
 
+    def _counters(self) -> dict[str, int]:
+        """Those of the rows that are shown, so that lines and totals are of one look; of rows that could not be kept
+        the kernel's own sums know alone.
+        """
+        return self._now.counters if self._session.observer.unlisted else self._rows.counters
+
     def _update(self, now: Instant) -> None:
-        """What has been read since the last time; rows that come meanwhile are in the next one."""
+        """What has been read since the last time, if anything has."""
+        begin_s = self._session.begin_ns / 1e9
+        # As a sample's time is written, so that a line's speed is that of the totals.
+        if (seconds := round(now.at_ns / 1e9 - begin_s, 3) - self._samples[-1].t) > 0:
+            self._take(now, seconds)
+
+    def _take(self, now: Instant, seconds: float | None) -> None:
         ended = self._session.observer.ended_since(self._rows_come)
         self._rows_come += len(ended)
-        self._rows.take(now.living, RowTable(b"".join(ended)).own())
-        by_functions = self._session.observer.programs.calls == "fexit"
-        if now.at_ns / 1e9 - self._session.begin_ns / 1e9 > self._samples[-1].t:
-            self._samples.append(sample_of(now.at_ns, now.counters, self._session.begin_ns / 1e9, by_functions))
+        self._rows.take(now.living, RowTable(b"".join(ended)).own(), seconds)
         self._now = now
+        by_functions, begin_s = self._session.observer.programs.calls == "fexit", self._session.begin_ns / 1e9
+        self._samples.append(sample_of(now.at_ns, self._counters(), begin_s, by_functions))
 
     def page(self, query: Query) -> Page:
         """Some sockets; a row is decoded when it is shown."""

@@ -162,6 +162,5 @@ def _times(ratio: Interval | None, mode: str) -> str:
 def _why_undecided(ratio: Interval | None, family: Family) -> str:
     if ratio is None:
         return "different sources"
-    return (
-        f"too few to tell: {counted(ratio.repetitions, 'repetition')}; it takes {repetitions_for(family.comparisons)}"
-    )
+    wanted = repetitions_for(family.comparisons)
+    return f"too few to tell: {counted(ratio.repetitions, 'repetition')}; it takes --repetitions {wanted} at least"

@@ -71,6 +71,14 @@ def repetitions_for(comparisons: int) -> int:
     return next(count for count in range(MIN_REPETITIONS, 64) if _rank(count, comparisons) is not None)
 
 
+def repetitions_for_all(cells: int) -> int:
+    """How many are enough for whatever is asked of a sweep with so many combinations, so that advice does not grow.
+
+    The rule that makes most comparisons, of claim S8, makes four along three or more numbers of threads.
+    """
+    return repetitions_for(max(1, -(-4 * cells // 3)))
+
+
 @functools.cache
 def _rank(count: int, comparisons: int) -> int | None:
     """How many values on each side lie outside of the interval; None if the whole range is not wide enough."""

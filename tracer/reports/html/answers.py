@@ -6,12 +6,22 @@ from tracer.books.causes import row_of
 from tracer.books.scene import Scene, scene_of
 from tracer.books.steps import STEPS, Step
 from tracer.books.walk import Walk, walk_of
-from tracer.model import Cause, CpuProfile, Document, Entry, LawState
+from tracer.model import (
+    Cause,
+    CpuProfile,
+    Document,
+    Entry,
+    Experiment,
+    LawState,
+    Link,
+    Stage,
+    Workload,
+)
 from tracer.reports.costs import LABELS
 from tracer.reports.html.charts import Bars, cpu_bars
 from tracer.reports.html.page import Answer
 from tracer.reports.stage_styles import Kind, look_of
-from tracer.reports.terminal import cpu_text, overhead_text
+from tracer.reports.terminal import how_seen, overhead_text, spent_text
 from tracer.texts import counted
 from tracer.units import format_count, format_ns, format_rate, format_ratio
 
@@ -35,12 +45,28 @@ def _how_often(document: Document) -> list[str]:
     copies, observed = document.ledger.copies_per_byte, document.observed
     if observed is None:
         return []
-    sides = f"{times(copies.send)} on the sending side, {times(copies.receive)} on the receiving side"
-    lines = [f"In the kernel {sides}, by the bytes copied for each byte of payload."]
+    sending, receiving = _copies(document, is_reading=False), _copies(document, is_reading=True)
+    whole = None if copies.send is None or copies.receive is None else copies.send + copies.receive
+    unseen = ", which nobody watched" if copies.receive is None else ""
+    sides = (
+        f"{times(copies.send)} by the send call or on the way{sending}, {times(copies.receive)} by the reader's call"
+    )
+    sides += f"{receiving}{unseen}"
+    lines = [f"{times(whole)} in the kernel: {sides}." if whole is not None else f"In the kernel: {sides}."]
+    if pulled := document.ledger.pulled_bytes:
+        lines.append(f"And {format_count(pulled)} B that the driver pulled in beside the packets' headers.")
     if observed.packed_bytes and observed.payload_bytes:
         packed = times(observed.packed_bytes / observed.payload_bytes)
         lines.append(f"In the sending program {packed}, before that, to pack the fields.")
     return lines
+
+
+def _copies(document: Document, *, is_reading: bool) -> str:
+    """The copies of one side by name, in brackets."""
+    copied = [entry.stage for entry in document.ledger.entries if entry.bytes and is_copy(entry.stage)]
+    found = (stage for stage in copied if stage is not Stage.PACK and (stage is Stage.COPY_OUT) is is_reading)
+    names = dict.fromkeys(stage.replace("_", " ") for stage in found)
+    return f" ({', '.join(names)})" if names else ""
 
 
 def times(ratio: float | None) -> str:
@@ -51,7 +77,12 @@ def times(ratio: float | None) -> str:
 def _where_and_why(document: Document) -> list[str]:
     scene = scene_of(document)
     copied = [entry for entry in document.ledger.entries if entry.bytes != 0 and is_copy(entry.stage)]
-    return [f"{_where(entry)}: {_why(entry, scene)}" for entry in copied]
+    return [f"{_where(entry)}: {_why(entry, scene)}" for entry in copied] or _nowhere(document)
+
+
+def _nowhere(document: Document) -> list[str]:
+    """Where every copy that could have been made was watched for, and none was."""
+    return ["Nowhere: no stage that was watched copied a byte."] if document.ledger.entries else []
 
 
 def is_copy(stage: str) -> bool:
@@ -96,18 +127,28 @@ def changes_of(walk: Walk) -> list[str]:
 
 def _changes(step: Step) -> str:
     sources = dict.fromkeys(said.source for said in step.changes)
-    return f"{step.what}: {' '.join(said.text for said in step.changes)} [{'; '.join(sources)}]"
+    texts = " ".join(said.text for said in step.changes)
+    return f"of the {step.word.replace('-', ' ')}: {texts} [{'; '.join(sources)}]"
 
 
 def _cost(document: Document) -> list[str]:
     bare, lines = document.workload, []
     if bare is not None:
-        lines.append(f"Throughput {format_rate(bare.throughput_bytes_per_s)}; CPU of the sender: {_cpu(document)}.")
+        lines.append(f"Throughput {format_rate(bare.throughput_bytes_per_s)}; CPU time {_cpu(bare)}.")
     if document.profile and (bars := cpu_bars(document.profile, LABELS)):
         lines.append(sampled(document.profile, bars))
     if document.host.emulated:
         lines.append("The CPU is emulated: times say nothing of a real one.")
+    elif document.experiment.link is not Link.NIC:
+        lines.append(f"Whether another way costs less is measured by: {_comparing(document.experiment)}")
     return lines
+
+
+def _comparing(experiment: Experiment) -> str:
+    """The command that sets the modes side by side for the same work."""
+    threads = f" --threads {experiment.threads}" if experiment.threads > 1 else ""
+    link = f" --link {experiment.link}" if experiment.link is not Link.LO else ""
+    return f"nettrace compare --size {experiment.size}{threads}{link}"
 
 
 def sampled(profile: CpuProfile, bars: Bars) -> str:
@@ -116,13 +157,11 @@ def sampled(profile: CpuProfile, bars: Bars) -> str:
     return f"Of {format_ns(profile.samples * profile.period_ns)} of CPU time that were sampled: {shares}."
 
 
-def _cpu(document: Document) -> str:
-    bare = document.workload
-    if bare is None:
-        return "n/a"
-    receiver = bare.receiver_cpu_ns
-    told = cpu_text(bare.sender_cpu_ns, bare)
-    return told if receiver is None else f"{told}, of the receiver: {cpu_text(receiver, bare)}"
+def _cpu(bare: Workload) -> str:
+    """Of both sides, and for each KiB of payload."""
+    sides = [("sender", bare.sender_cpu_ns), ("receiver", bare.receiver_cpu_ns)]
+    told = [f"of the {name} {spent_text(cpu, bare)}" for name, cpu in sides if cpu is not None]
+    return ", ".join(told)
 
 
 def _trust(document: Document) -> list[str]:
@@ -135,7 +174,8 @@ def _trust(document: Document) -> list[str]:
     watching = f"overhead of watching {overhead_text(document.overhead.observed_over_bare)}"
     lines = [f"{judged}; {lost}; {watching}."] if states else []
     if ledger.observer is not None:
-        lines.append(f"Counted by the {ledger.observer} observer; what is inferred says so.")
+        how = how_seen(document) or "by probes in the kernel functions of the table below"
+        lines.append(f"How it was counted: {how}.")
     return [*(f"No: {doubt}." for doubt in ledger.doubts), *lines]
 
 

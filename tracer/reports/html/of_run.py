@@ -7,6 +7,7 @@ from typing import Any
 
 from tracer.books.advice import command_line
 from tracer.books.analysis import document_of
+from tracer.books.quantities import MIN_SAMPLES
 from tracer.books.recording import encode
 from tracer.books.stages import cost_of_folded
 from tracer.model import CpuProfile, Document, Recording
@@ -87,12 +88,18 @@ def _cost_grid(table: Any, document: Document) -> Grid:
 def _cpu_section(document: Document, costs: list[Grid]) -> Section:
     profile = document.profile
     bars = cpu_bars(profile, LABELS) if profile else None
-    flames = [cpu_flame(profile)] if profile and profile.folded else []
+    flames = cpu_flames(profile)
     return Section("cost", "What it cost the CPU", bars=[bars] if bars else [], flames=flames, grids=costs)
 
 
-def cpu_flame(profile: CpuProfile) -> Flame:
-    """CPU samples by stack."""
+def cpu_flames(profile: CpuProfile | None) -> list[Flame]:
+    """CPU samples by stack; none of so few that no width means anything."""
+    if profile is None or profile.samples < MIN_SAMPLES or not profile.folded:
+        return []
+    return [_cpu_flame(profile)]
+
+
+def _cpu_flame(profile: CpuProfile) -> Flame:
     return flame_of(f"CPU time by stack, {profile.event}", "samples", profile.folded, _stage_of_stack)
 
 

@@ -19,7 +19,7 @@ from tracer.reports.html.charts import cpu_bars, size_bars, ways_over_time
 from tracer.reports.html.facts import hooks_grid
 from tracer.reports.html.flow import flow_of
 from tracer.reports.html.grid import grid_of, plain_console
-from tracer.reports.html.of_run import BY_SAMPLE, cpu_flame
+from tracer.reports.html.of_run import BY_SAMPLE, cpu_flames
 from tracer.reports.html.page import Answer, Page, Section
 from tracer.reports.html.socket_grids import MOST_SOCKETS, Judged, sockets_grid
 from tracer.reports.picture import Leg
@@ -131,7 +131,7 @@ def _stages_of_places(recording: SocketRecording) -> list[str]:
 def _cpu_section(recording: SocketRecording) -> Section:
     profile = recording.profile
     bars = cpu_bars(profile, LABELS_OF_PROGRAMS) if profile else None
-    flames = [cpu_flame(profile)] if profile and profile.folded else []
+    flames = cpu_flames(profile)
     table = profile_table(recording, plain_console())
     stages = [cost.stage for cost in profile.stages] if profile else []
     return Section(

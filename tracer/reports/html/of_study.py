@@ -9,7 +9,8 @@ from pathlib import Path
 from rich.table import Table
 
 from tracer.reports.claims import claims_table, count, encode_claims, told_cases, told_repeats
-from tracer.reports.compare import comparison_table, encode_comparison
+from tracer.reports.compare import comparison_table, encode_comparison, no_winner
+from tracer.reports.html.answers_of_study import answers_of_claims, answers_of_comparison, answers_of_sweep
 from tracer.reports.html.grid import Cell, Grid, Row, grid_of, plain_console
 from tracer.reports.html.page import Page, Section
 from tracer.reports.sweep import crossover_lines, encode_sweep, medians_table, next_step, repeat_lines
@@ -28,10 +29,11 @@ def page_of_comparison(comparison: Comparison, command: str) -> Page:
     figures = grid_of(comparison_table(comparison, plain_console()), "Figures")
     return Page(
         title=comparison.title,
-        sentences=[contest.sentence for contest in comparison.contests] or comparison.notes[:1],
+        sentences=[contest.sentence for contest in comparison.contests] or no_winner(comparison),
         sections=[Section("figures", "Figures", _INTERVALS, grids=[figures])],
         data=json.loads(encode_comparison(comparison)),
         command=command,
+        answers=answers_of_comparison(comparison),
         notes=comparison.notes,
         trustworthy=comparison.trustworthy,
     )
@@ -54,7 +56,7 @@ def page_of_sweep(sweep: Sweep, directory: Path, command: str) -> Page:
         ],
         data=json.loads(encode_sweep(sweep)),
         command=command,
-        next=[next_step(sweep, directory)],
+        answers=answers_of_sweep(sweep, next_step(sweep, directory)),
         notes=sweep.notes,
     )
 
@@ -85,6 +87,7 @@ def page_of_claims(rulings: list[Ruling], notes: list[str], sweep: Sweep | None,
         ],
         data=json.loads(encode_claims(rulings, notes)),
         command=command,
+        answers=answers_of_claims(rulings),
         notes=notes,
     )
 

@@ -27,6 +27,9 @@ from tracer.reports.live.sockets import rows_of
 # Rows of a terminal that has room for more than figures and sockets.
 _HIGH = 18
 _OUTPUT_LINES = 7
+# A head, a socket, those that have no room, and the keys.
+_LEAST_BELOW = 4
+_BLANK: Row = ("", None)
 # Bytes that a terminal sends for signals which are not ours, read and forgotten at once.
 _MOST_WAKES = 512
 
@@ -64,6 +67,12 @@ class Settings(NamedTuple):
     each_s: float | None = 1.0
 
 
+def _while_room(above: list[Row], room: int, below: list[Row]) -> list[Row]:
+    """Both, with a blank between them unless the second one is empty; the first alone where there is no room."""
+    together = [*above, _BLANK, *below] if below else above
+    return together if len(together) < room else above
+
+
 class LiveApp(App[None]):
     """Shows a source until somebody leaves."""
 
@@ -72,6 +81,7 @@ class LiveApp(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "quit", "leave"),
         Binding("ctrl+c", "quit", show=False, priority=True),
+        Binding("question_mark", "help", "help"),
         Binding("s", "sort", "sort"),
         Binding("g", "group", "group"),
         Binding("slash", "filter", "filter"),
@@ -79,7 +89,6 @@ class LiveApp(App[None]):
         Binding("enter", "detail", "socket"),
         Binding("n", "findings", "notes"),
         Binding("w", "save", "save"),
-        Binding("question_mark", "help", "help"),
         Binding("left", "step(-1)", show=False),
         Binding("right", "step(1)", show=False),
         Binding("up", "move(-1)", show=False),
@@ -90,7 +99,7 @@ class LiveApp(App[None]):
         Binding("ctrl+z", "suspend_process", show=False),
     ]
     CSS = """
-    Screen { background: ansi_default; }
+    Screen { background: ansi_default; overflow: hidden; }
     #sockets { height: 1fr; min-height: 3; }
     #filter { height: 1; border: none; padding: 0; display: none; background: ansi_default; }
     #output { height: 7; margin: 1 0 0 0; display: none; }
@@ -165,13 +174,22 @@ class LiveApp(App[None]):
         if isinstance(self.screen, Over):
             return
         width, frame = self.size.width, self._frame
-        rows = [*panels.head(frame, width, self._besides()), *panels.figures(frame, width)]
+        title, *when = panels.head(frame, width, self._besides())
+        figures = panels.figures(frame, width)
+        rows = [title, *figures, *when]
         if self.size.height >= _HIGH:
-            blank: Row = ("", None)
-            rows += [blank, *panels.tables(frame, width), *panels.findings(frame.findings, width), blank]
-        self.query_one("#top", FittedLines).show(rows)
+            rows = [title, *when, *figures]
+            rows = _while_room(rows, self._top_room(), panels.tables(frame, width))
+            rows = _while_room(rows, self._top_room(), panels.findings(frame.findings, width))
+            rows.append(_BLANK)
+        self.query_one("#top", FittedLines).show(rows[: self._top_room()])
         self._draw_output()
         self._draw_sockets()
+
+    def _top_room(self) -> int:
+        """Lines above the sockets, so that one of these, its head and the keys are always to be seen."""
+        output = _OUTPUT_LINES + 1 if self._settings.output is not None and self.size.height >= _HIGH else 0
+        return max(1, self.size.height - _LEAST_BELOW - output)
 
     def _besides(self) -> str:
         told = [self._told] if self._told else []

@@ -6,24 +6,18 @@ from collections.abc import Sequence
 
 from tracer.books.live import Together
 from tracer.reports.live.lines import DIM, Row
-from tracer.reports.live.words import columns, speed
-from tracer.texts import printable, shortened
+from tracer.reports.live.words import columns_within, speed
+from tracer.texts import printable
 from tracer.units import format_count
-
-# Columns of a terminal that has room for what was moved in all.
-_WIDE = 80
 
 
 def rows_of_groups(groups: Sequence[Together], by: str, width: int, most: int) -> list[Row]:
     """A head, a line for each group, and one for the rest."""
     rest = [_summed(groups[most:])] if len(groups) > most else []
     cells = [(f"by {by}", "sockets", "now", "sent", "read"), *map(_cells, [*groups[:most], *rest])]
-    shown = 5 if width >= _WIDE else 3
-    numbers = columns([row[1:shown] for row in cells], right=range(4))
-    room = max(1, width - len(numbers[0]) - 2)
-    lines = columns([(shortened(row[0], room), others) for row, others in zip(cells, numbers, strict=True)])
+    lines = columns_within(cells, width, right=range(1, 5))
     last = len(lines) - 1 if rest else None
-    return [(line[:width], DIM if at in (0, last) else None) for at, line in enumerate(lines)]
+    return [(line, DIM if at in (0, last) else None) for at, line in enumerate(lines)]
 
 
 def _cells(group: Together) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from rich.console import Group
@@ -20,25 +21,29 @@ from tracer.reports.socket_lists import name_of, ways_of, who_of
 from tracer.texts import printable
 from tracer.units import format_count
 
-HELP = f"""\
-s        sort by the next of: {", ".join(ORDERS)}
-g        group by the next of: {", ".join(BY)}; then sockets again
-/        show only sockets of which these words are said: program, address, port, way; empty shows all
-space p  pause: the screen stands still, counting goes on
-enter    the socket under the cursor
-n        findings, with their reasons and what to do
-w        save a recording of what was counted until now; nettrace report FILE shows it
-up down  to another socket; page up and page down to more of them
-left right  of a recording: the second before, the next one
-q        leave: the report follows
-?        this page
+# Columns of a key, or of a word, in the help; 20 columns in all still hold a text beside it.
+_MOST_NAME = 12
 
-now           bytes in the last second
-copies per byte sent   copied by the send call, and after it; in a single second by the call alone
-copies per byte read   copied to the reader, a peek too
-n/a           nobody observed it; it is never printed as 0
-completions outstanding   zero-copy sends whose notification is still to come
-"""
+KEYS = {
+    "s": f"sort by the next of: {', '.join(ORDERS)}",
+    "g": f"group by the next of: {', '.join(BY)}; then sockets again",
+    "/": "show only sockets of which these words are said: program, process, address, port, way; esc shows all",
+    "space p": "pause: the screen stands still, counting goes on",
+    "up down": "to another socket; page up and page down to more of them",
+    "enter": "the socket under the cursor: its figures, its stages, its laws",
+    "n": "notes in full: why, and what to do",
+    "left right": "of a recording, and of what has ended: the second before, the next one",
+    "w": "save a recording of what was counted until now; nettrace report FILE shows it",
+    "q": "leave: the report follows",
+    "?": "this page",
+}
+WORDS = {
+    "now": "bytes a second, since the look before",
+    "copies per byte": "sent: by the send call and after it, in a single second by the call alone; read: to the reader,"
+    " a peek too",
+    "n/a": "nobody observed it, or not yet; it is never printed as 0",
+    "completions outstanding": "zero-copy sends whose notification is still to come",
+}
 
 
 class Over(ModalScreen[None]):
@@ -62,7 +67,16 @@ class Over(ModalScreen[None]):
 
 def help_page() -> Over:
     """The keys, and the words."""
-    return Over("keys", HELP)
+    return Over("keys and words", Group(_pairs(KEYS), Text(), _pairs(WORDS)))
+
+
+def _pairs(texts: Mapping[str, str]) -> Table:
+    """Names, and what each means beside it; lines that are too long go on below their beginning."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(max_width=_MOST_NAME)
+    for name, text in texts.items():
+        table.add_row(Text(name, style="bold"), Text(text))
+    return table
 
 
 def socket_page(detail: Detail) -> Over:

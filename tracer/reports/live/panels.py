@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from itertools import zip_longest
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from tracer.books.live import Frame, Second, State, seconds_read, seconds_sent
 from tracer.books.socket_ledger import ledger_of
 from tracer.model.socket_recording import Finding
 from tracer.reports.live.lines import BOLD, DIM, Row
-from tracer.reports.live.words import columns, course, named, speed
+from tracer.reports.live.words import columns, columns_within, course, named, speed
 from tracer.reports.tables import hanging
 from tracer.texts import printable
 from tracer.units import format_count, format_ratio, percent
@@ -39,10 +40,19 @@ def head(frame: Frame, width: int, besides: str = "") -> list[Row]:
     state = _STATES[frame.state] if width >= _NARROW else str(frame.state)
     state = f"{state}; {besides}" if besides else state
     title = printable(frame.title)
-    room = max(12, width - len(state) - 2)
+    room = max(9, width - len(state) - 2)
     who = title if len(title) <= room else title[: room - 3] + "..."
     when = f"{frame.at_s:.0f} s; {frame.sockets}; completions outstanding {format_count(frame.outstanding)}"
-    return [(f"{who}  {state}", BOLD), (when, DIM)]
+    told = when if frame.is_of_one_moment else f"{when}; sockets and notes below are of the end"
+    return [(f"{who}  {state}", BOLD), *((line, DIM) for line in _lines(told, width))]
+
+
+def _lines(text: str, width: int) -> list[str]:
+    """A text in lines, because what is cut off may be the number."""
+    lines = hanging(text, "  ", width).split("\n")
+    if all(len(line) <= width for line in lines):
+        return lines
+    return textwrap.wrap(text, width, subsequent_indent="  ")
 
 
 def figures(frame: Frame, width: int) -> list[Row]:
@@ -61,7 +71,7 @@ def _direction(verb: str, whole: int, in_all: float | None, seconds: Sequence[Se
     fast = _Figure(f"{verb} {whole:,} B, {now}", [second.rate for second in seconds])
     often = _Figure(f"copies per byte {copies}, {format_ratio(in_all)} in all", [second.copies for second in seconds])
     if width < 2 * (_LABEL + _LEAST_COURSE):
-        return [(_with_course(one, width), None) for one in (fast, often)]
+        return [(line, None) for one in (fast, often) for line in _lines(_with_course(one, width), width)]
     half = (width - len(_GAP)) // 2
     return [(_GAP.join(_with_course(one, half) for one in (fast, often)), None)]
 
@@ -81,9 +91,11 @@ def _with_course(figure: _Figure, width: int) -> str:
 
 def tables(frame: Frame, width: int) -> list[Row]:
     """By way and by stage: side by side where there is room, else one below the other."""
-    left, right = columns(_ways(frame), right=(1, 2, 3)), columns(_stages(frame), right=(1,))
+    ways, stages = _ways(frame), _stages(frame)
+    left, right = columns(ways, right=(1, 2, 3)), columns(stages, right=(1,))
     across = max(map(len, left)) + len(_GAP)
     if across + max(map(len, right)) > width:
+        left, right = columns_within(ways, width, right=(1, 2, 3)), columns_within(stages, width, right=(1,))
         return [*_headed(left), *_headed(right)]
     return _headed([f"{one.ljust(across)}{other}".rstrip() for one, other in zip_longest(left, right, fillvalue="")])
 
@@ -131,7 +143,7 @@ def findings(found: Sequence[Finding], width: int) -> list[Row]:
     told = [f"note: {printable(one.sentence)}" for one in found[:_MOST_FINDINGS]]
     if len(found) > _MOST_FINDINGS:
         told.append(f"{len(found) - _MOST_FINDINGS} more: n")
-    return [(line, BOLD) for text in told for line in hanging(text, "  ", width).split("\n")]
+    return [(line, BOLD) for text in told for line in _lines(text, width)]
 
 
 def findings_in_full(found: Sequence[Finding]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tracer.books.live import Line, Page
@@ -15,6 +16,7 @@ from tracer.units import format_count
 # Columns of a terminal that has room for every column, and for half of them.
 _EVERY, _HALF = 100, 50
 _MOST_NAME = 60
+_NUMBERS = ("now", "sent", "read")
 
 
 class Column(NamedTuple):
@@ -30,6 +32,10 @@ class Column(NamedTuple):
     least: int
     right: bool = False
 
+    def widened(self, letters: int) -> Column:
+        """With room for so many, at least."""
+        return self._replace(width=max(self.width, letters)) if letters else self
+
 
 COLUMNS = (
     Column("socket", 0, 0),
@@ -41,9 +47,14 @@ COLUMNS = (
 )
 
 
-def columns_for(width: int) -> list[Column]:
-    """Those that a terminal of so many columns has room for, with a blank between them."""
-    found = [column for column in COLUMNS if column.least <= width]
+def columns_for(width: int, numbers: Mapping[str, int] | None = None) -> list[Column]:
+    """Those that a terminal of so many columns has room for, with a blank between them.
+
+    Args:
+        numbers: Column -> letters of its longest number, which is never cut.
+    """
+    widest = numbers or {}
+    found = [column.widened(widest.get(column.name, 0)) for column in COLUMNS if column.least <= width]
     left = width - sum(column.width + 1 for column in found) + 1
     return [column if column.width else column._replace(width=min(_MOST_NAME, max(1, left))) for column in found]
 
@@ -55,19 +66,33 @@ def rows_of(page: Page, width: int, cursor: int, first: int) -> list[Row]:
         cursor: Line of the socket that is chosen.
         first: Sockets that are left out above.
     """
-    fitting = columns_for(width)
-    heads = {column.name: column.name for column in fitting} | {"socket": _head(page, first)}
+    cells = [_cells(line, socket) for line, socket in page.sockets]
+    hidden = page.number - len(page.sockets)
+    rest = _numbers(page.rest) if hidden else {}
+    fitting = columns_for(width, {name: max(map(len, _column([*cells, rest], name))) for name in _NUMBERS})
+    room = fitting[0].width
+    heads = {column.name: column.name for column in fitting} | {"socket": _head(page, first, room)}
     rows: list[Row] = [(_line(heads, fitting), DIM)]
-    for at, (line, socket) in enumerate(page.sockets):
-        rows.append((_line(_cells(line, socket), fitting), CURSOR if at == cursor else None))
-    if hidden := page.number - len(page.sockets):
-        rows.append((_line({**_numbers(page.rest), "socket": f"{hidden:,} more"}, fitting), DIM))
+    rows += [(_line(one, fitting), CURSOR if at == cursor else None) for at, one in enumerate(cells)]
+    if hidden:
+        rows.append((_line({**rest, "socket": _fitting((f"{hidden:,} more", f"+{hidden:,}"), room)}, fitting), DIM))
     return rows
 
 
-def _head(page: Page, first: int) -> str:
-    last = first + len(page.sockets)
-    return f"socket {first + 1:,} to {last:,} of {page.number:,}" if page.sockets else "no socket"
+def _column(rows: list[dict[str, str]], name: str) -> list[str]:
+    return [row.get(name, "") for row in rows]
+
+
+def _head(page: Page, first: int, room: int) -> str:
+    if not page.sockets:
+        return "no socket"
+    begin, end, of = first + 1, first + len(page.sockets), f"of {page.number:,}"
+    return _fitting((f"socket {begin:,} to {end:,} {of}", f"{begin:,}-{end:,} {of}", of), room)
+
+
+def _fitting(texts: Sequence[str], room: int) -> str:
+    """The first that fits, else the last one: a number is not cut where there is another way to say it."""
+    return next((text for text in texts if len(text) <= room), texts[-1])
 
 
 def _line(cells: dict[str, str], fitting: list[Column]) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from rich.filesize import decimal
 
-from tracer.texts import printable
+from tracer.texts import printable, shortened
 
 _BARS = "▁▂▃▄▅▆▇█"
+_BETWEEN = "  "
+# Letters of a name, or of a sentence, on the narrowest screen that still shows it.
+_LEAST_TEXT = 7
 
 
 def speed(rate: float) -> str:
@@ -33,14 +36,33 @@ def course(values: Sequence[float | None], width: int) -> str:
     return "".join(bars).rjust(width)
 
 
-def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
+def columns(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[str]:
     """Lines whose cells stand below each other.
 
     Args:
         right: Columns of numbers.
     """
     widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
-    return ["  ".join(_aligned(cell, widths[at], at in right) for at, cell in enumerate(row)).rstrip() for row in rows]
+    return [
+        _BETWEEN.join(_aligned(cell, widths[at], at in right) for at, cell in enumerate(row)).rstrip() for row in rows
+    ]
+
+
+def columns_within(rows: Sequence[Sequence[str]], width: int, right: Collection[int] = ()) -> list[str]:
+    """The same on a screen of this width: names lose their middle, the last columns are left out, no number is cut."""
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    rooms = [full if at in right else min(full, _LEAST_TEXT) for at, full in enumerate(widths)]
+    while len(rooms) > 2 and _across(rooms) > width:
+        rooms.pop()
+    for at, few in enumerate(rooms):
+        rooms[at] += max(0, min(widths[at] - few, width - _across(rooms)))
+    rooms[0] = max(1, rooms[0] + min(0, width - _across(rooms)))
+    fitting = [[shortened(cell, room) for cell, room in zip(row, rooms, strict=False)] for row in rows]
+    return columns(fitting, right)
+
+
+def _across(widths: Sequence[int]) -> int:
+    return sum(widths) + len(_BETWEEN) * (len(widths) - 1)
 
 
 def _aligned(cell: str, width: int, right: bool) -> str:

@@ -12,7 +12,7 @@ import msgspec
 from tracer.books.analysis import document_of
 from tracer.books.perf_attempt import PerfAttempt
 from tracer.model import CpuProfile, Document, Recording
-from tracer.study.intervals import MIN_REPETITIONS, repetitions_for
+from tracer.study.intervals import MIN_REPETITIONS, repetitions_for, repetitions_for_all
 from tracer.study.measurements import Family
 from tracer.study.sweep_plan import Run
 
@@ -74,7 +74,8 @@ class Evidence:
             if "sweep" in self.missing:
                 return self.missing["sweep"]
             made = f"for {self.family.comparisons} comparisons" if self.family.comparisons > 1 else "at least"
-            fix = f"nettrace sweep --repetitions {wanted}, into a new directory"
+            enough = max(wanted, repetitions_for_all(len({run.cell for run in self.runs})))
+            fix = f"nettrace sweep --repetitions {enough}, into a new directory, is enough for every comparison"
             return f"{wanted} repetitions {made} (there are {self.repetitions}): {fix}"
         return ""
 
