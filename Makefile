@@ -10,8 +10,8 @@ TEST_PACKAGES = $(PACKAGES) chromium ethtool iproute2 qemu-system-x86 busybox-st
 # Programs that `record` must be right about.
 TEST_PACKAGES += dropbear-bin golang-go haproxy iperf3 liburing-dev nginx-light openssh-client python3-grpcio redis-server
 TEST_PACKAGES += redis-tools rsync wrk
-# A terminal for `live`.
-TEST_PACKAGES += tmux
+# A terminal for `live`; languages in which a number has a comma.
+TEST_PACKAGES += tmux locales
 # Shells that completion must work in, and a judge of the manual pages.
 TEST_PACKAGES += fish mandoc zsh
 BENCH_PACKAGES = $(TEST_PACKAGES) iperf3 bpftrace

@@ -78,6 +78,7 @@ class Attached:
     def wait(self) -> SocketRecording:
         """Until it ends by itself."""
         self.code, self.report, self.errors = self.running.finish()
+        assert self._file.exists(), f"no recording, exit code {self.code}: {self.errors}"
         return decode_sockets(self._file.read_bytes(), str(self._file))
 
 

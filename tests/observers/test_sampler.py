@@ -90,7 +90,8 @@ def test_folded_stacks_are_written_for_a_flame_graph(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "CPU by" in done.stdout
     assert lines
-    assert all(samples.isdecimal() and len(stack.split(";")) >= 3 for stack, _, samples in lines)
+    # A sample in a program of which nothing is known has no frame: two fields.
+    assert all(samples.isdecimal() and len(stack.split(";")) >= 2 for stack, _, samples in lines)
     assert any("tcp_sendmsg_locked;_copy_from_iter" in stack for stack, *_ in lines)
 
 
