@@ -12,20 +12,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import workloads
+from tracer.books import modes
 from tracer.books.analysis import document_of
 from tracer.books.drops import dropped_by_sender
 from tracer.books.function_rows import Row
+from tracer.books.modes import STUDIED, USUAL, Conditions, predicted
 from tracer.books.tallies import bytes_at
 from tracer.errors import Interrupted, NettraceError
 from tracer.lab import kernels
 from tracer.model import Document, Experiment, LawState, Link, ObserverChoice, Stage
 from tracer.runs.in_lab import record
-from workloads.modes import USUAL, Conditions, predicted
 
 # Odd and prime, so that nothing adds up by accident: 230161 B.
 SIZE, MESSAGES = 10007, 23
-MODES = ("twocopy", "onecopy", "zerocopy")
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "lab-matrix.md"
 BEGIN, END = "<!-- lab-matrix -->", "<!-- /lab-matrix -->"
 
@@ -135,7 +134,7 @@ def expected(mode: str, way: Way, at_device: int) -> dict[Stage, int]:
     Args:
         at_device: Payload that came to the device, with what came there again.
     """
-    copies = predicted(workloads.mode(mode), way.link, way.conditions)
+    copies = predicted(modes.mode(mode), way.link, way.conditions)
     stages = [stage for stage in SHOWN if stage in copies]
     return {stage: round(copies[stage] * (at_device if stage in _EACH_TIME else SIZE * MESSAGES)) for stage in stages}
 
@@ -230,7 +229,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kernels", default=",".join(kernels.names()))
     parser.add_argument("--links", default=",".join(LINKS))
-    parser.add_argument("--modes", default=",".join(MODES))
+    parser.add_argument("--modes", default=",".join(STUDIED))
     parser.add_argument("--observer", default="all", choices=["all", "functions"])
     parser.add_argument("--publish", action="store_true", help=f"put the table into docs/{PAGE.name}")
     given = parser.parse_args()

@@ -6,7 +6,7 @@ import contextlib
 
 import pytest
 
-import workloads
+from tracer.books import modes
 from tracer.books.row_laws import row_laws
 from tracer.machine.cgroups import open_cgroup
 from tracer.machine.namespaces import netns_inode
@@ -37,7 +37,7 @@ def watched(mode: str, threads: int) -> tuple[Observation, Workload]:
 
 
 @pytest.mark.parametrize("threads", [1, 5])
-@pytest.mark.parametrize("mode", workloads.NAMES)
+@pytest.mark.parametrize("mode", modes.NAMES)
 def test_the_engine_s_counts_are_the_rows(mode: str, threads: int) -> None:
     """Two sockets a connection; every law of theirs holds, and they agree with the engine in bytes and calls."""
     seen, workload = watched(mode, threads)

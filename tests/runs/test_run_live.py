@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-import workloads
 from tests.command import document, nettrace, stage_bytes
 from tests.samples import recording, workload
+from tracer.books import modes
 from tracer.books.analysis import document_of
+from tracer.books.modes import predicted
 from tracer.machine.cgroups import open_cgroup
 from tracer.machine.namespaces import netns_inode
 from tracer.model import Link, Observation, Stage
 from tracer.observers.flow import Flow
 from tracer.observers.tracepoints import TracepointObserver
-from workloads.modes import predicted
 
 pytestmark = pytest.mark.live
 
@@ -32,7 +32,7 @@ def assert_every_byte_is_located(found: dict[str, Any], mode: str, payload: int)
     """Copied or pinned exactly once on the way in, and out again; the laws hold and nothing was lost."""
     ledger = found["ledger"]
     stages = stage_bytes(found)
-    copies = predicted(workloads.mode(mode), Link(found["experiment"]["link"]))
+    copies = predicted(modes.mode(mode), Link(found["experiment"]["link"]))
     # Where a byte is copied after the send call, it is each time that it is sent.
     again = {"deferred_copy": ledger["retransmitted_bytes"]}
     seen = ("copy_in", "pin", "linearize", "deferred_copy", "copy_out")
@@ -49,7 +49,7 @@ def assert_every_byte_is_located(found: dict[str, Any], mode: str, payload: int)
 
 @pytest.mark.parametrize(("size", "messages", "threads"), WORK)
 @pytest.mark.parametrize("link", ["lo", "veth"])
-@pytest.mark.parametrize("mode", workloads.NAMES)
+@pytest.mark.parametrize("mode", modes.NAMES)
 def test_every_byte_is_located(mode: str, link: str, size: int, messages: int, threads: int) -> None:
     """Bytes by stage are exact to the byte, for every mode, on both links."""
     arguments = ["--size", size, "--messages", messages, "--threads", threads, "--link", link]
@@ -61,7 +61,7 @@ def test_every_byte_is_located(mode: str, link: str, size: int, messages: int, t
         assert completions["total"] == completions["copied"] == found["observed"]["sends"]
 
 
-@pytest.mark.parametrize("mode", workloads.NAMES)
+@pytest.mark.parametrize("mode", modes.NAMES)
 def test_many_threads_are_all_counted(mode: str) -> None:
     """16 connections at once: none is missed, none is counted twice."""
     found = document(mode, "--size", 1021, "--messages", 53, "--threads", 16, "--observer", "tracepoints")
@@ -69,7 +69,7 @@ def test_many_threads_are_all_counted(mode: str) -> None:
     assert_every_byte_is_located(found, mode, 16 * 53 * 1021)
 
 
-@pytest.mark.parametrize("mode", workloads.NAMES)
+@pytest.mark.parametrize("mode", modes.NAMES)
 def test_verify_checks_every_byte_and_changes_none(mode: str) -> None:
     """--verify finds the sender's pattern at the receiver, whatever the way."""
     found = document(mode, "--size", 10007, "--messages", 23, "--verify", "--observer", "tracepoints")
@@ -132,7 +132,7 @@ def unrelated_traffic() -> Iterator[list[int]]:
         receiver.close()
 
 
-@pytest.mark.parametrize("mode", workloads.NAMES)
+@pytest.mark.parametrize("mode", modes.NAMES)
 def test_the_rest_of_the_machine_is_not_counted(mode: str) -> None:
     """Other connections on the same device at the same time change no count."""
     with unrelated_traffic() as pumped:

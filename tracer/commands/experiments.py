@@ -61,7 +61,7 @@ def experiment_of(mode: str, given: dict[str, Any]) -> Experiment:
     Raises:
         UsageError: there is no such mode.
     """
-    from workloads import mode as find_mode
+    from tracer.books.modes import mode as find_mode
 
     return Experiment(
         mode=find_mode(mode).name,

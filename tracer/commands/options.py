@@ -118,7 +118,7 @@ class ModeName(click.ParamType):  # type: ignore[type-arg]
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
         """The name, if there is such a mode."""
-        from workloads import mode
+        from tracer.books.modes import mode
 
         return mode(str(value)).name
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import workloads
-from tracer.books import results
+from tracer.books import modes, results
 from tracer.books.results import Reply, Role
 from tracer.books.stuck import stuck
 from tracer.errors import WorkloadError
@@ -66,7 +65,7 @@ class Workers:
         start: Start = start_python,
     ) -> None:
         self._experiment = experiment
-        self._mode = workloads.mode(experiment.mode)
+        self._mode = modes.mode(experiment.mode)
         self._host, self._asked_port = peer or (address, port)
         self._ours = peer is None
         self._user = {"uid": uid, "gid": gid if gid is not None else uid}
@@ -151,7 +150,10 @@ class Workers:
             "threads": self._experiment.threads,
             "size": self._experiment.size,
             "verify": self._experiment.verify,
-            "mode": self._mode.engine_mode,
+            "fields": 8,
+            "call": self._mode.call,
+            "buffers": self._mode.buffers,
+            "zerocopy": self._mode.asks_zerocopy,
             "messages": messages,
             "duration_s": duration_s,
             "pulse_s": self._progress.pulse_s,

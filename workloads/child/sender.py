@@ -25,7 +25,7 @@ POOL_BYTES, MIN_POOL, MAX_POOL = 512 << 10, 2, 256
 
 SENDER_COUNTS = (
     "bytes", "packed_bytes", "messages", "sends", "short_sends", "eintr", "enobufs",
-    "refused_optmem_bytes", "completions", "copied", "ranges",
+    "refused_optmem_bytes", "asked_sends", "asked_bytes", "completions", "copied", "ranges",
 )  # fmt: skip
 
 
@@ -82,12 +82,15 @@ class Sender:
         job = ffi.new("struct engine_sender *")
         job.fd = connection.fileno()
         job.gate_fd = self._gate_reader
-        job.mode = order["mode"]
+        job.call = numbered(order["call"])
+        job.buffers = numbered(order["buffers"])
+        job.zerocopy = order["zerocopy"]
+        job.fields = order["fields"]
         job.use_tsc = kernel_keeps_time_by_tsc()
         job.verify = order["verify"]
         job.message_bytes = order["size"]
         job.messages_wanted = order["messages"] or 0
-        job.pool_messages = pool_messages(order["size"]) if order["mode"] == lib.ENGINE_ZERO_COPY else 1
+        job.pool_messages = pool_messages(order["size"]) if order["zerocopy"] else 1
         return job
 
     def release(self) -> None:
@@ -124,6 +127,11 @@ class Sender:
             "closed_ns": max(self._closed_ns),
             **{name: sum_known([info[name] for info in told]) for name in tcp},
         }
+
+
+def numbered(word: str) -> int:
+    """What the engine knows a mode's word by (workloads/engine/engine.h)."""
+    return int(getattr(lib, f"ENGINE_{word.upper()}"))
 
 
 def wait_until_closed(connection: socket.socket, job: Any) -> int | None:

@@ -14,14 +14,20 @@
 /* cffi begin */
 
 enum engine_limits {
-	ENGINE_FIELDS = 8,	/* heap-allocated fields of one message */
+	ENGINE_MAX_FIELDS = 1024,	/* of one message: IOV_MAX */
 	ENGINE_BUCKETS = 3776,	/* of the latency histogram: 64 for each power of two of an uint64_t */
 };
 
-enum engine_mode {
-	ENGINE_TWO_COPY = 0,	/* memcpy of the fields into one buffer, send() */
-	ENGINE_ONE_COPY = 1,	/* sendmsg() over the fields */
-	ENGINE_ZERO_COPY = 2,	/* sendmsg(MSG_ZEROCOPY) over the fields */
+/* What hands a message to the kernel. */
+enum engine_call {
+	ENGINE_SEND,
+	ENGINE_SENDMSG,
+};
+
+/* Where its bytes lie. */
+enum engine_buffers {
+	ENGINE_HEAP,		/* each field allocated by itself */
+	ENGINE_PACKED,		/* the same, and copied into one buffer before the call */
 };
 
 /* What another thread writes into stop. */
@@ -81,10 +87,13 @@ struct engine_sender {
 	/* The caller sets these before engine_sender_open(). */
 	int fd;				/* connected, blocking TCP socket without time-outs: no EAGAIN */
 	int gate_fd;			/* reading end of a pipe; engine_send() starts when nobody has the other end open */
-	int mode;			/* enum engine_mode */
+	int call;			/* enum engine_call */
+	int buffers;			/* enum engine_buffers */
+	int zerocopy;			/* ask the kernel to pin the pages, and reap completions */
 	int use_tsc;			/* the kernel itself keeps time by the TSC, so ticks may, too */
 	int verify;			/* write the pattern anew before every message */
-	uint32_t pool_messages;		/* messages in the pool; a copying mode needs but one */
+	uint32_t fields;		/* of a message; 1 to ENGINE_MAX_FIELDS */
+	uint32_t pool_messages;		/* messages in the pool; one will do where a call's return frees its buffer */
 	uint64_t message_bytes;
 	uint64_t messages_wanted;	/* 0: until stop is set */
 	volatile int stop;		/* enum engine_stop */
@@ -96,6 +105,8 @@ struct engine_sender {
 	uint64_t messages;		/* accepted whole */
 	uint64_t sends;			/* calls that accepted bytes */
 	uint64_t short_sends;		/* of these, the ones that accepted fewer than asked */
+	uint64_t asked_sends;		/* of them, the ones that asked for zero-copy */
+	uint64_t asked_bytes;		/* accepted by these */
 	uint64_t eintr;
 	uint64_t enobufs;		/* calls refused with ENOBUFS, and repeated */
 	uint64_t refused_optmem_bytes;	/* at the first ENOBUFS: charged to this socket's option memory */

@@ -1,51 +1,64 @@
-/* The messages that are sent: 8 heap-allocated fields each. */
+/* The messages that are sent: several fields each. */
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <string.h>
 
 #include "internal.h"
 
-static int message_open(struct message *message, uint64_t message_bytes)
+/* The remainder is in the last field; with more fields than bytes it is the only one. */
+static int message_open(struct message *message, uint32_t fields, uint64_t message_bytes)
 {
-	uint64_t each = message_bytes / ENGINE_FIELDS;
+	uint64_t each = message_bytes / fields;
 
-	for (int i = 0; i < ENGINE_FIELDS; i++) {
-		/* The remainder is in the last field; below 8 bytes it is the only one. */
-		uint64_t bytes = i < ENGINE_FIELDS - 1 ? each : message_bytes - each * (ENGINE_FIELDS - 1);
+	message->fields = calloc(each ? fields : 1, sizeof(*message->fields));
+	if (!message->fields)
+		return -1;
+	for (uint64_t left = message_bytes; left; left -= message->fields[message->count++].iov_len) {
+		uint64_t bytes = each && message->count < fields - 1 ? each : left;
+		void *field = malloc(bytes);
 
-		if (!bytes)
-			continue;
-		message->allocated[i] = malloc(bytes);
-		if (!message->allocated[i])
+		if (!field)
 			return -1;
-		message->fields[message->count++] = (struct iovec){message->allocated[i], bytes};
+		message->fields[message->count] = (struct iovec){field, bytes};
 	}
 	return 0;
 }
 
-struct engine_pool *pool_open(uint32_t size, uint64_t message_bytes, bool packs)
+static void message_close(struct message *message)
 {
-	struct engine_pool *pool = calloc(1, sizeof(*pool) + size * sizeof(pool->messages[0]));
+	for (size_t i = 0; i < message->count; i++)
+		free(message->fields[i].iov_base);
+	free(message->fields);
+}
 
-	if (!pool)
-		return NULL;
-	pool->size = size;
-	if (packs) {
-		pool->packed = malloc(message_bytes);
-		if (!pool->packed)
-			goto failed;
-		memset(pool->packed, 0, message_bytes);
-	}
-	for (uint32_t i = 0; i < size; i++) {
-		if (message_open(&pool->messages[i], message_bytes))
-			goto failed;
+static int messages_open(struct engine_pool *pool, const struct engine_sender *sender)
+{
+	for (uint32_t i = 0; i < pool->size; i++) {
+		if (message_open(&pool->messages[i], sender->fields, sender->message_bytes))
+			return -1;
 		/* Touches every page, so that no page fault falls into the measured time. */
 		pool_write_pattern(&pool->messages[i], i);
 	}
+	return 0;
+}
+
+struct engine_pool *pool_open(const struct engine_sender *sender)
+{
+	bool packs = sender->buffers == ENGINE_PACKED;
+	struct engine_pool *pool = calloc(1, sizeof(*pool) + sender->pool_messages * sizeof(pool->messages[0]));
+
+	if (!pool)
+		return NULL;
+	pool->size = sender->pool_messages;
+	pool->rest = calloc(sender->fields, sizeof(*pool->rest));
+	pool->packed = packs ? malloc(sender->message_bytes) : NULL;
+	if (!pool->rest || (packs && !pool->packed) || messages_open(pool, sender)) {
+		pool_close(pool);
+		return NULL;
+	}
+	if (packs)
+		pool_pack(pool, &pool->messages[0]);
 	return pool;
-failed:
-	pool_close(pool);
-	return NULL;
 }
 
 void pool_close(struct engine_pool *pool)
@@ -53,9 +66,9 @@ void pool_close(struct engine_pool *pool)
 	if (!pool)
 		return;
 	for (uint32_t i = 0; i < pool->size; i++)
-		for (int field = 0; field < ENGINE_FIELDS; field++)
-			free(pool->messages[i].allocated[field]);
+		message_close(&pool->messages[i]);
 	free(pool->packed);
+	free(pool->rest);
 	free(pool);
 }
 

@@ -17,21 +17,27 @@ static bool hurried(const struct engine_sender *sender)
 	return sender->stop == ENGINE_STOP_NOW;
 }
 
+static bool is_valid(const struct engine_sender *sender)
+{
+	return sender->message_bytes && sender->pool_messages && sender->pool_messages <= TRACKER_CAPACITY &&
+	       sender->fields && sender->fields <= ENGINE_MAX_FIELDS && way_of(sender);
+}
+
 int engine_sender_open(struct engine_sender *sender)
 {
 	int on = 1;
 	int error;
 
-	if (!sender->message_bytes || !sender->pool_messages || sender->pool_messages > TRACKER_CAPACITY)
+	if (!is_valid(sender))
 		return -EINVAL;
-	if (sender->mode == ENGINE_ZERO_COPY) {
+	if (sender->zerocopy) {
 		if (setsockopt(sender->fd, SOL_SOCKET, SO_ZEROCOPY, &on, sizeof(on)))
 			return -errno;
 		error = engine_tracker_open(&sender->tracker, 0, TRACKER_CAPACITY, sender->pool_messages);
 		if (error)
 			return error;
 	}
-	sender->pool = pool_open(sender->pool_messages, sender->message_bytes, sender->mode == ENGINE_TWO_COPY);
+	sender->pool = pool_open(sender);
 	return sender->pool ? 0 : -ENOMEM;
 }
 
@@ -43,8 +49,11 @@ void engine_sender_close(struct engine_sender *sender)
 }
 
 /* Takes what was accepted off the front. */
-static void advance(struct msghdr *header, size_t accepted)
+static void advance(struct rest *rest, size_t accepted)
 {
+	struct msghdr *header = &rest->header;
+
+	rest->left -= accepted;
 	while (accepted && accepted >= header->msg_iov->iov_len) {
 		accepted -= header->msg_iov->iov_len;
 		header->msg_iov++;
@@ -57,39 +66,35 @@ static void advance(struct msghdr *header, size_t accepted)
 }
 
 /* What to do after a call that accepted nothing: 0 to repeat it. */
-static int after_refusal(struct engine_sender *sender, int error, int64_t *refused_since_ns)
+static int after_refusal(struct engine_sender *sender, const struct rest *rest, int error, int64_t *refused_since_ns)
 {
 	switch (error) {
-	case EINTR:
+	case -EINTR:
 		sender->eintr++;
 		return 0;
-	case EPIPE:
+	case -EPIPE:
 		return hurried(sender) ? GIVEN_UP : -EPIPE;
-	case ENOBUFS:
-		if (sender->mode == ENGINE_ZERO_COPY) {
+	case -ENOBUFS:
+		if (rest->flags & MSG_ZEROCOPY) {
 			error = completions_relieve(sender, refused_since_ns);
 			return !error && hurried(sender) ? GIVEN_UP : error;
 		}
 		return -ENOBUFS;
 	default:
-		return -error;
+		return error;
 	}
 }
 
-static ssize_t send_once(const struct engine_sender *sender, const struct msghdr *header)
-{
-	if (sender->mode == ENGINE_TWO_COPY)
-		return send(sender->fd, header->msg_iov->iov_base, header->msg_iov->iov_len, MSG_NOSIGNAL);
-	return sendmsg(sender->fd, header, sender->mode == ENGINE_ZERO_COPY ? MSG_NOSIGNAL | MSG_ZEROCOPY : MSG_NOSIGNAL);
-}
-
 /* An id for a send that was accepted; never refused, because make_room() came before the send. */
-static void account(struct engine_sender *sender, uint32_t buffer, size_t accepted)
+static void account(struct engine_sender *sender, uint32_t buffer, const struct rest *rest, size_t accepted)
 {
 	sender->bytes += accepted;
 	sender->sends++;
-	if (sender->mode == ENGINE_ZERO_COPY)
+	if (rest->flags & MSG_ZEROCOPY) {
+		sender->asked_bytes += accepted;
+		sender->asked_sends++;
 		engine_tracker_sent(&sender->tracker, buffer);
+	}
 }
 
 /* Zero-copy: waits until the tracker can take another id, and a buffer has no send outstanding if it is to be free. */
@@ -110,28 +115,26 @@ static int make_room(struct engine_sender *sender, uint32_t buffer, bool free)
 	return 0;
 }
 
-static int send_fields(struct engine_sender *sender, uint32_t buffer, struct msghdr *header)
+static int send_rest(struct engine_sender *sender, hand_over *way, uint32_t buffer, struct rest *rest)
 {
-	uint64_t left = sender->message_bytes;
 	int64_t refused_since_ns = 0;
 
 	for (;;) {
-		ssize_t accepted = send_once(sender, header);
+		ssize_t accepted = way(sender, rest);
 		int result;
 
 		if (accepted < 0) {
-			result = after_refusal(sender, errno, &refused_since_ns);
+			result = after_refusal(sender, rest, (int)accepted, &refused_since_ns);
 			if (result)
 				return result;
 			continue;
 		}
-		account(sender, buffer, (size_t)accepted);
-		left -= (uint64_t)accepted;
-		if (!left)
+		account(sender, buffer, rest, (size_t)accepted);
+		if ((uint64_t)accepted == rest->left)
 			return 0;
 		sender->short_sends++;
-		advance(header, (size_t)accepted);
-		if (sender->mode == ENGINE_ZERO_COPY) {
+		advance(rest, (size_t)accepted);
+		if (rest->flags & MSG_ZEROCOPY) {
 			result = make_room(sender, buffer, false);
 			if (result)
 				return result;
@@ -139,39 +142,48 @@ static int send_fields(struct engine_sender *sender, uint32_t buffer, struct msg
 	}
 }
 
-static int send_message(struct engine_sender *sender)
+/* What the call is given: a copy of the fields, because a short send changes it, or the buffer that they are in. */
+static void lay_out(struct engine_sender *sender, const struct message *message, struct msghdr *header)
+{
+	struct engine_pool *pool = sender->pool;
+
+	header->msg_iov = pool->rest;
+	if (sender->buffers == ENGINE_PACKED) {
+		pool_pack(pool, message);
+		sender->packed_bytes += sender->message_bytes;
+		pool->rest[0] = (struct iovec){pool->packed, sender->message_bytes};
+		header->msg_iovlen = 1;
+	} else {
+		memcpy(pool->rest, message->fields, message->count * sizeof(*message->fields));
+		header->msg_iovlen = message->count;
+	}
+}
+
+static int send_message(struct engine_sender *sender, hand_over *way)
 {
 	uint32_t buffer = (uint32_t)(sender->messages % sender->pool->size);
 	struct message *message = &sender->pool->messages[buffer];
-	struct iovec fields[ENGINE_FIELDS];
-	struct msghdr header = {.msg_iov = fields, .msg_iovlen = message->count};
-	int result;
+	struct rest rest = {.left = sender->message_bytes, .flags = sender->zerocopy ? MSG_ZEROCOPY : 0};
 
-	if (sender->mode == ENGINE_ZERO_COPY) {
-		result = make_room(sender, buffer, true);
+	if (sender->zerocopy) {
+		int result = make_room(sender, buffer, true);
+
 		if (result)
 			return result;
 	}
 	if (sender->verify)
 		pool_write_pattern(message, sender->messages);
-	if (sender->mode == ENGINE_TWO_COPY) {
-		pool_pack(sender->pool, message);
-		sender->packed_bytes += sender->message_bytes;
-		fields[0] = (struct iovec){sender->pool->packed, sender->message_bytes};
-		header.msg_iovlen = 1;
-	} else {
-		/* A copy, because a short send changes it. */
-		memcpy(fields, message->fields, sizeof(fields));
-	}
-	return send_fields(sender, buffer, &header);
+	lay_out(sender, message, &rest.header);
+	return send_rest(sender, way, buffer, &rest);
 }
 
 static int send_all(struct engine_sender *sender)
 {
 	uint64_t start = sender->span.start_ticks;
+	hand_over *way = way_of(sender);
 
 	while (!sender->stop && (!sender->messages_wanted || sender->messages < sender->messages_wanted)) {
-		int result = send_message(sender);
+		int result = send_message(sender, way);
 		uint64_t now;
 
 		if (result)
@@ -196,7 +208,7 @@ int engine_send(struct engine_sender *sender)
 		result = send_all(sender);
 	if (result == GIVEN_UP)
 		result = 0;
-	if (sender->mode == ENGINE_ZERO_COPY && !result)
+	if (sender->zerocopy && !result)
 		drained = completions_drain(sender);
 	/* The pages of sends that are still outstanding stay pinned by the kernel after their memory is freed. */
 	shutdown(sender->fd, SHUT_WR);
