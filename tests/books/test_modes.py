@@ -30,10 +30,14 @@ def copies_after_the_send_call(mode: str, link: Link, **conditions: bool) -> dic
         ("onecopy", Link.NIC, {"linear": True}, {Stage.LINEARIZE: 1.0}),
         ("zerocopy", Link.NIC, {"linear": True, "summed": True}, {Stage.LINEARIZE: 1.0}),
         ("twocopy", Link.NIC, {"bounced": True}, {Stage.BOUNCE: 1.0}),
+        ("sendfile", Link.LO, {}, {}),
+        ("sendfile", Link.LO, {"tapped": True}, {}),
+        ("sendfile", Link.NIC, {"summed": True}, {Stage.LINEARIZE: 1.0}),
+        ("zerocopy-more", Link.VETH, {}, {Stage.DEFERRED_COPY: 1.0}),
     ],
 )
 def test_later_copies_follow_from_the_link_and_its_conditions(mode, link, conditions, later):
-    """Pinned pages alone are copied for a tap or to be summed up; whoever lacks scatter-gather copies everything."""
+    """Pinned pages are copied for a tap, spliced ones too to be summed up; without scatter-gather, everything."""
     assert copies_after_the_send_call(mode, link, **conditions) == later
 
 
@@ -48,10 +52,18 @@ def test_a_byte_is_handed_over_in_place_or_bounced(bounced):
 @pytest.mark.parametrize("link", list(Link))
 @pytest.mark.parametrize("mode", modes.NAMES)
 def test_the_send_call_takes_each_byte_once(mode, link):
-    """Copied or pinned, on every link."""
-    found = predicted(modes.mode(mode), link, USUAL)
+    """Copied, pinned or referenced, on every link; of one with a header, some copied and the rest pinned."""
+    found = predicted(modes.mode(mode), link, USUAL, size=10007)
 
-    assert found[Stage.COPY_IN] + found[Stage.PIN] == 1
+    assert found[Stage.COPY_IN] + found[Stage.PIN] + found[Stage.SPLICE] == 1
+
+
+def test_a_header_is_the_first_field() -> None:
+    """1,250 of 10,007 B are copied, 8,757 pinned; a message of one field has none."""
+    long, short = (predicted(modes.mode("zerocopy-more"), Link.NIC, size=size) for size in (10007, 7))
+
+    assert [round(long[stage] * 10007) for stage in (Stage.COPY_IN, Stage.PIN)] == [1250, 8757]
+    assert (short[Stage.COPY_IN], short[Stage.PIN]) == (0, 1)
 
 
 def test_an_unknown_mode_suggests_the_near_miss() -> None:
@@ -64,8 +76,8 @@ def test_an_unknown_mode_suggests_the_near_miss() -> None:
 
 def test_a_mode_is_a_row_of_words_that_the_engine_knows() -> None:
     """Its call and its buffers are names in workloads/engine/engine.h; each row is another way."""
-    rows = [(mode.call, mode.buffers, mode.way) for mode in modes.MODES]
+    rows = [(mode.call, mode.buffers, mode.way, mode.header) for mode in modes.MODES]
 
-    assert all(numbered(word) >= 0 for call, buffers, _ in rows for word in (call, buffers))
+    assert all(numbered(word) >= 0 for call, buffers, *_ in rows for word in (call, buffers))
     assert len(set(rows)) == len(set(modes.NAMES)) == len(rows)
     assert set(modes.STUDIED) <= set(modes.NAMES)

@@ -13,6 +13,8 @@ from tracer.errors import UsageError
 from tracer.model import Link, Stage
 from tracer.texts import did_you_mean
 
+# Where the bytes of most are when the call gets them.
+SENDERS = "sender's 8 fields"
 Copies = Mapping[Stage, float]
 
 
@@ -25,6 +27,7 @@ class Mode(NamedTuple):
         call: What hands it over: its name in workloads/engine/engine.h, enum engine_call.
         buffers: Where it lies, likewise: enum engine_buffers.
         way: How the kernel takes it, in the words of record (tracer/model/sockets.py, SEND_WAYS).
+        header: The first field goes ahead with MSG_MORE, copied; the others in that way.
     """
 
     name: str
@@ -33,6 +36,22 @@ class Mode(NamedTuple):
     call: str
     buffers: str
     way: str
+    header: bool = False
+
+    @property
+    def batches(self) -> bool:
+        """Whether one call takes several messages."""
+        return self.call == "sendmmsg"
+
+    @property
+    def origin(self) -> str:
+        """Where its bytes are when the call gets them, for a picture."""
+        return "file in the page cache" if self.buffers == "file" else SENDERS
+
+    @property
+    def asks(self) -> str:
+        """What asks the kernel for zero-copy; empty where nothing does."""
+        return {"zerocopy": "MSG_ZEROCOPY"}.get(self.way, "")
 
     @property
     def packs(self) -> bool:
@@ -42,7 +61,7 @@ class Mode(NamedTuple):
     @property
     def asks_zerocopy(self) -> bool:
         """Whether the kernel is asked to pin pages, and completions come back."""
-        return self.way == "zerocopy"
+        return bool(self.asks)
 
 
 # In the order in which help texts and comparisons list them.
@@ -62,6 +81,44 @@ MODES = (
         "sendmsg(iovec of the 8 fields, MSG_ZEROCOPY), recvmsg(MSG_ERRQUEUE) for the completions",
         call="sendmsg", buffers="heap", way="zerocopy",
     ),
+    Mode(
+        "write", "pack the 8 fields into one buffer, then write()",
+        "memcpy() of the 8 fields into one buffer, then write(buffer)",
+        call="write", buffers="packed", way="copy",
+    ),
+    Mode(
+        "writev", "writev() over the 8 fields", "writev(iovec of the 8 fields)",
+        call="writev", buffers="heap", way="copy",
+    ),
+    Mode(
+        "sendmmsg", "sendmmsg() over 2 to 16 messages of 8 fields",
+        "sendmmsg(array of messages, an iovec of 8 fields each)",
+        call="sendmmsg", buffers="heap", way="copy",
+    ),
+    Mode(
+        "sendfile", "sendfile() of a file in the page cache", "sendfile(file)",
+        call="sendfile", buffers="file", way="splice",
+    ),
+    Mode(
+        "splice", "splice() from a file in the page cache into a pipe, and from there into the socket",
+        "splice(file, pipe), splice(pipe, socket)",
+        call="splice", buffers="file", way="splice",
+    ),
+    Mode(
+        "vmsplice", "vmsplice() of the 8 fields' pages into a pipe, and splice() from there into the socket",
+        "vmsplice(pipe, iovec of the 8 fields), splice(pipe, socket)",
+        call="vmsplice", buffers="mapped", way="splice",
+    ),
+    Mode(
+        "zerocopy-more", "a header of 1 field by send(MSG_MORE), then sendmsg(MSG_ZEROCOPY) over the other 7",
+        "sendmsg(first field, MSG_MORE), sendmsg(iovec of the other 7, MSG_ZEROCOPY), recvmsg(MSG_ERRQUEUE)",
+        call="sendmsg", buffers="heap", way="zerocopy", header=True,
+    ),
+    Mode(
+        "zerocopy-hugepages", "as zerocopy, of fields that lie side by side in huge pages",
+        "sendmsg(iovec of the 8 fields in huge pages, MSG_ZEROCOPY), recvmsg(MSG_ERRQUEUE) for the completions",
+        call="sendmsg", buffers="huge", way="zerocopy",
+    ),
 )  # fmt: skip
 
 NAMES = tuple(mode.name for mode in MODES)
@@ -75,11 +132,16 @@ def mode(name: str) -> Mode:
     Raises:
         UsageError: if there is none; suggests the nearest one.
     """
-    found = next((one for one in MODES if one.name == name), None)
+    found = known(name)
     if found is None:
         fix = did_you_mean(name, NAMES) or f"for example {STUDIED[-1]}"
         raise UsageError(f"unknown mode '{name}'", f"the modes are {', '.join(NAMES)}", fix)
     return found
+
+
+def known(name: str) -> Mode | None:
+    """The mode of that name; None where there is none, as in a file of a later version."""
+    return next((one for one in MODES if one.name == name), None)
 
 
 class Conditions(NamedTuple):
@@ -101,17 +163,21 @@ class Conditions(NamedTuple):
 USUAL = Conditions()
 
 
-def predicted(mode: Mode, link: Link, conditions: Conditions = USUAL) -> Copies:
+def predicted(mode: Mode, link: Link, conditions: Conditions = USUAL, *, size: int = 1, fields: int = 8) -> Copies:
     """What each stage should do to a byte that is sent once, on any link in any condition: the one oracle.
 
-    Bytes of the stage by payload bytes, 0 where the stage should not be seen at all.
+    Bytes of the stage by payload bytes, 0 where the stage should not be seen at all. A copy that pinned pages alone
+    are given is one of whole packets; where headers go ahead, one that left alone is spared it.
+
+    Args:
+        size: Bytes of a message of so many fields: what is copied of one with a header.
     """
-    copies = {Stage.PACK: float(mode.packs), **_taken(mode)}
+    copies = {Stage.PACK: float(mode.packs), **_taken(mode, header_bytes(mode, size, fields) / size)}
     # skb_orphan_frags_rx(): a packet that is looped gets copies of the pinned pages after all. Pages of the socket's
-    # own are never copied for a tap, nor to be summed up: pinned ones alone may change meanwhile.
-    looped = link is not Link.NIC
+    # own are never copied for a tap, nor to be summed up: those of others alone may change meanwhile.
+    looped, is_others = link is not Link.NIC, mode.way != "copy"
     copies[Stage.DEFERRED_COPY] = mode.asks_zerocopy * (float(looped) + conditions.tapped)
-    copies[Stage.LINEARIZE] = float(conditions.linear or (mode.asks_zerocopy and conditions.summed))
+    copies[Stage.LINEARIZE] = float(conditions.linear or (is_others and conditions.summed))
     copies[Stage.BOUNCE] = float(conditions.bounced)
     copies[Stage.COPY_OUT] = 1.0
     if link is Link.NIC:
@@ -119,9 +185,15 @@ def predicted(mode: Mode, link: Link, conditions: Conditions = USUAL) -> Copies:
     return copies
 
 
-_STAGES = {"copy": Stage.COPY_IN, "zerocopy": Stage.PIN}
+def header_bytes(mode: Mode, size: int, fields: int) -> int:
+    """Bytes of a message that go ahead; the remainder is in the last field, the only one where there are few bytes."""
+    return size // fields if mode.header else 0
 
 
-def _taken(mode: Mode) -> dict[Stage, float]:
-    """What the send call does to a byte."""
-    return {stage: float(_STAGES[mode.way] is stage) for stage in (Stage.COPY_IN, Stage.PIN)}
+_STAGES = {"copy": Stage.COPY_IN, "zerocopy": Stage.PIN, "splice": Stage.SPLICE}
+
+
+def _taken(mode: Mode, ahead: float) -> dict[Stage, float]:
+    """What the send calls do to a byte, and to those that go ahead."""
+    taken = {stage: (1 - ahead) * (_STAGES[mode.way] is stage) for stage in _STAGES.values()}
+    return {**taken, Stage.COPY_IN: taken[Stage.COPY_IN] + ahead}

@@ -69,6 +69,8 @@ def workload_of(experiment: Experiment, *, asks_zerocopy: bool, sender: Reply, r
         bytes_received=receiver["bytes_received"] if receiver else None,
         sender_cpu_ns=cpu_of(sender),
         receiver_cpu_ns=cpu_of(receiver) if receiver else None,
+        asked_sends=total(sender, "asked_sends") if asks_zerocopy else None,
+        asked_bytes=total(sender, "asked_bytes") if asks_zerocopy else None,
     )
 
 
@@ -186,10 +188,29 @@ def refusal(role: str, error: Reply, address: str, port: int) -> NettraceError:
     if during == "accept":
         fix = "look for a firewall: nft list ruleset"
         return WorkloadError("the sender's connections do not reach the receiver", detail, fix)
+    if during in _MEANS:
+        return MachineError(*_cannot_provide(during, code))
     if code in (-errno.ENOMEM, errno.ENOMEM):
         fix = "fewer --threads or a smaller --size"
         return MachineError(f"the {role} has no memory for its messages", _reason(-abs(code)), fix)
     return WorkloadError(f"the {role} cannot {during}", detail or _reason(-abs(code)), _AGAIN)
+
+
+# What a mode needs beside its messages, by the engine's word for it; and what would help.
+_MEANS = {
+    "file": ("a file in memory", "this mode's messages are one", "raise RLIMIT_FSIZE, and free memory"),
+    "pipe": ("a pipe", "this mode's messages pass one", "raise RLIMIT_NOFILE (ulimit -n), or fewer --threads"),
+    "huge": (
+        "huge pages", "this mode's fields lie in some",
+        "it takes Linux 6.1 with transparent huge pages, and free memory in one piece: "
+        "echo 1 > /proc/sys/vm/compact_memory; else --size smaller, or zerocopy",
+    ),
+}  # fmt: skip
+
+
+def _cannot_provide(means: str, code: int) -> tuple[str, str, str]:
+    what, why, fix = _MEANS[means]
+    return f"the sender cannot have {what}", f"{why}: {_reason(-abs(code))}", fix
 
 
 def _cannot_listen(code: int, address: str, port: int) -> NettraceError:

@@ -131,13 +131,17 @@ STEPS: tuple[Step, ...] = (
         ),
     ),
     Step(
-        "splice", "not copied: page-cache pages are referenced", Stage.SPLICE, "skb_splice_from_iter()",
+        "splice", "not copied: the pages are referenced", Stage.SPLICE, "skb_splice_from_iter()",
         "net/core/skbuff.c", False,
         place="socket buffer (skb)",
         told=(
             Said(
                 "No byte moves: the skb refers to pages of the page cache, where the kernel keeps files, or of a pipe.",
                 "net/core/skbuff.c: skb_splice_from_iter()",
+            ),
+            Said(
+                "vmsplice() puts pages of a program into a pipe; no completion ever tells when they may be changed.",
+                "man 2 vmsplice",
             ),
             Said("sendfile() is a splice from a file; since 6.5 it arrives as a send with MSG_SPLICE_PAGES.",
                  "fs/splice.c: splice_to_socket()"),

@@ -154,6 +154,8 @@ class Workers:
             "call": self._mode.call,
             "buffers": self._mode.buffers,
             "zerocopy": self._mode.asks_zerocopy,
+            "header": self._mode.header,
+            "batches": self._mode.batches,
             "messages": messages,
             "duration_s": duration_s,
             "pulse_s": self._progress.pulse_s,

@@ -21,7 +21,7 @@ CLOSE_DEADLINE_S, CLOSE_TICK_S = 2.0, 0.2
 # Zero-copy keeps several messages in flight. Few bytes, because the copy that loopback makes after all reads them from
 # the cache (16 KiB messages: 4.8 Gb/s with 2 of them, 3.2 with 64); many messages where they are small, because each
 # wait for completions costs a switch to the receiver (1 KiB: 0.26 Gb/s with 2, 0.37 with 128 and more).
-POOL_BYTES, MIN_POOL, MAX_POOL = 512 << 10, 2, 256
+POOL_BYTES, MIN_POOL, MAX_POOL, MAX_BATCH = 512 << 10, 2, 256, 16
 
 SENDER_COUNTS = (
     "bytes", "packed_bytes", "messages", "sends", "short_sends", "eintr", "enobufs",
@@ -68,9 +68,10 @@ class Sender:
         jobs = [self._job(connection, order) for connection in self._connections]
         for job in jobs:
             if result := lib.engine_sender_open(job):
-                raise Refused("prepare", result, "allocating the messages")
+                raise Refused(ffi.string(job.step).decode(), result)
+        own = [descriptor for job in jobs for descriptor in descriptors_of(job)]
         self._closed_ns: list[int] = []
-        return Crew(self._send, jobs, self._connections, socket.SHUT_WR, self._gate_reader)
+        return Crew(self._send, jobs, self._connections, socket.SHUT_WR, self._gate_reader, *own)
 
     def _send(self, job: Any, connection: socket.socket) -> int:
         result = int(lib.engine_send(job))
@@ -85,12 +86,13 @@ class Sender:
         job.call = numbered(order["call"])
         job.buffers = numbered(order["buffers"])
         job.zerocopy = order["zerocopy"]
+        job.header = order["header"]
         job.fields = order["fields"]
         job.use_tsc = kernel_keeps_time_by_tsc()
         job.verify = order["verify"]
         job.message_bytes = order["size"]
         job.messages_wanted = order["messages"] or 0
-        job.pool_messages = pool_messages(order["size"]) if order["zerocopy"] else 1
+        job.pool_messages = pool_messages(order)
         return job
 
     def release(self) -> None:
@@ -129,6 +131,11 @@ class Sender:
         }
 
 
+def descriptors_of(job: Any) -> list[int]:
+    """What the engine has opened for it."""
+    return [descriptor for descriptor in (job.file_fd, *job.pipe_fds) if descriptor >= 0]
+
+
 def numbered(word: str) -> int:
     """What the engine knows a mode's word by (workloads/engine/engine.h)."""
     return int(getattr(lib, f"ENGINE_{word.upper()}"))
@@ -158,6 +165,7 @@ def is_all_acknowledged(connection: socket.socket) -> bool:
     return not info["unacked"] and not info["notsent_bytes"]
 
 
-def pool_messages(size: int) -> int:
-    """Messages in a zero-copy sender's pool."""
-    return max(MIN_POOL, min(MAX_POOL, POOL_BYTES // size))
+def pool_messages(order: dict[str, Any]) -> int:
+    """Messages in a sender's pool: those in flight of a zero-copy sender, those of one call where it takes several."""
+    most = MAX_POOL if order["zerocopy"] else MAX_BATCH if order["batches"] else 1
+    return min(most, max(MIN_POOL, POOL_BYTES // int(order["size"])))

@@ -21,13 +21,22 @@ enum engine_limits {
 /* What hands a message to the kernel. */
 enum engine_call {
 	ENGINE_SEND,
+	ENGINE_WRITE,
 	ENGINE_SENDMSG,
+	ENGINE_WRITEV,
+	ENGINE_SENDMMSG,	/* several messages a call */
+	ENGINE_SENDFILE,
+	ENGINE_SPLICE,		/* from the file into a pipe, and from there into the socket */
+	ENGINE_VMSPLICE,	/* from memory into a pipe, and from there into the socket */
 };
 
 /* Where its bytes lie. */
 enum engine_buffers {
 	ENGINE_HEAP,		/* each field allocated by itself */
 	ENGINE_PACKED,		/* the same, and copied into one buffer before the call */
+	ENGINE_FILE,		/* in a file that lives in the page cache alone */
+	ENGINE_MAPPED,		/* the fields side by side, in pages of the message's own */
+	ENGINE_HUGE,		/* the messages side by side, in huge pages */
 };
 
 /* What another thread writes into stop. */
@@ -90,10 +99,12 @@ struct engine_sender {
 	int call;			/* enum engine_call */
 	int buffers;			/* enum engine_buffers */
 	int zerocopy;			/* ask the kernel to pin the pages, and reap completions */
+	int header;			/* the first field goes ahead, copied, by a call with MSG_MORE */
 	int use_tsc;			/* the kernel itself keeps time by the TSC, so ticks may, too */
 	int verify;			/* write the pattern anew before every message */
 	uint32_t fields;		/* of a message; 1 to ENGINE_MAX_FIELDS */
-	uint32_t pool_messages;		/* messages in the pool; one will do where a call's return frees its buffer */
+	uint32_t pool_messages;		/* messages in the pool; one will do where a call's return frees its buffer, and
+					   sendmmsg() sends as many as there are */
 	uint64_t message_bytes;
 	uint64_t messages_wanted;	/* 0: until stop is set */
 	volatile int stop;		/* enum engine_stop */
@@ -103,7 +114,7 @@ struct engine_sender {
 	uint64_t bytes;			/* accepted by the send calls */
 	uint64_t packed_bytes;		/* copied in user space from the fields into one buffer */
 	uint64_t messages;		/* accepted whole */
-	uint64_t sends;			/* calls that accepted bytes */
+	uint64_t sends;			/* calls that accepted bytes; of sendmmsg(), each message is one */
 	uint64_t short_sends;		/* of these, the ones that accepted fewer than asked */
 	uint64_t asked_sends;		/* of them, the ones that asked for zero-copy */
 	uint64_t asked_bytes;		/* accepted by these */
@@ -114,11 +125,16 @@ struct engine_sender {
 	uint64_t copied;		/* of these, the ones with SO_EE_CODE_ZEROCOPY_COPIED */
 	uint64_t ranges;		/* messages on the error queue that notified them */
 	uint64_t slowest_ticks;
-	uint64_t latency[ENGINE_BUCKETS];	/* messages by ticks from their start to the next one's start */
+	uint64_t latency[ENGINE_BUCKETS];	/* messages by ticks from their start to the next one's start; of several
+						   that one call takes, each an equal share */
 
 	/* The engine's own. */
 	struct engine_tracker tracker;
 	struct engine_pool *pool;
+	const char *step;	/* what engine_sender_open() was at when it failed */
+	int file_fd;		/* -1 where there is none, as of the others */
+	int pipe_fds[2];	/* its reading end and its writing end */
+	uint64_t piped;		/* bytes that are in the pipe */
 };
 
 int engine_sender_open(struct engine_sender *sender);	/* allocates and touches the pool, sets SO_ZEROCOPY */

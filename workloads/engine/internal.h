@@ -78,22 +78,28 @@ struct message {
 
 struct engine_pool {
 	uint32_t size;
+	void *arena;		/* where all messages are; NULL where each field is allocated by itself */
+	size_t arena_bytes;
 	uint8_t *packed;	/* where the fields are packed */
+	struct mmsghdr *batch;	/* all messages */
 	struct iovec *rest;	/* room for the fields of a message that are left */
 	struct message messages[];
 };
 
-struct engine_pool *pool_open(const struct engine_sender *sender);
+int pool_open(struct engine_sender *sender);
 void pool_close(struct engine_pool *pool);
-void pool_write_pattern(struct message *message, uint64_t number);
+int pool_renew(const struct engine_sender *sender, struct message *message, uint64_t number);
 void pool_pack(struct engine_pool *pool, const struct message *message);
 
-/* What is left of a message, and how to send it on. */
+/* What is left of a message, or of several that one call takes, and how to send it on. */
 struct rest {
-	struct msghdr header;	/* the bytes in memory */
+	struct msghdr header;	/* the bytes in memory; of several messages, of none; of a file, without fields */
 	uint64_t left;
+	uint64_t messages;	/* of which something is left, or was */
 	int flags;		/* MSG_ZEROCOPY where completions are to come */
 };
+
+void advance(struct msghdr *header, size_t accepted);
 
 /* calls.c: each hands over some of what is left, from its front; how much, or -errno. */
 typedef ssize_t hand_over(struct engine_sender *sender, const struct rest *rest);

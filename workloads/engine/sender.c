@@ -1,8 +1,11 @@
 /* The sending loop. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "internal.h"
 
@@ -23,11 +26,30 @@ static bool is_valid(const struct engine_sender *sender)
 	       sender->fields && sender->fields <= ENGINE_MAX_FIELDS && way_of(sender);
 }
 
+/* A file that is in memory alone, so that no file system decides what its pages are; gone when it is closed. */
+static int descriptors_open(struct engine_sender *sender)
+{
+	if (sender->buffers == ENGINE_FILE) {
+		sender->step = "file";
+		sender->file_fd = memfd_create("nettrace", MFD_CLOEXEC);
+		if (sender->file_fd < 0)
+			return -errno;
+	}
+	if (sender->call == ENGINE_SPLICE || sender->call == ENGINE_VMSPLICE) {
+		sender->step = "pipe";
+		if (pipe2(sender->pipe_fds, O_CLOEXEC))
+			return -errno;
+	}
+	return 0;
+}
+
 int engine_sender_open(struct engine_sender *sender)
 {
 	int on = 1;
 	int error;
 
+	sender->file_fd = sender->pipe_fds[0] = sender->pipe_fds[1] = -1;
+	sender->step = "messages";
 	if (!is_valid(sender))
 		return -EINVAL;
 	if (sender->zerocopy) {
@@ -37,8 +59,15 @@ int engine_sender_open(struct engine_sender *sender)
 		if (error)
 			return error;
 	}
-	sender->pool = pool_open(sender);
-	return sender->pool ? 0 : -ENOMEM;
+	error = descriptors_open(sender);
+	return error ? error : pool_open(sender);
+}
+
+static void close_if_open(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
 }
 
 void engine_sender_close(struct engine_sender *sender)
@@ -46,14 +75,14 @@ void engine_sender_close(struct engine_sender *sender)
 	pool_close(sender->pool);
 	sender->pool = NULL;
 	engine_tracker_close(&sender->tracker);
+	close_if_open(&sender->file_fd);
+	close_if_open(&sender->pipe_fds[0]);
+	close_if_open(&sender->pipe_fds[1]);
 }
 
 /* Takes what was accepted off the front. */
-static void advance(struct rest *rest, size_t accepted)
+void advance(struct msghdr *header, size_t accepted)
 {
-	struct msghdr *header = &rest->header;
-
-	rest->left -= accepted;
 	while (accepted && accepted >= header->msg_iov->iov_len) {
 		accepted -= header->msg_iov->iov_len;
 		header->msg_iov++;
@@ -130,10 +159,13 @@ static int send_rest(struct engine_sender *sender, hand_over *way, uint32_t buff
 			continue;
 		}
 		account(sender, buffer, rest, (size_t)accepted);
-		if ((uint64_t)accepted == rest->left)
+		rest->left -= (uint64_t)accepted;
+		if (!rest->left)
 			return 0;
-		sender->short_sends++;
-		advance(rest, (size_t)accepted);
+		if (rest->left % sender->message_bytes)
+			sender->short_sends++;
+		if (rest->header.msg_iovlen)
+			advance(&rest->header, (size_t)accepted);
 		if (rest->flags & MSG_ZEROCOPY) {
 			result = make_room(sender, buffer, false);
 			if (result)
@@ -159,22 +191,67 @@ static void lay_out(struct engine_sender *sender, const struct message *message,
 	}
 }
 
-static int send_message(struct engine_sender *sender, hand_over *way)
+/* The first field by itself, if it is not the only one: the kernel keeps it back until more comes. */
+static int send_header(struct engine_sender *sender, hand_over *way, uint32_t buffer, struct rest *rest)
 {
-	uint32_t buffer = (uint32_t)(sender->messages % sender->pool->size);
+	struct rest header = {.header = {.msg_iov = rest->header.msg_iov, .msg_iovlen = 1}, .flags = MSG_MORE};
+
+	if (rest->header.msg_iovlen == 1)
+		return 0;
+	header.left = rest->header.msg_iov->iov_len;
+	rest->left -= header.left;
+	rest->header.msg_iov++;
+	rest->header.msg_iovlen--;
+	return send_rest(sender, way, buffer, &header);
+}
+
+static int send_one(struct engine_sender *sender, hand_over *way, uint32_t buffer)
+{
 	struct message *message = &sender->pool->messages[buffer];
 	struct rest rest = {.left = sender->message_bytes, .flags = sender->zerocopy ? MSG_ZEROCOPY : 0};
+	int result = sender->zerocopy ? make_room(sender, buffer, true) : 0;
 
-	if (sender->zerocopy) {
-		int result = make_room(sender, buffer, true);
+	if (!result && sender->verify)
+		result = pool_renew(sender, message, sender->messages);
+	if (result)
+		return result;
+	if (sender->buffers != ENGINE_FILE)
+		lay_out(sender, message, &rest.header);
+	if (sender->header)
+		result = send_header(sender, way, buffer, &rest);
+	return result ? result : send_rest(sender, way, buffer, &rest);
+}
 
-		if (result)
-			return result;
-	}
-	if (sender->verify)
-		pool_write_pattern(message, sender->messages);
-	lay_out(sender, message, &rest.header);
-	return send_rest(sender, way, buffer, &rest);
+/* As many as the pool has; what was accepted of those that were given up counts too. */
+static int send_several(struct engine_sender *sender, hand_over *way, uint32_t count)
+{
+	struct rest rest = {.left = count * sender->message_bytes, .messages = count};
+	int result = 0;
+
+	for (uint32_t i = 0; i < count && sender->verify && !result; i++)
+		result = pool_renew(sender, &sender->pool->messages[i], sender->messages + i);
+	if (!result)
+		result = send_rest(sender, way, 0, &rest);
+	if (result)
+		sender->messages += count - (rest.left + sender->message_bytes - 1) / sender->message_bytes;
+	return result;
+}
+
+/* How many messages the next call takes. */
+static uint32_t next_count(const struct engine_sender *sender)
+{
+	uint64_t left = sender->messages_wanted - sender->messages;
+
+	if (sender->call != ENGINE_SENDMMSG)
+		return 1;
+	return sender->messages_wanted && left < sender->pool->size ? (uint32_t)left : sender->pool->size;
+}
+
+static int send_next(struct engine_sender *sender, hand_over *way, uint32_t count)
+{
+	if (sender->call == ENGINE_SENDMMSG)
+		return send_several(sender, way, count);
+	return send_one(sender, way, (uint32_t)(sender->messages % sender->pool->size));
 }
 
 static int send_all(struct engine_sender *sender)
@@ -183,16 +260,18 @@ static int send_all(struct engine_sender *sender)
 	hand_over *way = way_of(sender);
 
 	while (!sender->stop && (!sender->messages_wanted || sender->messages < sender->messages_wanted)) {
-		int result = send_message(sender, way);
-		uint64_t now;
+		uint32_t count = next_count(sender);
+		int result = send_next(sender, way, count);
+		uint64_t now, each;
 
 		if (result)
 			return result;
-		sender->messages++;
+		sender->messages += count;
 		now = ticks_now(sender->use_tsc);
-		sender->latency[bucket_of(now - start)]++;
-		if (now - start > sender->slowest_ticks)
-			sender->slowest_ticks = now - start;
+		each = count == 1 ? now - start : (now - start) / count;
+		sender->latency[bucket_of(each)] += count;
+		if (each > sender->slowest_ticks)
+			sender->slowest_ticks = each;
 		start = now;
 	}
 	return 0;
