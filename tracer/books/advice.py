@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from tracer.books.modes import known
 from tracer.model import Experiment, Link, Nic, ObserverChoice, Recording
 
 # The lab with the kernel that it takes by itself.
@@ -117,8 +118,10 @@ def with_function_probes(recording: Recording, observer: str | None) -> list[Adv
 
 
 def on_a_nic(recording: Recording, words: str) -> list[Advice]:
-    """Zero-copy over a NIC with scatter-gather: this one if it is one, else the lab's."""
+    """Zero-copy, in this mode if it asks for that, over a NIC with scatter-gather: this one or the lab's."""
+    now = known(recording.experiment.mode)
+    mode = now.name if now is not None and now.asks_zerocopy else "zerocopy"
     if leads_away(recording.experiment.link, recording.host.nic):
-        return another_run(recording, words, mode="zerocopy")
+        return another_run(recording, words, mode=mode)
     changes = {"scatter_gather": True, "bounce": False, "observer": ObserverChoice.AUTO}
-    return another_run(recording, words, mode="zerocopy", link=Link.NIC, lab=LAB, **changes)
+    return another_run(recording, words, mode=mode, link=Link.NIC, lab=LAB, **changes)

@@ -51,7 +51,7 @@ class Mode(NamedTuple):
     @property
     def asks(self) -> str:
         """What asks the kernel for zero-copy; empty where nothing does."""
-        return {"zerocopy": "MSG_ZEROCOPY"}.get(self.way, "")
+        return {"zerocopy": "MSG_ZEROCOPY", "uring_zerocopy": "SEND_ZC"}.get(self.way, "")
 
     @property
     def packs(self) -> bool:
@@ -118,6 +118,20 @@ MODES = (
         "zerocopy-hugepages", "as zerocopy, of fields that lie side by side in huge pages",
         "sendmsg(iovec of the 8 fields in huge pages, MSG_ZEROCOPY), recvmsg(MSG_ERRQUEUE) for the completions",
         call="sendmsg", buffers="huge", way="zerocopy",
+    ),
+    Mode(
+        "uring-send", "io_uring's SENDMSG over the 8 fields", "io_uring: SENDMSG(iovec of the 8 fields)",
+        call="uring", buffers="heap", way="copy",
+    ),
+    Mode(
+        "uring-zerocopy", "io_uring's SENDMSG_ZC over the 8 fields, notifications from its queue",
+        "io_uring: SENDMSG_ZC(iovec of the 8 fields, REPORT_USAGE), a notification each",
+        call="uring", buffers="heap", way="uring_zerocopy",
+    ),
+    Mode(
+        "uring-zerocopy-fixed", "io_uring's SEND_ZC of a buffer that is registered, fields side by side in it",
+        "io_uring: SEND_ZC(registered buffer, REPORT_USAGE), a notification each",
+        call="uring", buffers="registered", way="uring_zerocopy",
     ),
 )  # fmt: skip
 
@@ -190,10 +204,12 @@ def header_bytes(mode: Mode, size: int, fields: int) -> int:
     return size // fields if mode.header else 0
 
 
-_STAGES = {"copy": Stage.COPY_IN, "zerocopy": Stage.PIN, "splice": Stage.SPLICE}
+_STAGES = {
+    "copy": Stage.COPY_IN, "zerocopy": Stage.PIN, "uring_zerocopy": Stage.PIN, "splice": Stage.SPLICE,
+}  # fmt: skip
 
 
 def _taken(mode: Mode, ahead: float) -> dict[Stage, float]:
     """What the send calls do to a byte, and to those that go ahead."""
-    taken = {stage: (1 - ahead) * (_STAGES[mode.way] is stage) for stage in _STAGES.values()}
+    taken = {stage: (1 - ahead) * (_STAGES[mode.way] is stage) for stage in dict.fromkeys(_STAGES.values())}
     return {**taken, Stage.COPY_IN: taken[Stage.COPY_IN] + ahead}

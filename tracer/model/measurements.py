@@ -69,6 +69,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
         elapsed_s: From the first sender's start to the last receiver's last byte.
         enobufs: Send calls refused with ENOBUFS and repeated after reaping completions.
         enobufs_limit: The limit that caused them.
+        enomem: Zero-copy requests of io_uring refused with ENOMEM (RLIMIT_MEMLOCK), and repeated likewise.
         received_bytes: None where the receiver is not ours.
         verified: True where every received byte matched the pattern; None where that was not checked.
         packed_bytes: Bytes copied in user space to pack the fields before sending.
@@ -101,6 +102,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     bytes_acked: Count | None = None
     bytes_received: Count | None = None
     asked_sends: Count | None = None
+    enomem: Count = 0
     asked_bytes: Count | None = None
     sender_cpu_ns: CpuTime
     receiver_cpu_ns: CpuTime | None

@@ -168,6 +168,8 @@ def _add_bare_figures(table: Table, bare: Workload) -> None:
     if bare.enobufs:
         limit = bare.enobufs_limit or "unknown limit"
         table.add_row("ENOBUFS, reaped and repeated", f"{bare.enobufs:,} ({limit})", "bare pass")
+    if bare.enomem:
+        table.add_row("ENOMEM, reaped and repeated", f"{bare.enomem:,} (memlock)", "bare pass")
     if bare.verified:
         table.add_row("payload verified", "every byte", "both passes")
 

@@ -24,7 +24,7 @@ CLOSE_DEADLINE_S, CLOSE_TICK_S = 2.0, 0.2
 POOL_BYTES, MIN_POOL, MAX_POOL, MAX_BATCH = 512 << 10, 2, 256, 16
 
 SENDER_COUNTS = (
-    "bytes", "packed_bytes", "messages", "sends", "short_sends", "eintr", "enobufs",
+    "bytes", "packed_bytes", "messages", "sends", "short_sends", "eintr", "enobufs", "enomem",
     "refused_optmem_bytes", "asked_sends", "asked_bytes", "completions", "copied", "ranges",
 )  # fmt: skip
 
@@ -133,7 +133,7 @@ class Sender:
 
 def descriptors_of(job: Any) -> list[int]:
     """What the engine has opened for it."""
-    return [descriptor for descriptor in (job.file_fd, *job.pipe_fds) if descriptor >= 0]
+    return [descriptor for descriptor in (job.file_fd, *job.pipe_fds, job.ring_fd) if descriptor >= 0]
 
 
 def numbered(word: str) -> int:

@@ -124,6 +124,7 @@ hand_over *way_of(const struct engine_sender *sender)
 		[ENGINE_SENDFILE] = by_sendfile,
 		[ENGINE_SPLICE] = by_splice,
 		[ENGINE_VMSPLICE] = by_vmsplice,
+		[ENGINE_URING] = by_uring,
 	};
 
 	return sender->call >= 0 && (size_t)sender->call < sizeof(ways) / sizeof(ways[0]) ? ways[sender->call] : NULL;

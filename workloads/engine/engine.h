@@ -28,6 +28,7 @@ enum engine_call {
 	ENGINE_SENDFILE,
 	ENGINE_SPLICE,		/* from the file into a pipe, and from there into the socket */
 	ENGINE_VMSPLICE,	/* from memory into a pipe, and from there into the socket */
+	ENGINE_URING,		/* a request of io_uring, and a wait for its result */
 };
 
 /* Where its bytes lie. */
@@ -37,6 +38,7 @@ enum engine_buffers {
 	ENGINE_FILE,		/* in a file that lives in the page cache alone */
 	ENGINE_MAPPED,		/* the fields side by side, in pages of the message's own */
 	ENGINE_HUGE,		/* the messages side by side, in huge pages */
+	ENGINE_REGISTERED,	/* likewise, in pages that io_uring has been told of before */
 };
 
 /* What another thread writes into stop. */
@@ -90,6 +92,7 @@ int engine_tracker_sent(struct engine_tracker *tracker, uint32_t buffer);
 int engine_tracker_notified(struct engine_tracker *tracker, uint32_t low, uint32_t high);
 
 struct engine_pool;
+struct engine_ring;
 
 /* One sending thread. All counts are of this thread. */
 struct engine_sender {
@@ -120,10 +123,11 @@ struct engine_sender {
 	uint64_t asked_bytes;		/* accepted by these */
 	uint64_t eintr;
 	uint64_t enobufs;		/* calls refused with ENOBUFS, and repeated */
+	uint64_t enomem;		/* zero-copy requests of io_uring refused with ENOMEM, and repeated */
 	uint64_t refused_optmem_bytes;	/* at the first ENOBUFS: charged to this socket's option memory */
 	uint64_t completions;		/* sends notified */
-	uint64_t copied;		/* of these, the ones with SO_EE_CODE_ZEROCOPY_COPIED */
-	uint64_t ranges;		/* messages on the error queue that notified them */
+	uint64_t copied;		/* of these, the ones with SO_EE_CODE_ZEROCOPY_COPIED, or IORING_NOTIF_USAGE_ZC_COPIED */
+	uint64_t ranges;		/* messages on the error queue that notified them, or notifications of io_uring */
 	uint64_t slowest_ticks;
 	uint64_t latency[ENGINE_BUCKETS];	/* messages by ticks from their start to the next one's start; of several
 						   that one call takes, each an equal share */
@@ -135,6 +139,8 @@ struct engine_sender {
 	int file_fd;		/* -1 where there is none, as of the others */
 	int pipe_fds[2];	/* its reading end and its writing end */
 	uint64_t piped;		/* bytes that are in the pipe */
+	int ring_fd;
+	struct engine_ring *ring;
 };
 
 int engine_sender_open(struct engine_sender *sender);	/* allocates and touches the pool, sets SO_ZEROCOPY */

@@ -96,6 +96,7 @@ struct rest {
 	struct msghdr header;	/* the bytes in memory; of several messages, of none; of a file, without fields */
 	uint64_t left;
 	uint64_t messages;	/* of which something is left, or was */
+	uint32_t buffer;	/* which message of the pool that is */
 	int flags;		/* MSG_ZEROCOPY where completions are to come */
 };
 
@@ -105,6 +106,14 @@ void advance(struct msghdr *header, size_t accepted);
 typedef ssize_t hand_over(struct engine_sender *sender, const struct rest *rest);
 
 hand_over *way_of(const struct engine_sender *sender);
+
+/* ring.c */
+int ring_open(struct engine_sender *sender);
+int ring_register(struct engine_sender *sender, void *start, size_t bytes);
+void ring_close(struct engine_sender *sender);
+int ring_reap(struct engine_sender *sender);
+int ring_wait(struct engine_sender *sender, int timeout_ms);
+hand_over by_uring;
 
 /* completions.c */
 int completions_reap(struct engine_sender *sender);

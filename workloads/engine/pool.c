@@ -36,7 +36,7 @@ static uint8_t *place_of(const struct engine_sender *sender, uint32_t number)
 {
 	const struct engine_pool *pool = sender->pool;
 	uint64_t unit = sender->buffers == ENGINE_HUGE ? HUGE_PAGE : (uint64_t)sysconf(_SC_PAGESIZE);
-	uint64_t each = sender->buffers == ENGINE_HUGE ? sender->message_bytes : rounded_up(sender->message_bytes, unit);
+	uint64_t each = sender->buffers == ENGINE_MAPPED ? rounded_up(sender->message_bytes, unit) : sender->message_bytes;
 
 	return pool->arena ? (uint8_t *)rounded_up((uintptr_t)pool->arena, unit) + number * each : NULL;
 }
@@ -92,10 +92,12 @@ static int arena_open(struct engine_sender *sender)
 		pool->arena = NULL;
 		return -ENOMEM;
 	}
+	start = place_of(sender, 0);
+	if (sender->buffers == ENGINE_REGISTERED)
+		return ring_register(sender, start, bytes);
 	if (!huge)
 		return 0;
 	sender->step = "huge";
-	start = place_of(sender, 0);
 	madvise(start, bytes, MADV_HUGEPAGE);
 	memset(start, 0, bytes);
 	return madvise(start, bytes, MADV_COLLAPSE) ? -errno : 0;
@@ -106,7 +108,7 @@ static int fill(struct engine_sender *sender)
 	struct engine_pool *pool = sender->pool;
 	int error;
 
-	if (sender->buffers == ENGINE_MAPPED || sender->buffers == ENGINE_HUGE) {
+	if (sender->buffers >= ENGINE_MAPPED) {
 		error = arena_open(sender);
 		if (error)
 			return error;
@@ -116,6 +118,7 @@ static int fill(struct engine_sender *sender)
 	pool->packed = sender->buffers == ENGINE_PACKED ? malloc(sender->message_bytes) : NULL;
 	if (!pool->rest || !pool->batch || (sender->buffers == ENGINE_PACKED && !pool->packed))
 		return -ENOMEM;
+	sender->step = "messages";
 	error = messages_open(sender);
 	if (!error && pool->packed)
 		pool_pack(pool, &pool->messages[0]);

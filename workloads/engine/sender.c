@@ -40,7 +40,7 @@ static int descriptors_open(struct engine_sender *sender)
 		if (pipe2(sender->pipe_fds, O_CLOEXEC))
 			return -errno;
 	}
-	return 0;
+	return sender->call == ENGINE_URING ? ring_open(sender) : 0;
 }
 
 int engine_sender_open(struct engine_sender *sender)
@@ -48,11 +48,12 @@ int engine_sender_open(struct engine_sender *sender)
 	int on = 1;
 	int error;
 
-	sender->file_fd = sender->pipe_fds[0] = sender->pipe_fds[1] = -1;
+	sender->file_fd = sender->pipe_fds[0] = sender->pipe_fds[1] = sender->ring_fd = -1;
 	sender->step = "messages";
 	if (!is_valid(sender))
 		return -EINVAL;
 	if (sender->zerocopy) {
+		sender->step = "zerocopy";
 		if (setsockopt(sender->fd, SOL_SOCKET, SO_ZEROCOPY, &on, sizeof(on)))
 			return -errno;
 		error = engine_tracker_open(&sender->tracker, 0, TRACKER_CAPACITY, sender->pool_messages);
@@ -75,6 +76,7 @@ void engine_sender_close(struct engine_sender *sender)
 	pool_close(sender->pool);
 	sender->pool = NULL;
 	engine_tracker_close(&sender->tracker);
+	ring_close(sender);
 	close_if_open(&sender->file_fd);
 	close_if_open(&sender->pipe_fds[0]);
 	close_if_open(&sender->pipe_fds[1]);
@@ -104,25 +106,27 @@ static int after_refusal(struct engine_sender *sender, const struct rest *rest, 
 	case -EPIPE:
 		return hurried(sender) ? GIVEN_UP : -EPIPE;
 	case -ENOBUFS:
-		if (rest->flags & MSG_ZEROCOPY) {
-			error = completions_relieve(sender, refused_since_ns);
-			return !error && hurried(sender) ? GIVEN_UP : error;
-		}
-		return -ENOBUFS;
+	case -ENOMEM:
+		/* The same limit, two names: that of the error queue's notifications, and that of io_uring's. */
+		if (!(rest->flags & MSG_ZEROCOPY) || (error == -ENOMEM) != (sender->call == ENGINE_URING))
+			return error;
+		error = completions_relieve(sender, refused_since_ns);
+		return !error && hurried(sender) ? GIVEN_UP : error;
 	default:
 		return error;
 	}
 }
 
-/* An id for a send that was accepted; never refused, because make_room() came before the send. */
-static void account(struct engine_sender *sender, uint32_t buffer, const struct rest *rest, size_t accepted)
+/* An id for a send that was accepted; never refused, because make_room() came before the send. A ring has seen to it. */
+static void account(struct engine_sender *sender, const struct rest *rest, size_t accepted)
 {
 	sender->bytes += accepted;
 	sender->sends++;
 	if (rest->flags & MSG_ZEROCOPY) {
 		sender->asked_bytes += accepted;
 		sender->asked_sends++;
-		engine_tracker_sent(&sender->tracker, buffer);
+		if (!sender->ring)
+			engine_tracker_sent(&sender->tracker, rest->buffer);
 	}
 }
 
@@ -144,7 +148,7 @@ static int make_room(struct engine_sender *sender, uint32_t buffer, bool free)
 	return 0;
 }
 
-static int send_rest(struct engine_sender *sender, hand_over *way, uint32_t buffer, struct rest *rest)
+static int send_rest(struct engine_sender *sender, hand_over *way, struct rest *rest)
 {
 	int64_t refused_since_ns = 0;
 
@@ -158,7 +162,7 @@ static int send_rest(struct engine_sender *sender, hand_over *way, uint32_t buff
 				return result;
 			continue;
 		}
-		account(sender, buffer, rest, (size_t)accepted);
+		account(sender, rest, (size_t)accepted);
 		rest->left -= (uint64_t)accepted;
 		if (!rest->left)
 			return 0;
@@ -167,7 +171,7 @@ static int send_rest(struct engine_sender *sender, hand_over *way, uint32_t buff
 		if (rest->header.msg_iovlen)
 			advance(&rest->header, (size_t)accepted);
 		if (rest->flags & MSG_ZEROCOPY) {
-			result = make_room(sender, buffer, false);
+			result = make_room(sender, rest->buffer, false);
 			if (result)
 				return result;
 		}
@@ -180,11 +184,13 @@ static void lay_out(struct engine_sender *sender, const struct message *message,
 	struct engine_pool *pool = sender->pool;
 
 	header->msg_iov = pool->rest;
+	header->msg_iovlen = 1;
 	if (sender->buffers == ENGINE_PACKED) {
 		pool_pack(pool, message);
 		sender->packed_bytes += sender->message_bytes;
 		pool->rest[0] = (struct iovec){pool->packed, sender->message_bytes};
-		header->msg_iovlen = 1;
+	} else if (sender->buffers == ENGINE_REGISTERED) {
+		pool->rest[0] = (struct iovec){message->fields[0].iov_base, sender->message_bytes};
 	} else {
 		memcpy(pool->rest, message->fields, message->count * sizeof(*message->fields));
 		header->msg_iovlen = message->count;
@@ -192,7 +198,7 @@ static void lay_out(struct engine_sender *sender, const struct message *message,
 }
 
 /* The first field by itself, if it is not the only one: the kernel keeps it back until more comes. */
-static int send_header(struct engine_sender *sender, hand_over *way, uint32_t buffer, struct rest *rest)
+static int send_header(struct engine_sender *sender, hand_over *way, struct rest *rest)
 {
 	struct rest header = {.header = {.msg_iov = rest->header.msg_iov, .msg_iovlen = 1}, .flags = MSG_MORE};
 
@@ -202,24 +208,25 @@ static int send_header(struct engine_sender *sender, hand_over *way, uint32_t bu
 	rest->left -= header.left;
 	rest->header.msg_iov++;
 	rest->header.msg_iovlen--;
-	return send_rest(sender, way, buffer, &header);
+	return send_rest(sender, way, &header);
 }
 
 static int send_one(struct engine_sender *sender, hand_over *way, uint32_t buffer)
 {
 	struct message *message = &sender->pool->messages[buffer];
-	struct rest rest = {.left = sender->message_bytes, .flags = sender->zerocopy ? MSG_ZEROCOPY : 0};
+	struct rest rest = {.left = sender->message_bytes, .buffer = buffer};
 	int result = sender->zerocopy ? make_room(sender, buffer, true) : 0;
 
 	if (!result && sender->verify)
 		result = pool_renew(sender, message, sender->messages);
 	if (result)
 		return result;
+	rest.flags = sender->zerocopy ? MSG_ZEROCOPY : 0;
 	if (sender->buffers != ENGINE_FILE)
 		lay_out(sender, message, &rest.header);
 	if (sender->header)
-		result = send_header(sender, way, buffer, &rest);
-	return result ? result : send_rest(sender, way, buffer, &rest);
+		result = send_header(sender, way, &rest);
+	return result ? result : send_rest(sender, way, &rest);
 }
 
 /* As many as the pool has; what was accepted of those that were given up counts too. */
@@ -231,7 +238,7 @@ static int send_several(struct engine_sender *sender, hand_over *way, uint32_t c
 	for (uint32_t i = 0; i < count && sender->verify && !result; i++)
 		result = pool_renew(sender, &sender->pool->messages[i], sender->messages + i);
 	if (!result)
-		result = send_rest(sender, way, 0, &rest);
+		result = send_rest(sender, way, &rest);
 	if (result)
 		sender->messages += count - (rest.left + sender->message_bytes - 1) / sender->message_bytes;
 	return result;
