@@ -85,6 +85,19 @@ def test_verify_checks_every_byte_and_changes_none(mode: str) -> None:
     assert found["workload"]["verified"] is found["observed"]["verified"] is True
 
 
+@pytest.mark.parametrize("link", ["lo", "veth"])
+@pytest.mark.parametrize("mode", [*modes.STUDIED, "sendfile", "zerocopy-more", "uring-zerocopy"])
+def test_every_byte_is_located_over_ipv6(mode: str, link: str) -> None:
+    """And whatever else is set: it is in the recording."""
+    given = {"ipv6": True, "nodelay": True, "congestion": "reno", "sndbuf": 65536, "rcvbuf": 65536, "fields": 8}
+    options = ["--ipv6", "--nodelay", "--congestion", "reno", "--sndbuf", "64K", "--rcvbuf", "64K"]
+    arguments = ["--size", 10007, "--messages", 97, "--link", link, *options]
+    found = document(mode, *arguments, "--observer", "tracepoints")
+
+    assert_every_byte_is_located(found, mode, 97 * 10007)
+    assert {name: found["experiment"][name] for name in given} == given
+
+
 def test_a_duration_is_turned_into_the_same_work_for_both_passes() -> None:
     """The bare pass sends for that time; the observed pass repeats its number of messages."""
     found = document("onecopy", "--size", 10007, "--duration", 0.2, "--observer", "tracepoints")

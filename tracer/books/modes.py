@@ -13,8 +13,6 @@ from tracer.errors import UsageError
 from tracer.model import Link, Stage
 from tracer.texts import did_you_mean
 
-# Where the bytes of most are when the call gets them.
-SENDERS = "sender's 8 fields"
 Copies = Mapping[Stage, float]
 
 
@@ -44,9 +42,9 @@ class Mode(NamedTuple):
         return self.call == "sendmmsg"
 
     @property
-    def origin(self) -> str:
-        """Where its bytes are when the call gets them, for a picture."""
-        return "file in the page cache" if self.buffers == "file" else SENDERS
+    def is_of_a_file(self) -> bool:
+        """Whether its bytes are in the page cache, and not in memory of the sender's."""
+        return self.buffers == "file"
 
     @property
     def asks(self) -> str:

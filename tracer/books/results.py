@@ -190,12 +190,38 @@ def refusal(role: str, error: Reply, address: str, port: int) -> NettraceError:
     if during == "accept":
         fix = "look for a firewall: nft list ruleset"
         return WorkloadError("the sender's connections do not reach the receiver", detail, fix)
+    if during in _SETTINGS:
+        return _cannot_set(during, code, detail, role)
     if during in _MEANS:
         return MachineError(*_cannot_provide(during, code))
     if code in (-errno.ENOMEM, errno.ENOMEM):
         fix = "fewer --threads or a smaller --size"
         return MachineError(f"the {role} has no memory for its messages", _reason(-abs(code)), fix)
     return WorkloadError(f"the {role} cannot {during}", detail or _reason(-abs(code)), _AGAIN)
+
+
+# What was asked of a connection or a process and cannot be had, and what would help.
+_SETTINGS = {
+    "congestion": (
+        "the {role} cannot have the congestion control '{detail}'",
+        "sysctl net.ipv4.tcp_available_congestion_control net.ipv4.tcp_allowed_congestion_control; else, as root: "
+        "modprobe tcp_{detail}",
+    ),
+    "sndbuf": (
+        "the kernel would give a send buffer of {detail} bytes instead",
+        "sysctl net.core.wmem_max says the most; the least is 2304",
+    ),
+    "rcvbuf": (
+        "the kernel would give a receive buffer of {detail} bytes instead",
+        "sysctl net.core.rmem_max says the most; the least is 1152",
+    ),
+    "cpu": ("the {role} cannot be bound to CPU {detail}", "those it may have: taskset -cp $$"),
+}  # fmt: skip
+
+
+def _cannot_set(setting: str, code: int, detail: str, role: str) -> NettraceError:
+    what, fix = (words.format(role=role, detail=detail) for words in _SETTINGS[setting])
+    return MachineError(what, _reason(-abs(code)), fix)
 
 
 # What a mode needs beside its messages, by the engine's word for it; and what would help.

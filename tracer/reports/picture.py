@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tracer.books.causes import row_of
-from tracer.books.modes import SENDERS, known
+from tracer.books.modes import known
 from tracer.books.steps import STEPS, Step
 from tracer.books.tallies import total
 from tracer.model import Cause, Document, Entry, Link, Stage
@@ -82,10 +82,11 @@ def legs_of(document: Document) -> list[Leg]:
 
 
 def _origin(document: Document) -> str:
-    """Where the bytes are before anything is done to them; fewer than 8 are in one field."""
-    mode = known(document.experiment.mode)
-    origin = mode.origin if mode is not None else SENDERS
-    return "sender's buffer" if origin == SENDERS and document.experiment.size < 8 else origin
+    """Where the bytes are before anything is done to them; fewer than there are fields are in one."""
+    mode, fields = known(document.experiment.mode), document.experiment.fields
+    if mode is not None and mode.is_of_a_file:
+        return "file in the page cache"
+    return f"sender's {'buffer' if document.experiment.size < fields or fields == 1 else f'{fields} fields'}"
 
 
 def _from_one_place(legs: list[Leg]) -> list[Leg]:

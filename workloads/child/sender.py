@@ -12,7 +12,7 @@ from typing import Any
 
 from workloads.child.crew import Crew, Refused, counts_of, kernel_keeps_time_by_tsc
 from workloads.child.latency import merged_latency
-from workloads.child.tcp import Info, is_window_closed, sum_known, tcp_info
+from workloads.child.tcp import Info, is_window_closed, set_buffer, sum_known, tcp_info
 from workloads.engine._engine import ffi, lib
 
 CONNECT_DEADLINE_S = 10.0
@@ -59,12 +59,7 @@ class Sender:
     def prepare(self, order: dict[str, Any]) -> Crew:
         self._gate_reader, self._gate = os.pipe()
         for _ in range(order["threads"]):
-            try:
-                connection = socket.create_connection((order["host"], order["port"]), timeout=CONNECT_DEADLINE_S)
-            except OSError as error:
-                raise Refused("connect", error.errno or errno.ETIMEDOUT, str(error)) from error
-            connection.settimeout(None)
-            self._connections.append(connection)
+            self._connections.append(connect(order))
         jobs = [self._job(connection, order) for connection in self._connections]
         for job in jobs:
             if result := lib.engine_sender_open(job):
@@ -87,6 +82,7 @@ class Sender:
         job.buffers = numbered(order["buffers"])
         job.zerocopy = order["zerocopy"]
         job.header = order["header"]
+        job.nodelay = order["nodelay"]
         job.fields = order["fields"]
         job.use_tsc = kernel_keeps_time_by_tsc()
         job.verify = order["verify"]
@@ -129,6 +125,30 @@ class Sender:
             "closed_ns": max(self._closed_ns),
             **{name: sum_known([info[name] for info in told]) for name in tcp},
         }
+
+
+def connect(order: dict[str, Any]) -> socket.socket:
+    """A connection to the receiver, with what is set of it before its first packet."""
+    connection = socket.socket(socket.AF_INET6 if ":" in order["host"] else socket.AF_INET)
+    set_buffer(connection, socket.SO_SNDBUF, order["sndbuf"])
+    if order["nodelay"]:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if order["congestion"] is not None:
+        set_congestion(connection, order["congestion"])
+    connection.settimeout(CONNECT_DEADLINE_S)
+    try:
+        connection.connect((order["host"], order["port"]))
+    except OSError as error:
+        raise Refused("connect", error.errno or errno.ETIMEDOUT, str(error)) from error
+    connection.settimeout(None)
+    return connection
+
+
+def set_congestion(connection: socket.socket, name: str) -> None:
+    try:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, name.encode())
+    except (OSError, ValueError) as error:
+        raise Refused("congestion", getattr(error, "errno", None) or errno.EINVAL, name) from error
 
 
 def descriptors_of(job: Any) -> list[int]:

@@ -156,7 +156,8 @@ int completions_wait(struct engine_sender *sender, int timeout_ms)
 
 	if (ranges)
 		return ranges;
-	push_held_segment(sender->fd);
+	if (!sender->nodelay)
+		push_held_segment(sender->fd);
 	if (sender->ring)
 		return ring_wait(sender, timeout_ms);
 	if (poll(&socket, 1, timeout_ms) <= 0)

@@ -105,6 +105,7 @@ struct engine_sender {
 	int header;			/* the first field goes ahead, copied, by a call with MSG_MORE */
 	int use_tsc;			/* the kernel itself keeps time by the TSC, so ticks may, too */
 	int verify;			/* write the pattern anew before every message */
+	int nodelay;			/* TCP_NODELAY is set, so no segment is held back */
 	uint32_t fields;		/* of a message; 1 to ENGINE_MAX_FIELDS */
 	uint32_t pool_messages;		/* messages in the pool; one will do where a call's return frees its buffer, and
 					   sendmmsg() sends as many as there are */
