@@ -363,6 +363,12 @@ STEPS: tuple[Step, ...] = (
                 "told together.",
                 "net/core/skbuff.c: msg_zerocopy_realloc(), __msg_zerocopy_callback()",
             ),
+            Said(
+                "io_uring notifies each request in its own queue. Asked to (REPORT_USAGE), it tells 'copied' from not, "
+                "but since 6.10 it says 'copied' too of a request that was added to an earlier one's packet: of these "
+                "the first alone learns what became of it.",
+                "io_uring/notif.c: io_link_skb(), io_tx_ubuf_complete(), io_notif_tw_complete()",
+            ),
         ),
         flag=Said(
             "SO_EE_CODE_ZEROCOPY_COPIED means 'copied'; without it the kernel says that it did not copy, which can be "
