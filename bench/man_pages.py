@@ -62,6 +62,7 @@ def _page(title: str, command: click.Command, context: click.Context) -> str:
         ".SH DESCRIPTION", _paragraphs(command.help or ""),
         *_definitions("OPTIONS", _options(command, context)),
         *_definitions("COMMANDS", _commands(command, context)),
+        *_definitions("MODES", list(getattr(command, "modes", ()))),
         ".SH EXIT STATUS", _roff(_exit_codes()),
         ".SH SEE ALSO", ", ".join(_others(title, command, context)),
     ]  # fmt: skip

@@ -135,7 +135,28 @@ def test_no_failure_where_every_thread_ended_well() -> None:
 def test_refusals_have_the_exit_code_of_their_kind() -> None:
     """Privileges 3, the machine 4."""
     netns = {"during": "netns", "code": errno.EPERM, "detail": "/run/netns/x"}
-    memory = {"during": "prepare", "code": -errno.ENOMEM, "detail": ""}
+    memory = {"during": "messages", "code": -errno.ENOMEM, "detail": ""}
 
     assert isinstance(results.refusal("sender", netns, "127.0.0.1", 1), PrivilegeError)
     assert isinstance(results.refusal("sender", memory, "127.0.0.1", 1), MachineError)
+
+
+@pytest.mark.parametrize(
+    ("step", "code", "what", "fix"),
+    [
+        ("ring", -errno.EPERM, "cannot have io_uring", "kernel.io_uring_disabled=0"),
+        ("ring", -errno.ENOMEM, "cannot have io_uring", "ulimit -l"),
+        ("register", -errno.ENOMEM, "cannot have registered buffers", "ulimit -l"),
+        ("huge", -errno.ENOMEM, "cannot have huge pages", "transparent huge pages"),
+        ("pipe", -errno.EMFILE, "cannot have a pipe", "RLIMIT_NOFILE"),
+        ("file", -errno.ENOSPC, "cannot have a file in memory", "RLIMIT_FSIZE"),
+    ],
+)
+def test_what_a_mode_needs_and_does_not_get_is_named(step: str, code: int, what: str, fix: str) -> None:
+    """What it is, the kernel's own word for why not, and what would help."""
+    refused = results.refusal("sender", {"during": step, "code": code, "detail": ""}, "127.0.0.1", 1)
+
+    assert isinstance(refused, MachineError)
+    assert what in refused.what
+    assert errno.errorcode[-code] in refused.why
+    assert fix in refused.fix

@@ -157,7 +157,7 @@ def of_a_program(*ways: str, **totals: object) -> SocketRecording:
 @pytest.mark.parametrize(
     ("way", "step"),
     [
-        ("copy", "copy-in"), ("zerocopy_ignored", "copy-in"), ("splice", "splice"), ("zerocopy", "pin"),
+        ("copy", "copy-in"), ("zerocopy_ignored", "copy-in"), ("splice", "splice-in"), ("zerocopy", "pin"),
         ("uring_zerocopy", "pin"),
     ],
 )  # fmt: skip
@@ -165,7 +165,7 @@ def test_a_way_leads_to_its_step(way: str, step: str) -> None:
     """Of those at the send call, that one alone; as the table of ways says."""
     walk = walk_of_sockets(of_a_program(way))
 
-    assert [word for word in taken(walk) if word in ("copy-in", "pin", "splice")] == [step]
+    assert [word for word in taken(walk) if word in ("copy-in", "pin", "splice-in")] == [step]
     assert walk.taken("send").more == "3 calls"
 
 
@@ -179,7 +179,7 @@ def test_reads_by_splice_are_no_sends_by_splice() -> None:
     walk = walk_of_sockets(of_a_program("copy", read={"splice": Transfer(calls=1, bytes=10007)}))
 
     assert walk.taken("splice-out").bytes == 10007
-    assert walk.taken("splice").bytes == 0
+    assert walk.taken("splice-in").bytes == 0
 
 
 def test_functions_tell_a_taps_copy_from_the_deferred_one() -> None:

@@ -79,7 +79,7 @@ def test_what_can_be_explained_is_completed() -> None:
     words = [item.value for item in complete_subjects(CONTEXT, ARGUMENT, "zero")]
     files = complete_subjects(CONTEXT, ARGUMENT, "./run")
 
-    assert words == ["zerocopy", "zerocopy-ignored"]
+    assert words == ["zerocopy", "zerocopy-hugepages", "zerocopy-more", "zerocopy-ignored"]
     assert [item.type for item in files] == ["file"]
 
 

@@ -47,6 +47,14 @@ REFUSED = [
     (["--folded", "f", "--copy-stacks", "./f"], "--folded and --copy-stacks name the same file"),
     (["--lab", "5.4"], "6.12"),
     (["--setup", "ethtool -K lo tso off"], "--setup needs --lab"),
+    (["--ipv6", "--link", "nic", "--lab"], "--ipv6 --link veth"),
+    (["--rcvbuf", "64K", *PEER], "--rcvbuf needs a receiver of this run"),
+    (["--cpus", "0,1", *PEER], "--cpus S,R needs a receiver of this run"),
+    (["--cpus", "0,1,2"], "not one CPU's number, or two"),
+    (["--cpus", "all"], "not one CPU's number, or two"),
+    (["--fields", "0"], "--fields"),
+    (["--fields", "1025"], "--fields"),
+    (["--sndbuf", "0"], "at least 1 byte"),
     (["--save", "f", "--lab", "all"], "--lab all makes one a kernel"),
 ]
 

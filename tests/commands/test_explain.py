@@ -194,7 +194,7 @@ def test_a_command_is_recorded_and_explained(tmp_path: Path) -> None:
         told[way] = steps_of(done.stdout)
 
     assert "this run: A COPY, 230,161 B, 1x each byte" in told["send"]["copy-in"]
-    assert "this run: no copy, 230,161 B, 1x each byte" in told["sendfile"]["splice"]
+    assert "this run: no copy, 230,161 B, 1x each byte" in told["sendfile"]["splice-in"]
     assert "not taken" in told["sendfile"]["copy-in"]
     assert all("this run: A COPY, 230,161 B" in one["copy-out"] for one in told.values())
 

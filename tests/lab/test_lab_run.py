@@ -180,6 +180,12 @@ class TestLab:
             ("6.12", "zerocopy", "lo netem-loss"),
             ("6.12", "onecopy", "lo netem-duplicate"),
             ("6.12", "zerocopy", "lo full-qdisc"),
+            ("6.1", "sendfile", "lo"),
+            ("6.1", "uring-zerocopy", "lo"),
+            ("6.12", "sendfile", "nic"),
+            ("6.12", "vmsplice", "nic --no-sg"),
+            ("6.12", "zerocopy-more", "veth"),
+            ("6.12", "uring-zerocopy-fixed", "nic"),
         ],
     )
     def test_every_byte_is_where_the_table_says(self, kernel: str, mode: str, link: str) -> None:
@@ -228,6 +234,16 @@ class TestLab:
         assert done.returncode == 4
         assert "error:" in done.stderr
         assert "192.0.2.1" in done.stderr
+
+    def test_a_way_that_the_kernel_refuses_is_an_error_before_anything_is_measured(self) -> None:
+        """It says what is missing and what would help; nothing is on standard output."""
+        off = ("--setup", "sysctl -w kernel.io_uring_disabled=2")
+        done = nettrace("run", "uring-send", "--messages", MESSAGES, *off, "--lab", "6.12", timeout=200)
+
+        assert (done.returncode, done.stdout) == (4, "")
+        assert "the sender cannot have io_uring" in done.stderr
+        assert "EPERM" in done.stderr
+        assert "kernel.io_uring_disabled=0" in done.stderr
 
     def test_an_interrupt_reaches_the_guest_and_gives_the_partial_recording(self) -> None:
         """Ctrl-C ends the pass that runs in the guest; the figures so far come back, exit code 130."""

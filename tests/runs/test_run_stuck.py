@@ -7,8 +7,8 @@ import signal
 
 import pytest
 
-import workloads
 from tests.command import Running, remains_of, wait_until_gone
+from tracer.books import modes
 
 pytestmark = pytest.mark.live
 
@@ -23,7 +23,7 @@ def stopped_run(mode: str) -> tuple[Running, list[int]]:
     return running, workers
 
 
-@pytest.mark.parametrize("mode", workloads.NAMES)
+@pytest.mark.parametrize("mode", modes.NAMES)
 def test_an_interrupt_does_not_wait_for_a_stopped_receiver(mode: str) -> None:
     """Exit code 130, nothing left: not even the process that no SIGTERM could end."""
     running, workers = stopped_run(mode)

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-import workloads
+from tracer.books import modes
 
 
-@pytest.fixture(params=workloads.NAMES)
+@pytest.fixture(params=modes.NAMES)
 def mode(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

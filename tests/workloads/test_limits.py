@@ -1,4 +1,4 @@
-"""The limits that refuse a zero-copy send with ENOBUFS: counted and named, and every byte still arrives."""
+"""The limits that refuse a zero-copy send, or what a mode needs: counted and named, and every byte still arrives."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.workloads.passes import NOBODY, experiment, needs_root, run_pass, wait_until_blocked
-from tracer.errors import WorkloadError
+from tracer.errors import MachineError, WorkloadError
 from tracer.machine.processes import Workers
 
 pytestmark = pytest.mark.system
@@ -67,13 +67,15 @@ def low_memlock() -> Iterator[int]:
 
 @needs_root
 @pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("mode", ["zerocopy", "uring-zerocopy"])
 @pytest.mark.usefixtures("low_memlock")
-def test_enobufs_by_memlock_is_counted_and_named(threads: int) -> None:
+def test_a_refusal_by_memlock_is_counted_and_named(mode: str, threads: int) -> None:
     """An ordinary user may pin 64 pages at a time, all sockets together: refused, repeated, named, and exact.
 
-    The receiver sleeps until the pages of what it has not taken in are that many.
+    ENOBUFS of a send, ENOMEM of io_uring. The receiver sleeps until the pages of what it has not taken in are that
+    many.
     """
-    job = experiment("zerocopy", 50_021, threads)
+    job = experiment(mode, 50_021, threads)
     with Workers(job, address="127.0.0.1", uid=NOBODY, gid=NOBODY, patience_s=NEVER_S) as workers:
         workers.prepare(499, None)
         receiver = workers.receiver_pid or 0
@@ -83,15 +85,16 @@ def test_enobufs_by_memlock_is_counted_and_named(threads: int) -> None:
         os.kill(receiver, signal.SIGCONT)
         result = workers.collect()
 
-    assert result.enobufs > 0
-    assert result.enobufs_limit == "memlock"
+    assert (result.enobufs > 0, result.enomem > 0) == (mode == "zerocopy", mode != "zerocopy")
+    assert result.enobufs_limit == ("memlock" if mode == "zerocopy" else None)
     assert result.payload_bytes == result.received_bytes == threads * 499 * 50_021
 
 
 @needs_root
-def test_a_memlock_too_low_for_one_message_is_an_error(low_memlock: int) -> None:
+@pytest.mark.parametrize("mode", ["zerocopy", "uring-zerocopy"])
+def test_a_memlock_too_low_for_one_message_is_an_error(mode: str, low_memlock: int) -> None:
     """A message of more pages than the limit: the error names it and what to set."""
-    job = experiment("zerocopy", 1 << 20)
+    job = experiment(mode, 1 << 20)
     with (
         Workers(job, address="127.0.0.1", uid=NOBODY, gid=NOBODY) as workers,
         pytest.raises(WorkloadError) as caught,
@@ -99,4 +102,19 @@ def test_a_memlock_too_low_for_one_message_is_an_error(low_memlock: int) -> None
         run_pass(workers, 3)
 
     assert f"RLIMIT_MEMLOCK is {low_memlock} bytes" in caught.value.why
+    assert "ulimit -l" in caught.value.fix
+
+
+@needs_root
+@pytest.mark.usefixtures("low_memlock")
+def test_a_memlock_too_low_for_registered_buffers_is_an_error() -> None:
+    """Nothing is sent: the buffers are pinned before, or not at all."""
+    job = experiment("uring-zerocopy-fixed", 1 << 20)
+    with (
+        Workers(job, address="127.0.0.1", uid=NOBODY, gid=NOBODY) as workers,
+        pytest.raises(MachineError, match="registered buffers") as caught,
+    ):
+        workers.prepare(3, None)
+
+    assert "ENOMEM" in caught.value.why
     assert "ulimit -l" in caught.value.fix

@@ -7,7 +7,7 @@ import socket
 import pytest
 from workloads.engine._engine import lib
 
-import workloads
+from tracer.books import modes
 from tracer.machine.processes import Workers
 from tracer.model import Experiment
 from workloads.serving import Connection, Server
@@ -31,7 +31,7 @@ def pattern(size: int) -> bytes:
 
 def test_a_verifying_sender_s_bytes_are_compared() -> None:
     """Every mode's payload passes, at any number of messages."""
-    for mode in workloads.NAMES:
+    for mode in modes.NAMES:
         with Server("127.0.0.1", 0, verified_size=SIZE) as server:
             job = Experiment(mode=mode, size=SIZE, verify=True)
             with Workers(job, address="127.0.0.1", peer=("127.0.0.1", server.port)) as workers:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.workloads.passes import NOBODY, experiment, is_gone, needs_root, run_pass, wait_until_sending
+from tracer.books import modes
 from tracer.errors import MachineError, UsageError, WorkloadError
 from tracer.machine.processes import Workers
 
@@ -30,17 +31,19 @@ def test_every_byte_arrives_as_it_was_sent(mode: str, messages: int, size: int, 
 
             assert result.payload_bytes == result.received_bytes == threads * messages * size
             assert result.messages == threads * messages
-            assert result.sends == threads * messages + result.short_sends
+            headers = threads * messages if mode == "zerocopy-more" and size >= 8 else 0
+            assert result.sends == headers + threads * messages + result.short_sends
             assert result.verified is True
             assert result.bytes_acked == result.bytes_received == result.payload_bytes
             assert result.bytes_sent == result.payload_bytes + (result.retransmitted_bytes or 0)
             assert result.sender_cpu_ns.total
             assert result.receiver_cpu_ns is not None
             assert result.receiver_cpu_ns.total
-            assert result.packed_bytes == (result.payload_bytes if mode == "twocopy" else 0)
-            if mode == "zerocopy":
+            assert result.packed_bytes == (result.payload_bytes if modes.mode(mode).packs else 0)
+            if modes.mode(mode).asks_zerocopy:
                 assert result.completions is not None
-                assert result.completions.total == result.completions.copied == result.sends
+                assert result.completions.total == result.completions.copied == result.asked_sends
+                assert result.asked_bytes == result.payload_bytes - threads * messages * (size // 8 if headers else 0)
             else:
                 assert result.completions is None
             assert workers.port == port
@@ -65,7 +68,7 @@ def test_a_duration_ends_with_whole_messages(mode: str) -> None:
         result = run_pass(workers, None, 0.2)
 
     assert result.payload_bytes == result.received_bytes == result.messages * 10007 > 0
-    assert result.completions is None or result.completions.total == result.sends
+    assert result.completions is None or result.completions.total == result.asked_sends
 
 
 def test_stop_returns_what_was_sent_until_then(mode: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from tracer.books.modes import known
 from tracer.model import Experiment, Link, Nic, ObserverChoice, Recording
 
 # The lab with the kernel that it takes by itself.
@@ -52,6 +53,10 @@ def _changed(asked: Experiment, changes: dict[str, Any]) -> Experiment:
         wanted = msgspec.structs.replace(wanted, peer=None)
     if wanted.lab is None:
         wanted = msgspec.structs.replace(wanted, setup=())
+    if wanted.link is Link.NIC:
+        wanted = msgspec.structs.replace(
+            wanted, ipv6=wanted.ipv6 and wanted.lab is None, rcvbuf=None, cpus=wanted.cpus[:1]
+        )
     return wanted if wanted.link is Link.NIC else msgspec.structs.replace(wanted, peer=None, scatter_gather=True)
 
 
@@ -67,6 +72,7 @@ def command_line(experiment: Experiment) -> str:
     words = ["nettrace run", experiment.mode]
     words += [f"--size {experiment.size}"] if experiment.size != 16384 else []
     words += [f"--threads {experiment.threads}"] if experiment.threads > 1 else []
+    words += settings_of(experiment)
     words += [f"--link {experiment.link}"] if experiment.link is not Link.LO else []
     words += [f"--peer {experiment.peer}"] if experiment.peer else []
     words += [f"--observer {experiment.observer}"] if experiment.observer is not ObserverChoice.AUTO else []
@@ -76,6 +82,18 @@ def command_line(experiment: Experiment) -> str:
     # Last: a word behind --lab would be taken for its kernel.
     words += [f"--lab {experiment.lab}".rstrip()] if experiment.lab is not None else []
     return " ".join(words)
+
+
+def settings_of(experiment: Experiment) -> list[str]:
+    """The options that set what is usually left as it is."""
+    words = [f"--fields {experiment.fields}"] if experiment.fields != 8 else []
+    words += ["--ipv6"] if experiment.ipv6 else []
+    words += [f"--congestion {shlex.quote(experiment.congestion)}"] if experiment.congestion else []
+    words += ["--nodelay"] if experiment.nodelay else []
+    words += [f"--sndbuf {experiment.sndbuf}"] if experiment.sndbuf else []
+    words += [f"--rcvbuf {experiment.rcvbuf}"] if experiment.rcvbuf else []
+    words += [f"--cpus {','.join(map(str, experiment.cpus))}"] if experiment.cpus else []
+    return words
 
 
 def look_at_the_machine(recording: Recording, command: str) -> str:
@@ -117,8 +135,10 @@ def with_function_probes(recording: Recording, observer: str | None) -> list[Adv
 
 
 def on_a_nic(recording: Recording, words: str) -> list[Advice]:
-    """Zero-copy over a NIC with scatter-gather: this one if it is one, else the lab's."""
+    """Zero-copy, in this mode if it asks for that, over a NIC with scatter-gather: this one or the lab's."""
+    now = known(recording.experiment.mode)
+    mode = now.name if now is not None and now.asks_zerocopy else "zerocopy"
     if leads_away(recording.experiment.link, recording.host.nic):
-        return another_run(recording, words, mode="zerocopy")
+        return another_run(recording, words, mode=mode)
     changes = {"scatter_gather": True, "bounce": False, "observer": ObserverChoice.AUTO}
-    return another_run(recording, words, mode="zerocopy", link=Link.NIC, lab=LAB, **changes)
+    return another_run(recording, words, mode=mode, link=Link.NIC, lab=LAB, **changes)

@@ -38,7 +38,8 @@ def entries_from_functions(observation: Observation, link: Link, qdiscs: list[st
         _counted(observation, Stage.BOUNCE, "swiotlb_map", Row.BOUNCE),
     ]
     if spliced_bytes(observation):
-        entries.insert(2, _counted(observation, Stage.SPLICE, "skb_splice_from_iter", Row.SPLICE_FROM_ITER))
+        row = Row.SPLICE_FROM_ITER if _has_splice(observation) else Row.SENDPAGES
+        entries.insert(2, _counted(observation, Stage.SPLICE, row.symbol, row))
     if link is Link.NIC:
         last = _counted(observation, Stage.DMA, "dma_map_page_attrs", Row.DMA)
     else:

@@ -75,8 +75,15 @@ def _engine_laws(workload: Workload) -> list[Law]:
         laws.append(law("E1", statement, workload.received_bytes, workload.payload_bytes))
     if workload.completions is not None:
         statement = "completion notifications = zero-copy send calls"
-        laws.append(law("L7", statement, workload.completions.total, workload.sends, "in notifications, not bytes"))
+        laws.append(
+            law("L7", statement, workload.completions.total, _asked_sends(workload), "in notifications, not bytes")
+        )
     return laws
+
+
+def _asked_sends(workload: Workload) -> int:
+    """Of a file of before they were counted apart: all."""
+    return workload.sends if workload.asked_sends is None else workload.asked_sends
 
 
 def sent_again(observation: Observation, workload: Workload) -> int | None:
@@ -100,7 +107,9 @@ def entries_of(
     """
     if observation.observer == "functions":
         return function_entries.entries_from_functions(observation, link, qdiscs)
-    return tracepoint_entries.entries_from_tracepoints(observation, link, sent_again(observation, workload), qdiscs)
+    return tracepoint_entries.entries_from_tracepoints(
+        observation, link, sent_again(observation, workload), qdiscs, workload
+    )
 
 
 def _agreement_laws(observations: list[Observation], scene: Scene, workload: Workload) -> list[Law]:

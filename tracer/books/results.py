@@ -59,6 +59,7 @@ def workload_of(experiment: Experiment, *, asks_zerocopy: bool, sender: Reply, r
         latency_ns=Latency(**latency) if latency else None,
         completions=completions_of(sender) if asks_zerocopy else None,
         enobufs=total(sender, "enobufs"),
+        enomem=total(sender, "enomem"),
         enobufs_limit=limit_of(sender) if total(sender, "enobufs") else None,
         received_bytes=arrived if receiver else None,
         verified=True if experiment.verify and receiver else None,
@@ -69,6 +70,8 @@ def workload_of(experiment: Experiment, *, asks_zerocopy: bool, sender: Reply, r
         bytes_received=receiver["bytes_received"] if receiver else None,
         sender_cpu_ns=cpu_of(sender),
         receiver_cpu_ns=cpu_of(receiver) if receiver else None,
+        asked_sends=total(sender, "asked_sends") if asks_zerocopy else None,
+        asked_bytes=total(sender, "asked_bytes") if asks_zerocopy else None,
     )
 
 
@@ -156,13 +159,14 @@ def _sender_failure(experiment: Experiment, thread: Reply, sender: Reply) -> Net
 
 
 def _limit_too_low(experiment: Experiment, sender: Reply) -> NettraceError:
-    what = f"the kernel refuses a zero-copy send of {experiment.size} bytes (ENOBUFS) with nothing of its own in flight"
+    size, refused = experiment.size, "ENOMEM" if total(sender, "enomem") else "ENOBUFS"
+    what = f"the kernel refuses a zero-copy send of {size} bytes ({refused}) with nothing of its own in flight"
     limits = sender["limits"]
-    if limit_of(sender) == "optmem":
+    if not total(sender, "enomem") and limit_of(sender) == "optmem":
         why = f"net.core.optmem_max is {limits['optmem_max']} bytes: too little for one notification"
         return WorkloadError(what, why, "sysctl -w net.core.optmem_max=131072")
     # mm_account_pinned_pages(): two more, because neither end need be aligned.
-    needed = (experiment.size // PAGE_BYTES + 2) * PAGE_BYTES * experiment.threads
+    needed = (size // PAGE_BYTES + 2) * PAGE_BYTES * experiment.threads
     why = f"RLIMIT_MEMLOCK is {limits['memlock']} bytes for all sockets of this user; this takes {needed}"
     return WorkloadError(what, why, f"ulimit -l {-(-needed * 2 // 1024)}, a smaller --size, or fewer --threads")
 
@@ -186,10 +190,68 @@ def refusal(role: str, error: Reply, address: str, port: int) -> NettraceError:
     if during == "accept":
         fix = "look for a firewall: nft list ruleset"
         return WorkloadError("the sender's connections do not reach the receiver", detail, fix)
+    if during in _SETTINGS:
+        return _cannot_set(during, code, detail, role)
+    if during in _MEANS:
+        return MachineError(*_cannot_provide(during, code))
     if code in (-errno.ENOMEM, errno.ENOMEM):
         fix = "fewer --threads or a smaller --size"
         return MachineError(f"the {role} has no memory for its messages", _reason(-abs(code)), fix)
     return WorkloadError(f"the {role} cannot {during}", detail or _reason(-abs(code)), _AGAIN)
+
+
+# What was asked of a connection or a process and cannot be had, and what would help.
+_SETTINGS = {
+    "congestion": (
+        "the {role} cannot have the congestion control '{detail}'",
+        "sysctl net.ipv4.tcp_available_congestion_control net.ipv4.tcp_allowed_congestion_control; else, as root: "
+        "modprobe tcp_{detail}",
+    ),
+    "sndbuf": (
+        "the kernel would give a send buffer of {detail} bytes instead",
+        "sysctl net.core.wmem_max says the most; the least is 2304",
+    ),
+    "rcvbuf": (
+        "the kernel would give a receive buffer of {detail} bytes instead",
+        "sysctl net.core.rmem_max says the most; the least is 1152",
+    ),
+    "cpu": ("the {role} cannot be bound to CPU {detail}", "those it may have: taskset -cp $$"),
+}  # fmt: skip
+
+
+def _cannot_set(setting: str, code: int, detail: str, role: str) -> NettraceError:
+    what, fix = (words.format(role=role, detail=detail) for words in _SETTINGS[setting])
+    return MachineError(what, _reason(-abs(code)), fix)
+
+
+# What a mode needs beside its messages, by the engine's word for it; and what would help.
+_MEANS = {
+    "file": ("a file in memory", "this mode's messages are one", "raise RLIMIT_FSIZE, and free memory"),
+    "pipe": ("a pipe", "this mode's messages pass one", "raise RLIMIT_NOFILE (ulimit -n), or fewer --threads"),
+    "ring": (
+        "io_uring", "this mode sends by it",
+        "it takes Linux 6.1, kernel.io_uring_disabled=0 (sysctl), and a container whose seccomp filter allows it; else "
+        "zerocopy",
+    ),
+    "ring memory": (
+        "io_uring", "its rings are charged to RLIMIT_MEMLOCK", "ulimit -l unlimited, fewer --threads, or zerocopy",
+    ),
+    "register": (
+        "registered buffers", "io_uring pins them for good, within RLIMIT_MEMLOCK",
+        "ulimit -l unlimited, fewer --threads, or uring-zerocopy",
+    ),
+    "huge": (
+        "huge pages", "this mode's fields lie in some",
+        "it takes Linux 6.1 with transparent huge pages, and free memory in one piece: "
+        "echo 1 > /proc/sys/vm/compact_memory; else --size smaller, or zerocopy",
+    ),
+}  # fmt: skip
+
+
+def _cannot_provide(means: str, code: int) -> tuple[str, str, str]:
+    too_much = means == "ring" and abs(code) == errno.ENOMEM
+    what, why, fix = _MEANS["ring memory" if too_much else means]
+    return f"the sender cannot have {what}", f"{why}: {_reason(-abs(code))}", fix
 
 
 def _cannot_listen(code: int, address: str, port: int) -> NettraceError:

@@ -131,13 +131,17 @@ STEPS: tuple[Step, ...] = (
         ),
     ),
     Step(
-        "splice", "not copied: page-cache pages are referenced", Stage.SPLICE, "skb_splice_from_iter()",
+        "splice-in", "not copied: the pages are referenced", Stage.SPLICE, "skb_splice_from_iter()",
         "net/core/skbuff.c", False,
         place="socket buffer (skb)",
         told=(
             Said(
                 "No byte moves: the skb refers to pages of the page cache, where the kernel keeps files, or of a pipe.",
                 "net/core/skbuff.c: skb_splice_from_iter()",
+            ),
+            Said(
+                "vmsplice() puts pages of a program into a pipe; no completion ever tells when they may be changed.",
+                "man 2 vmsplice",
             ),
             Said("sendfile() is a splice from a file; since 6.5 it arrives as a send with MSG_SPLICE_PAGES.",
                  "fs/splice.c: splice_to_socket()"),
@@ -358,6 +362,12 @@ STEPS: tuple[Step, ...] = (
                 "It speaks of send calls, never of bytes, and one packet that was copied marks all the sends that are "
                 "told together.",
                 "net/core/skbuff.c: msg_zerocopy_realloc(), __msg_zerocopy_callback()",
+            ),
+            Said(
+                "io_uring notifies each request in its own queue. Asked to (REPORT_USAGE), it tells 'copied' from not, "
+                "but since 6.10 it says 'copied' too of a request that was added to an earlier one's packet: of these "
+                "the first alone learns what became of it.",
+                "io_uring/notif.c: io_link_skb(), io_tx_ubuf_complete(), io_notif_tw_complete()",
             ),
         ),
         flag=Said(

@@ -15,21 +15,30 @@ they are is TCP's own count (TCP_INFO, tcpi_bytes_retrans). Which packets they a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import msgspec
+
 from tracer.books.drops import dropped_by_sender, entries_of_drops, lost_on_the_way
 from tracer.books.tallies import bytes_at, difference, events_at, pages_at, total
 from tracer.books.tracepoint_rows import Point, SkbState, spliced_name, tally_name
-from tracer.model import Cause, Entry, Link, Observation, Stage
+from tracer.model import Cause, Entry, Link, Observation, Stage, Workload
 
 
 def entries_from_tracepoints(
-    observation: Observation, link: Link, retransmitted: int | None, qdiscs: list[str] | None
+    observation: Observation, link: Link, retransmitted: int | None, qdiscs: list[str] | None, workload: Workload
 ) -> list[Entry]:
     """One entry a stage; ratios are left to the ledger.
 
     Args:
         qdiscs: As in Host.dropping_qdiscs.
+        workload: What the engine knows of bytes that packets do not tell apart.
     """
     entries = [_copy_in(observation, retransmitted), _pin(observation, retransmitted)]
+    if mixed_bytes(observation) and workload.asked_bytes is not None:
+        entries = [*_as_asked(entries, workload.payload_bytes, workload.asked_bytes)]
+    if (spliced := bytes_at(observation, spliced_name(Point.EGRESS))) is not None:
+        entries.append(_splice(observation, spliced, retransmitted))
     if link is Link.NIC:
         return [
             *entries,
@@ -166,6 +175,27 @@ def _pin(observation: Observation, retransmitted: int | None) -> Entry:
     )
 
 
+def _as_asked(entries: list[Entry], payload: int, asked: int) -> Iterator[Entry]:
+    """Of packets that mix both, by the calls: on a socket with SO_ZEROCOPY, TCP pins what asks for it, and that alone.
+
+    net/ipv4/tcp.c: tcp_sendmsg_locked().
+    """
+    for entry, size in zip(entries, (payload - asked, asked), strict=True):
+        yield msgspec.structs.replace(entry, source="engine", bytes=size, note="packets mix both; by the calls")
+
+
+def _splice(observation: Observation, spliced: int, retransmitted: int | None) -> Entry:
+    alone = spliced == all_bytes(observation, Point.EGRESS)
+    return Entry(
+        stage=Stage.SPLICE,
+        function="skb_splice_from_iter",
+        source=_source(Point.EGRESS),
+        bytes=difference(spliced, retransmitted) if alone else None if retransmitted else spliced,
+        events=events_at(observation, spliced_name(Point.EGRESS)),
+        note="inferred from skb state",
+    )
+
+
 def _pinned_pages(observation: Observation) -> int | None:
     """Page references of the skbs when first sent; None where some skbs cannot be told from retransmissions."""
     if mixed_bytes(observation) or all_bytes(observation, Point.PARTLY_AGAIN):
@@ -206,5 +236,8 @@ def _copy_out(observation: Observation) -> Entry:
         function="_copy_to_iter",
         source=_source(Point.COPY_OUT),
         bytes=all_bytes(observation, Point.COPY_OUT),
-        events=events_at(observation, *(tally_name(Point.COPY_OUT, state) for state in SkbState)),
+        events=total(
+            events_at(observation, *(tally_name(Point.COPY_OUT, state) for state in SkbState)),
+            events_at(observation, spliced_name(Point.COPY_OUT)) or 0,
+        ),
     )

@@ -22,6 +22,9 @@ def tracepoint_laws(observation: Observation, scene: Scene, workload: Workload) 
         law("L2", "bytes that left IP = bytes that TCP handed down (tcpi_bytes_sent)", left_ip, workload.bytes_sent),
         unless_dropped(as_sent("L2a", f"bytes that left IP {sign} payload + retransmitted", left_ip, sent), dropped),
     ]
+    if tracepoints.mixed_bytes(observation) and workload.asked_bytes is not None:
+        statement = "bytes that left IP in packets with pinned pages >= bytes of calls that asked for zero-copy"
+        laws.append(bound("L1", statement, tracepoints.flagged_bytes(observation, Point.EGRESS), workload.asked_bytes))
     on_the_way = _ways_laws(observation, scene, difference(left_ip, dropped or 0), _BUT if dropped else "")
     laws += [unless_dropped(one, dropped) for one in on_the_way]
     return laws if scene.link is Link.NIC else laws + _reader_laws(observation, workload)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from tracer.books.advice import Advice, another_run, on_a_nic, with_function_probes
 from tracer.books.causes import LATER_COPIES, ROWS, CauseRow, hints, row_of
+from tracer.books.modes import known
 from tracer.books.scene import Scene, scene_of
 from tracer.model import Cause, Completions, LawState, Ledger, Link, Recording, Stage, Verdict
 from tracer.units import format_count
@@ -21,6 +22,7 @@ COPIED = "copied"
 ZERO_COPY = "zero-copy"
 MIXED = "mixed"
 PARTLY = "partly-copied"
+SPLICED = "spliced"
 
 
 class Judgement(NamedTuple):
@@ -74,7 +76,7 @@ def _about_doubts(ledger: Ledger) -> list[Advice]:
 
 def _judged(recording: Recording, ledger: Ledger) -> Judgement:
     """By what happened to the bytes."""
-    if ledger.mixed_bytes:
+    if ledger.mixed_bytes and ledger.bytes_of(Stage.PIN) is None:
         return _mixed(recording, ledger)
     later = _later_copies(ledger)
     if later:
@@ -84,6 +86,8 @@ def _judged(recording: Recording, ledger: Ledger) -> Judgement:
         return _undecided(recording, ledger, "where the send call took the bytes was not observed")
     if copied_in == _payload(recording) and not pinned:
         return _copied(recording)
+    if ledger.bytes_of(Stage.SPLICE):
+        return _spliced(recording, ledger)
     return _pinned(recording, ledger, pinned)
 
 
@@ -128,7 +132,12 @@ def _one_cause(recording: Recording, ledger: Ledger, scene: Scene, row: CauseRow
 
 def _again(recording: Recording) -> str:
     """The copy was to be spared, or it is the second one."""
-    return "copied again" if _completions(recording) is None else "copied after all"
+    return "copied again" if _completions(recording) is None and not _splices(recording) else "copied after all"
+
+
+def _splices(recording: Recording) -> bool:
+    found = known(recording.experiment.mode)
+    return found is not None and found.way == "splice"
 
 
 def _is_resent(ledger: Ledger, size: int, payload: int) -> bool:
@@ -138,13 +147,22 @@ def _is_resent(ledger: Ledger, size: int, payload: int) -> bool:
 
 def _asked_for(recording: Recording, ledger: Ledger) -> str:
     """The second copy of a mode that copies; the one that zero-copy was to spare."""
+    if _splices(recording):
+        return "Pages were referenced instead of copied, but "
     if _completions(recording) is None:
         return "A second copy is real here; "
     pinned, payload = ledger.bytes_of(Stage.PIN), _payload(recording)
+    asked = f"{_asking(recording)} was asked for"
     if pinned == payload:
-        return "MSG_ZEROCOPY was asked for and every byte was pinned, but "
-    known = f" and {format_count(pinned)} of {format_count(payload)} B were pinned" if pinned else ""
-    return f"MSG_ZEROCOPY was asked for{known}, but "
+        return f"{asked} and every byte was pinned, but "
+    some = f" and {format_count(pinned)} of {format_count(payload)} B were pinned" if pinned else ""
+    return f"{asked}{some}, but "
+
+
+def _asking(recording: Recording) -> str:
+    """What asks for zero-copy."""
+    found = known(recording.experiment.mode)
+    return found.asks if found is not None and found.asks_zerocopy else "MSG_ZEROCOPY"
 
 
 def _aside(ledger: Ledger, scene: Scene) -> str:
@@ -159,13 +177,33 @@ def _aside(ledger: Ledger, scene: Scene) -> str:
     return told
 
 
+def _spliced(recording: Recording, ledger: Ledger) -> Judgement:
+    spliced, payload = ledger.bytes_of(Stage.SPLICE) or 0, _payload(recording)
+    if unknown := _unknown_copies(recording, ledger, "the pages were referenced", Stage.BOUNCE):
+        return unknown
+    amount = "every byte" if spliced >= payload else f"{format_count(spliced)} of {format_count(payload)} B"
+    after = "" if recording.experiment.link is Link.NIC else "; the reader's recv() copied it once"
+    sentence = f"Nothing was copied on the sending side: {amount} left from the pages in which it lay already{after}."
+    experiment = recording.experiment
+    command = f"nettrace compare --modes onecopy,{experiment.mode} --size {experiment.size}"
+    here = experiment.link is Link.LO and recording.host.where == "host"
+    return Judgement(SPLICED, sentence, [Advice("does it pay at this size?", command)] if here else [])
+
+
+def _unknown_copies(recording: Recording, ledger: Ledger, done: str, *stages: Stage) -> Judgement | None:
+    """Undecided, where one of these may have followed."""
+    unknown = [stage for stage in stages if _is_unknown(ledger, stage)]
+    if not unknown:
+        return None
+    names = " and ".join(str(stage).replace("_", " ") for stage in unknown)
+    return _undecided(recording, ledger, f"{done}, but whether a {names} followed was not observed")
+
+
 def _pinned(recording: Recording, ledger: Ledger, pinned: int) -> Judgement:
-    payload = _payload(recording)
-    unknown = [stage for stage in (Stage.DEFERRED_COPY, Stage.BOUNCE) if _is_unknown(ledger, stage)]
-    if unknown:
-        names = " and ".join(str(stage).replace("_", " ") for stage in unknown)
-        reason = f"every byte was pinned, but whether a {names} followed was not observed"
-        return _undecided(recording, ledger, reason)
+    payload, observed = _payload(recording), recording.observed
+    done = "every byte was pinned"
+    if unknown := _unknown_copies(recording, ledger, done, Stage.DEFERRED_COPY, Stage.BOUNCE):
+        return unknown
     if pinned == payload:
         sentence = (
             "Zero-copy is real here: every byte left from the sender's own pages, none was copied on the sending side"
@@ -174,6 +212,9 @@ def _pinned(recording: Recording, ledger: Ledger, pinned: int) -> Judgement:
         command = f"nettrace compare --link nic --peer {peer}"
         words = "does it pay at this size? on a machine with such a NIC"
         return Judgement(ZERO_COPY, f"{sentence}{_pulled(ledger)}{_flag(recording, ledger)}.", [Advice(words, command)])
+    if observed is not None and pinned == observed.asked_bytes:
+        sentence = f"{format_count(pinned)} of {format_count(payload)} B left from the sender's own pages"
+        return Judgement(PARTLY, f"{sentence}, the header before them was copied{_flag(recording, ledger)}.", [])
     sentence = f"{format_count(pinned)} of {format_count(payload)} B were pinned, the rest was copied."
     at_home = recording.host.where == "host"
     return Judgement(PARTLY, sentence, [Advice("limits on pinned pages", "nettrace doctor")] if at_home else [])
@@ -241,7 +282,19 @@ def _flag(recording: Recording, ledger: Ledger) -> str:
     if is_flag_wrong(recording, ledger):
         denied = f"{done.zerocopy:,} of {done.total:,} notifications say that nothing was copied"
         return f". The kernel's completion flag is wrong: {denied}"
+    if done.copied and _is_nothing_copied_later(ledger) and _asking(recording) == "SEND_ZC":
+        claimed = f"{done.copied:,} of {done.total:,} notifications say copied, and nothing was"
+        return f". io_uring's completion flag is wrong: {claimed}"
     return f" (completions: {done.copied:,} of {done.total:,} say copied)"
+
+
+def _is_nothing_copied_later(ledger: Ledger) -> bool:
+    """All of it known. io_uring says copied of a request that was added to an earlier one's packet, since 6.10.
+
+    Of requests that are linked the first alone learns what became of the packet: io_uring/notif.c, io_link_skb(),
+    io_tx_ubuf_complete() and io_notif_tw_complete().
+    """
+    return all(ledger.bytes_of(stage) == 0 for stage in LATER_COPIES)
 
 
 def is_flag_wrong(recording: Recording, ledger: Ledger) -> bool:

@@ -218,7 +218,7 @@ def _looped(recording: SocketRecording) -> int | None:
 
 
 def _entry_of(recording: SocketRecording, step: Step) -> SocketEntry | None:
-    wanted = {"splice": (Stage.SPLICE, False), "splice-out": (Stage.SPLICE, True)}.get(step.word)
+    wanted = {"splice-in": (Stage.SPLICE, False), "splice-out": (Stage.SPLICE, True)}.get(step.word)
     for entry in ledger_of(recording.totals, recording.hooks.calls, LaterCopies(recording).in_all()):
         if wanted is not None and entry.stage == wanted[0] and (entry.where == SPLICED_OUT) is wanted[1]:
             return entry

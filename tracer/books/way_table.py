@@ -52,7 +52,7 @@ SENT: tuple[Way, ...] = (
         ),
     ),
     Way(
-        "uring_zerocopy", "pinned for zero-copy by io_uring", "io_uring SEND_ZC, SENDMSG_ZC", "pin", "uring-zerocopy",
+        "uring_zerocopy", "pinned for zero-copy by io_uring", "io_uring SEND_ZC, SENDMSG_ZC", "pin", "send-zc",
         (
             Said(
                 "io_uring pins pages as MSG_ZEROCOPY does, and tells their end in a second completion entry instead "
@@ -65,7 +65,7 @@ SENT: tuple[Way, ...] = (
             ),
         ),
     ),
-    Way("splice", "spliced (not copied)", "sendfile(), splice(), vmsplice()", "splice"),
+    Way("splice", "spliced (not copied)", "sendfile(), splice(), vmsplice()", "splice-in"),
     Way("unknown", "handed over in a way that could not be told", "a call whose flags could not be seen", "send"),
 )  # fmt: skip
 

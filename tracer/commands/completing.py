@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 
 def complete_modes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
     """Modes of a workload."""
-    from workloads import NAMES
+    from tracer.books.modes import NAMES
 
     return _fitting(((name, None) for name in NAMES), incomplete)
 
@@ -18,7 +18,7 @@ def complete_modes(ctx: click.Context, param: click.Parameter, incomplete: str) 
 def complete_subjects(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
     """What can be explained: modes, words; else files."""
     from tracer.books.glossary import terms
-    from workloads import NAMES
+    from tracer.books.modes import NAMES
 
     words = [*((name, "a mode") for name in NAMES), *((term.word, term.title) for term in terms().values())]
     return _fitting(words, incomplete) or [CompletionItem(incomplete, type="file")]

@@ -68,6 +68,20 @@ CONDITIONS = (
         lambda asked, _: asked.verify and asked.link is Link.NIC,
     ),
     Condition(
+        "--ipv6 does not reach the lab's nic", "the receiver behind it listens on IPv4 alone", "--ipv6 --link veth",
+        lambda asked, _: asked.ipv6 and asked.link is Link.NIC and asked.lab is not None,
+    ),
+    Condition(
+        "--rcvbuf needs a receiver of this run", "the one at the other end of a nic is another program's",
+        "leave out --rcvbuf, or --link veth",
+        lambda asked, _: asked.rcvbuf is not None and asked.link is Link.NIC,
+    ),
+    Condition(
+        "--cpus S,R needs a receiver of this run", "the one at the other end of a nic runs where it was started",
+        "--cpus S",
+        lambda asked, _: len(asked.cpus) > 1 and asked.link is Link.NIC,
+    ),
+    Condition(
         "--setup needs --lab", "it would change this very machine", "add --lab",
         lambda asked, _: bool(asked.setup) and asked.lab is None,
     ),

@@ -8,7 +8,10 @@ from typing import Any
 import click
 
 from tracer.commands.options import (
+    MAX_FIELDS,
     MAX_MESSAGES,
+    Bytes,
+    Cpus,
     Seconds,
     lab_option_of,
     link_option,
@@ -36,7 +39,17 @@ def experiment_options(*, every: bool) -> Callable[[Any], Any]:
             help="Messages of each connection. [default: about 128 MiB in all, in the lab 4 MiB]",
         ),
         click.option("--duration", type=Seconds(), help="Seconds that the bare pass sends, instead of --messages."),
+        click.option(
+            "--fields", type=click.IntRange(1, MAX_FIELDS), default=8, show_default=True,
+            help="Pieces of memory that a message consists of.",
+        ),
         link_option,
+        click.option("--ipv6", is_flag=True, help="Send over IPv6."),
+        click.option("--congestion", metavar="NAME", help="Congestion control of the connections, e.g. cubic."),
+        click.option("--nodelay", is_flag=True, help="Switch Nagle's algorithm off (TCP_NODELAY)."),
+        click.option("--sndbuf", type=Bytes(), help="Bytes of a sender's buffer (SO_SNDBUF); the kernel doubles it."),
+        click.option("--rcvbuf", type=Bytes(), help="Bytes of a receiver's buffer (SO_RCVBUF)."),
+        click.option("--cpus", type=Cpus(), help="Bind the sender to CPU S and the receiver to CPU R."),
         observer_option("What watches the kernel."),
         lab_option_of(every=every, more=", or on all of them" if every else ""),
         setup_option,
@@ -45,7 +58,7 @@ def experiment_options(*, every: bool) -> Callable[[Any], Any]:
         click.option(
             "--bounce", is_flag=True, help="Boot the lab with swiotlb=force: every DMA through a bounce buffer."
         ),
-    )
+    )  # fmt: skip
 
     def with_options(command: Any) -> Any:
         for option in reversed(options):
@@ -61,7 +74,7 @@ def experiment_of(mode: str, given: dict[str, Any]) -> Experiment:
     Raises:
         UsageError: there is no such mode.
     """
-    from workloads import mode as find_mode
+    from tracer.books.modes import mode as find_mode
 
     return Experiment(
         mode=find_mode(mode).name,
@@ -69,5 +82,6 @@ def experiment_of(mode: str, given: dict[str, Any]) -> Experiment:
         link=Link(given.pop("link")),
         observer=ObserverChoice(given.pop("observer")),
         scatter_gather=not given.pop("no_sg"),
+        cpus=given.pop("cpus") or (),
         **given,
     )

@@ -42,7 +42,7 @@ def command(ctx: click.Context, /, subject: str | None, lists: bool, lesson: int
     recorded as `nettrace record -- CMD` does, but its exit code is told and not passed on. A WORD (deferred-copy, pin,
     completion, ...) is explained by itself. Without any of them the way is shown without counts.
     """
-    from workloads import NAMES
+    from tracer.books.modes import NAMES
 
     argv = ctx.meta[__name__]
     asked = _only_one({"-- CMD": argv is not None, "--list": lists, "--lesson": lesson, subject or "": subject})
@@ -92,7 +92,7 @@ def _list() -> int:
 def _of_subject(subject: str | None, given: dict[str, Any]) -> int:
     """A mode comes first, then a word; what is neither is a file."""
     from tracer.books.glossary import spelled, terms
-    from workloads import NAMES
+    from tracer.books.modes import NAMES
 
     if subject is None:
         return _of_nothing()
@@ -111,8 +111,8 @@ def _may_be_a_file(subject: str) -> bool:
 
 def _unknown(subject: str) -> UsageError:
     from tracer.books.glossary import spelled, terms
+    from tracer.books.modes import NAMES
     from tracer.texts import did_you_mean
-    from workloads import NAMES
 
     why = f"it is no mode ({', '.join(NAMES)}), no recording, and none of the {len(terms())} words"
     fix = did_you_mean(spelled(subject), (*NAMES, *terms())) or "nettrace explain --list names the words"

@@ -20,7 +20,7 @@ from tracer.units import format_size, parse_size
 
 Progress = Callable[[int, int], None]
 
-MAX_SIZE, MAX_THREADS, MAX_MESSAGES, MAX_DURATION_S = 16 << 20, 64, 1 << 40, 3600
+MAX_SIZE, MAX_THREADS, MAX_MESSAGES, MAX_DURATION_S, MAX_FIELDS = 16 << 20, 64, 1 << 40, 3600, 1024
 # Eleven days: poll(2) takes its milliseconds as an int.
 MAX_WATCHED_S = 1_000_000
 
@@ -111,6 +111,19 @@ class Bytes(click.ParamType):  # type: ignore[type-arg]
         return size
 
 
+class Cpus(click.ParamType):  # type: ignore[type-arg]
+    """One CPU or two, as 0,1; the same one twice is a question, too."""
+
+    name = "S[,R]"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """Their numbers."""
+        words = str(value).split(",")
+        if len(words) > 2 or not all(word.strip().isdecimal() for word in words):
+            self.fail(f"'{value}' is not one CPU's number, or two: 0 or 0,1.", param, ctx)
+        return tuple(int(word) for word in words)
+
+
 class ModeName(click.ParamType):  # type: ignore[type-arg]
     """The name of a mode."""
 
@@ -118,7 +131,7 @@ class ModeName(click.ParamType):  # type: ignore[type-arg]
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
         """The name, if there is such a mode."""
-        from workloads import mode
+        from tracer.books.modes import mode
 
         return mode(str(value)).name
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tracer.books.modes import MODES
 from tracer.commands.completing import complete_modes
 from tracer.commands.conditions import check_conditions
 from tracer.commands.every_kernel import run_on_every_kernel
@@ -88,10 +89,22 @@ def _experiment(mode: str, given: dict[str, Any], outputs: dict[str, Path | None
     )
 
 
+class WithModes(click.Command):
+    """Lists the modes in its help."""
+
+    modes = tuple((mode.name, mode.summary) for mode in MODES)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Below the options, as a group lists its commands."""
+        super().format_options(ctx, formatter)
+        with formatter.section("Modes"):
+            formatter.write_dl(self.modes)
+
+
 _file = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.command()
+@click.command(cls=WithModes)
 @click.argument("mode", shell_complete=complete_modes)
 @experiment_options(every=True)
 @click.option("--stacks", is_flag=True, help="Collect the kernel stacks that led to each copy.")
@@ -114,7 +127,7 @@ _file = click.Path(path_type=Path, dir_okay=False)
 @expect_option
 @click.pass_context
 def command(ctx: click.Context, /, mode: str, **given: Any) -> None:
-    """Send a payload in MODE (twocopy, onecopy, zerocopy) and show where every byte was copied.
+    """Send a payload in MODE and show where every byte was copied.
 
     The same work is done twice: a bare pass for time and CPU, an observed pass for bytes.
     """

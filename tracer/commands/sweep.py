@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tracer.books.modes import STUDIED
 from tracer.commands.conditions import check_conditions, require_files
 from tracer.commands.html import html_option, typed, write_page
 from tracer.commands.options import (
@@ -28,13 +29,12 @@ from tracer.commands.options import (
 from tracer.commands.output import note, write_json
 from tracer.errors import UsageError
 from tracer.model import Link, ObserverChoice
-from workloads import NAMES
 
 if TYPE_CHECKING:
     from tracer.study.sweep_plan import Plan
 
 DEFAULT_DIRECTORY = Path("nettrace-sweep")
-DEFAULT_MODES, DEFAULT_SIZES, DEFAULT_THREADS = ",".join(NAMES), "1024,4096,16384,65536", "1,2,4,8"
+DEFAULT_MODES, DEFAULT_SIZES, DEFAULT_THREADS = ",".join(STUDIED), "1024,4096,16384,65536", "1,2,4,8"
 DEFAULT_SEED = 1
 # The largest rules of nettrace claims make 48 comparisons: eleven repetitions can tell so many differences from noise
 # if all of them agree, and from fifteen on, one that was disturbed may disagree.

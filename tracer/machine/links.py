@@ -31,10 +31,12 @@ from tracer.machine.namespaces import create_netns, inside, netns_inode, remove_
 from tracer.machine.privilege import refusal
 from tracer.model import Link
 
-LOOPBACK = "127.0.0.1"
+LOOPBACK, LOOPBACK6 = "127.0.0.1", "::1"
 VETH = "nettrace0"
 # RFC 2544 keeps 198.18.0.0/15 for benchmarks; inside our own namespaces nothing else can hold it.
 SENDER_ADDRESS, RECEIVER_ADDRESS, PREFIX_LENGTH = "198.18.0.1", "198.18.0.2", 30
+# RFC 5180 does so with 2001:2::/48. Nobody else is there to have the same one, so nobody need be asked.
+SENDER_ADDRESS6, RECEIVER_ADDRESS6, PREFIX_LENGTH6, _IFA_F_NODAD = "2001:2::1", "2001:2::2", 126, 0x02
 CARRIER_DEADLINE_S = 5.0
 
 _SIOCGIFFLAGS, _IFF_UP = 0x8913, 0x1  # linux/sockios.h, linux/if.h
@@ -48,7 +50,7 @@ class OpenLink:
     """A link that is ready to carry traffic.
 
     Args:
-        address: IPv4 address that the receiver binds to and the sender connects to.
+        address: Address that the receiver binds to and the sender connects to.
         port: Port that the receiver listens on; None where it may take any.
         device: The device that the sender's packets leave through.
         sender_netns: Name of the namespace below /run/netns; None for the caller's own.
@@ -70,7 +72,7 @@ class OpenLink:
 
 
 @contextlib.contextmanager
-def open_link(link: Link, peer: str | None = None) -> Iterator[OpenLink]:
+def open_link(link: Link, peer: str | None = None, *, ipv6: bool = False) -> Iterator[OpenLink]:
     """A link for the time of the block; what was made for it is removed, whatever ends the block.
 
     A signal ends the block only if its handler raises; for SIGTERM that is up to the caller.
@@ -78,6 +80,7 @@ def open_link(link: Link, peer: str | None = None) -> Iterator[OpenLink]:
     Args:
         link: What is to carry the payload.
         peer: HOST:PORT of the receiver, for link nic alone.
+        ipv6: Its addresses are IPv6 ones.
 
     Raises:
         UsageError: if the peer is missing, malformed, unknown, or this machine itself.
@@ -87,14 +90,20 @@ def open_link(link: Link, peer: str | None = None) -> Iterator[OpenLink]:
     undo = contextlib.ExitStack()
     try:
         with signals_held():
-            opened = _open_veth(undo) if link is Link.VETH else _open_nic(peer) if link is Link.NIC else _open_lo()
+            opened = _opened(link, undo, peer, ipv6=ipv6)
         yield opened
     finally:
         with signals_held():
             undo.close()
 
 
-def _open_lo() -> OpenLink:
+def _opened(link: Link, undo: contextlib.ExitStack, peer: str | None, *, ipv6: bool) -> OpenLink:
+    if link is Link.VETH:
+        return _open_veth(undo, ipv6=ipv6)
+    return _open_nic(peer, ipv6=ipv6) if link is Link.NIC else _open_lo(ipv6=ipv6)
+
+
+def _open_lo(*, ipv6: bool) -> OpenLink:
     if not _is_up("lo"):
         raise MachineError(
             "the loopback device is down",
@@ -103,7 +112,7 @@ def _open_lo() -> OpenLink:
         )
     own = netns_inode(None)
     note = "packets are looped to a socket on this machine: no device ever reads them"
-    return OpenLink(Link.LO, LOOPBACK, None, "lo", None, None, own, own, note)
+    return OpenLink(Link.LO, LOOPBACK6 if ipv6 else LOOPBACK, None, "lo", None, None, own, own, note)
 
 
 def _is_up(device: str) -> bool:
@@ -113,16 +122,17 @@ def _is_up(device: str) -> bool:
     return bool(struct.unpack_from("16xH", answer)[0] & _IFF_UP)
 
 
-def _open_veth(undo: contextlib.ExitStack) -> OpenLink:
+def _open_veth(undo: contextlib.ExitStack, *, ipv6: bool) -> OpenLink:
     sender, receiver = owned_name("tx"), owned_name("rx")
     keep = undo.enter_context(_keeper())
     for name in (sender, receiver):
         keep(create_netns, name)
         undo.callback(keep, remove_netns, name)
-    keep(_connect, sender, receiver)
+    keep(_connect, sender, receiver, "ipv6" if ipv6 else "")
     note = "packets are looped from one network namespace to another on this machine: no device ever reads them"
     inodes = netns_inode(sender), netns_inode(receiver)
-    return OpenLink(Link.VETH, RECEIVER_ADDRESS, None, VETH, sender, receiver, *inodes, note)
+    address = RECEIVER_ADDRESS6 if ipv6 else RECEIVER_ADDRESS
+    return OpenLink(Link.VETH, address, None, VETH, sender, receiver, *inodes, note)
 
 
 @contextlib.contextmanager
@@ -155,16 +165,16 @@ def _end_with(parent: int) -> None:
         os._exit(1)
 
 
-def _connect(sender: str, receiver: str) -> None:
+def _connect(sender: str, receiver: str, ipv6: str) -> None:
     from pyroute2.netlink.exceptions import NetlinkError
 
     try:
-        _add_pair(sender, receiver)
+        _add_pair(sender, receiver, ipv6)
     except (NetlinkError, OSError) as error:
         raise _refusal(error) from error
 
 
-def _add_pair(sender: str, receiver: str) -> None:
+def _add_pair(sender: str, receiver: str, ipv6: str) -> None:
     from pyroute2 import IPRoute
 
     # By a socket that was made there: IPRoute would fork a child to make one, and a namespace that is missing.
@@ -174,9 +184,12 @@ def _add_pair(sender: str, receiver: str) -> None:
         IPRoute(fileno=inside(receiver, _route_socket)) as receiving,
     ):
         sending.link("add", ifname=VETH, kind="veth", peer={"ifname": VETH, "net_ns_fd": receiver})
-        for route, address in ((sending, SENDER_ADDRESS), (receiving, RECEIVER_ADDRESS)):
+        ends = ((sending, SENDER_ADDRESS, SENDER_ADDRESS6), (receiving, RECEIVER_ADDRESS, RECEIVER_ADDRESS6))
+        for route, address, address6 in ends:
             index = route.link_lookup(ifname=VETH)[0]
             route.addr("add", index=index, address=address, prefixlen=PREFIX_LENGTH)
+            if ipv6:
+                route.addr("add", index=index, address=address6, prefixlen=PREFIX_LENGTH6, flags=_IFA_F_NODAD)
             route.link("set", index=_LO_INDEX, state="up")
             route.link("set", index=index, state="up")
         _wait_for_carrier(sending, events)
@@ -225,8 +238,8 @@ def _refusal(error: Exception) -> NettraceError:
     )
 
 
-def _open_nic(peer: str | None) -> OpenLink:
-    address, port = _resolve(peer)
+def _open_nic(peer: str | None, *, ipv6: bool) -> OpenLink:
+    address, port = _resolve(peer, ipv6=ipv6)
     device = _device_to(address)
     if device == "lo":
         raise UsageError(
@@ -238,7 +251,7 @@ def _open_nic(peer: str | None) -> OpenLink:
     return OpenLink(Link.NIC, address, port, device, None, None, netns_inode(None), None, note)
 
 
-def _resolve(peer: str | None) -> tuple[str, int]:
+def _resolve(peer: str | None, *, ipv6: bool) -> tuple[str, int]:
     host, separator, port = (peer or "").rpartition(":")
     if not separator or not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise UsageError(
@@ -246,15 +259,16 @@ def _resolve(peer: str | None) -> tuple[str, int]:
             "the payload goes to a receiver on another machine",
             "start `nettrace serve` there and give its HOST:PORT",
         )
-    if _is_ipv6(host):
-        fix = "give the IPv4 address of that machine, or its name"
-        raise UsageError(f"the peer {peer!r} is an IPv6 address", "nettrace sends over IPv4 alone, so far", fix)
+    if _is_ipv6(host) and not ipv6:
+        fix = "add --ipv6, or give the IPv4 address of that machine, or its name"
+        raise UsageError(f"the peer {peer!r} is an IPv6 address", "nettrace sends over IPv4 unless told otherwise", fix)
+    family, kind = (socket.AF_INET6, "IPv6") if ipv6 else (socket.AF_INET, "IPv4")
     try:
-        found = socket.getaddrinfo(host, int(port), socket.AF_INET, socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host.strip("[]"), int(port), family, socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        fix = f"give its IPv4 address; what is known of the name here: getent ahosts {host}"
+        fix = f"give its {kind} address; what is known of the name here: getent ahosts {host}"
         why = reason_of(error) if isinstance(error, OSError) else "it cannot be the name of a machine"
-        raise UsageError(f"no IPv4 address is known for the peer {peer!r}", why, fix) from error
+        raise UsageError(f"no {kind} address is known for the peer {peer!r}", why, fix) from error
     return str(found[0][4][0]), int(port)
 
 

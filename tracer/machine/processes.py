@@ -8,8 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import workloads
-from tracer.books import results
+from tracer.books import modes, results
 from tracer.books.results import Reply, Role
 from tracer.books.stuck import stuck
 from tracer.errors import WorkloadError
@@ -66,7 +65,7 @@ class Workers:
         start: Start = start_python,
     ) -> None:
         self._experiment = experiment
-        self._mode = workloads.mode(experiment.mode)
+        self._mode = modes.mode(experiment.mode)
         self._host, self._asked_port = peer or (address, port)
         self._ours = peer is None
         self._user = {"uid": uid, "gid": gid if gid is not None else uid}
@@ -105,6 +104,8 @@ class Workers:
             "address": self._host,
             "port": self._asked_port,
             "cgroup": str(self._cgroup) if self._cgroup else None,
+            "cpu": dict(zip(("sender", "receiver"), self._experiment.cpus, strict=False)).get(role),
+            "rcvbuf": self._experiment.rcvbuf,
             "netns": str(_NAMESPACES / netns) if netns else None,
             **self._user,
         }
@@ -151,7 +152,15 @@ class Workers:
             "threads": self._experiment.threads,
             "size": self._experiment.size,
             "verify": self._experiment.verify,
-            "mode": self._mode.engine_mode,
+            "fields": self._experiment.fields,
+            "congestion": self._experiment.congestion,
+            "nodelay": self._experiment.nodelay,
+            "sndbuf": self._experiment.sndbuf,
+            "call": self._mode.call,
+            "buffers": self._mode.buffers,
+            "zerocopy": self._mode.asks_zerocopy,
+            "header": self._mode.header,
+            "batches": self._mode.batches,
             "messages": messages,
             "duration_s": duration_s,
             "pulse_s": self._progress.pulse_s,

@@ -13,8 +13,8 @@ from tracer.model.sockets import Socket
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
     """Time a sender thread spends on one message, percentiles over all messages of all threads, ns.
 
-    From one message's start to the next one's: packing, every send call it takes, and for zero-copy
-    the wait for a free buffer. Histogram buckets are at most 1.6 % wide.
+    From one message's start to the next one's: packing, every send call it takes, and for zero-copy the wait for a free
+    buffer; of several that one call takes, each an equal share. Histogram buckets are at most 1.6 % wide.
     """
 
     p50: Count
@@ -69,6 +69,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
         elapsed_s: From the first sender's start to the last receiver's last byte.
         enobufs: Send calls refused with ENOBUFS and repeated after reaping completions.
         enobufs_limit: The limit that caused them.
+        enomem: Zero-copy requests of io_uring refused with ENOMEM (RLIMIT_MEMLOCK), and repeated likewise.
         received_bytes: None where the receiver is not ours.
         verified: True where every received byte matched the pattern; None where that was not checked.
         packed_bytes: Bytes copied in user space to pack the fields before sending.
@@ -78,6 +79,9 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
         bytes_acked: Payload that the peer's TCP acknowledged (tcpi_bytes_acked, without SYN and FIN).
         bytes_received: Payload that the receiver's TCP took in (tcpi_bytes_received, without FIN); None, too, where the
             receiver is not ours.
+        asked_sends: Of the sends, those that asked for zero-copy; None in a mode that does not, or that always does in
+            a file of before they were counted apart.
+        asked_bytes: What these accepted.
     """
 
     payload_bytes: Count
@@ -97,6 +101,9 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     bytes_sent: Count | None = None
     bytes_acked: Count | None = None
     bytes_received: Count | None = None
+    asked_sends: Count | None = None
+    enomem: Count = 0
+    asked_bytes: Count | None = None
     sender_cpu_ns: CpuTime
     receiver_cpu_ns: CpuTime | None
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tracer.books.causes import row_of
+from tracer.books.modes import known
 from tracer.books.steps import STEPS, Step
 from tracer.books.tallies import total
 from tracer.model import Cause, Document, Entry, Link, Stage
@@ -68,7 +69,7 @@ def draw_path(document: Document) -> list[str]:
 
 def legs_of(document: Document) -> list[Leg]:
     """The way, step by step; a side branch leads back to where it began."""
-    place = f"sender's {'buffer' if document.experiment.size < 8 else '8 fields'}"
+    place = _origin(document)
     payload = document.observed.payload_bytes if document.observed else 0
     legs = []
     for step, entries in _taken(document):
@@ -78,6 +79,14 @@ def legs_of(document: Document) -> list[Leg]:
         legs.append(_leg(step, entries, payload, place, leads_to or place))
         place = legs[-1].place
     return _from_one_place(legs)
+
+
+def _origin(document: Document) -> str:
+    """Where the bytes are before anything is done to them; fewer than there are fields are in one."""
+    mode, fields = known(document.experiment.mode), document.experiment.fields
+    if mode is not None and mode.is_of_a_file:
+        return "file in the page cache"
+    return f"sender's {'buffer' if document.experiment.size < fields or fields == 1 else f'{fields} fields'}"
 
 
 def _from_one_place(legs: list[Leg]) -> list[Leg]:

@@ -6,9 +6,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tracer.books.advice import settings_of
 from tracer.books.causes import row_of
 from tracer.books.quantities import DEMAND
-from tracer.model import CpuTime, Document, Entry, Law, LawState, Recording, Stage, Workload
+from tracer.model import CpuTime, Document, Entry, Experiment, Law, LawState, Recording, Stage, Workload
 from tracer.reports.costs import cost_tables
 from tracer.reports.picture import draw_path
 from tracer.reports.stacks import stack_lines
@@ -80,15 +81,21 @@ def title_of(document: Recording) -> str:
     experiment, host = document.experiment, document.host
     work = counted(experiment.messages, "message") if experiment.messages else f"{experiment.duration_s or 0:g} s"
     where = f"lab, emulated {host.cpu}" if host.emulated else host.where
-    control = f", {host.congestion_control}" if host.congestion_control else ""
+    control = f", {experiment.congestion or host.congestion_control}" if host.congestion_control else ""
     connections = counted(experiment.threads, "connection")
     title = (
         f"{experiment.mode}, {format_size(experiment.size)} x {work} x {connections} over {experiment.link}, "
-        f"Linux {host.kernel} ({where}){control}"
+        f"Linux {host.kernel} ({where}){control}{_settings(experiment)}"
     )
     if document.complete:
         return title
     return f"PARTIAL ({'given up' if document.stuck else 'interrupted'}): {title}"
+
+
+def _settings(experiment: Experiment) -> str:
+    """What was set, as one would type it; but for the congestion control, which stands there anyhow."""
+    words = [word for word in settings_of(experiment) if not word.startswith("--congestion")]
+    return f", {' '.join(words)}" if words else ""
 
 
 def ledger_table(document: Document, console: Console) -> Table:
@@ -176,6 +183,8 @@ def _add_bare_figures(table: Table, bare: Workload) -> None:
     if bare.enobufs:
         limit = bare.enobufs_limit or "unknown limit"
         table.add_row("ENOBUFS, reaped and repeated", f"{bare.enobufs:,} ({limit})", "bare pass")
+    if bare.enomem:
+        table.add_row("ENOMEM, reaped and repeated", f"{bare.enomem:,} (memlock)", "bare pass")
     if bare.verified:
         table.add_row("payload verified", "every byte", "both passes")
 

@@ -90,7 +90,7 @@ def _record(
     user = invoking_user()
     if user is not None and user.uid != os.geteuid():
         require(f"cannot run the workload as {user_name(user.uid)}", "CAP_SETUID", "CAP_SETGID", "CAP_KILL")
-    link = stack.enter_context(open_link(experiment.link, experiment.peer))
+    link = stack.enter_context(open_link(experiment.link, experiment.peer, ipv6=experiment.ipv6))
     if not experiment.scatter_gather:
         stack.enter_context(set_scatter_gather(link.device, False, link.sender_netns))
     cgroup = stack.enter_context(open_cgroup())

@@ -27,10 +27,12 @@ class Crew:
     Args:
         run: Does a job over its connection and gives the engine's result.
         direction: What shutdown() has to end, so that no thread waits any longer: SHUT_WR for senders, SHUT_RD.
-        gate: What the threads wait for, too.
+        besides: What the threads need, too: their gate, and what the engine has opened.
     """
 
-    def __init__(self, run: Any, jobs: list[Any], connections: list[socket.socket], direction: int, *gate: int) -> None:
+    def __init__(
+        self, run: Any, jobs: list[Any], connections: list[socket.socket], direction: int, *besides: int
+    ) -> None:
         self.jobs = jobs
         self.results = [0] * len(jobs)
         self._run, self._connections, self._direction = run, connections, direction
@@ -38,7 +40,7 @@ class Crew:
         self._running = len(jobs)
         # Readable when the last thread has ended; the main thread polls it beside the control socket.
         self.ended = os.eventfd(0, os.EFD_CLOEXEC)
-        self._kept = (self.ended, *gate, *(connection.fileno() for connection in connections))
+        self._kept = (self.ended, *besides, *(connection.fileno() for connection in connections))
         self._settled = threading.Barrier(len(jobs) + 1)
         self._threads = [threading.Thread(target=self._work, args=(index,), daemon=True) for index in range(len(jobs))]
         for thread in self._threads:

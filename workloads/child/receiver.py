@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from workloads.child.crew import Crew, Refused, counts_of, kernel_keeps_time_by_tsc
-from workloads.child.tcp import Info, sum_known, tcp_info
+from workloads.child.tcp import Info, set_buffer, sum_known, tcp_info
 from workloads.engine._engine import ffi, lib
 
 ACCEPT_DEADLINE_S = 15.0
@@ -34,8 +34,13 @@ class Receiver:
         self._address = (config["address"], config["port"])
         self._family = socket.AF_INET6 if ":" in config["address"] else socket.AF_INET
         self._connections: list[socket.socket] = []
+        # Before it listens: the window's scale is told in the handshake.
+        self._listener = socket.socket(self._family)
+        set_buffer(self._listener, socket.SO_RCVBUF, config["rcvbuf"])
         try:
-            self._listener = socket.create_server(self._address, family=self._family, backlog=128)
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._listener.bind(self._address)
+            self._listener.listen(128)
         except OSError as error:
             raise Refused("listen", error.errno or errno.EIO, str(error)) from error
 

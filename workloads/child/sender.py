@@ -12,7 +12,7 @@ from typing import Any
 
 from workloads.child.crew import Crew, Refused, counts_of, kernel_keeps_time_by_tsc
 from workloads.child.latency import merged_latency
-from workloads.child.tcp import Info, is_window_closed, sum_known, tcp_info
+from workloads.child.tcp import Info, is_window_closed, set_buffer, sum_known, tcp_info
 from workloads.engine._engine import ffi, lib
 
 CONNECT_DEADLINE_S = 10.0
@@ -21,11 +21,11 @@ CLOSE_DEADLINE_S, CLOSE_TICK_S = 2.0, 0.2
 # Zero-copy keeps several messages in flight. Few bytes, because the copy that loopback makes after all reads them from
 # the cache (16 KiB messages: 4.8 Gb/s with 2 of them, 3.2 with 64); many messages where they are small, because each
 # wait for completions costs a switch to the receiver (1 KiB: 0.26 Gb/s with 2, 0.37 with 128 and more).
-POOL_BYTES, MIN_POOL, MAX_POOL = 512 << 10, 2, 256
+POOL_BYTES, MIN_POOL, MAX_POOL, MAX_BATCH = 512 << 10, 2, 256, 16
 
 SENDER_COUNTS = (
-    "bytes", "packed_bytes", "messages", "sends", "short_sends", "eintr", "enobufs",
-    "refused_optmem_bytes", "completions", "copied", "ranges",
+    "bytes", "packed_bytes", "messages", "sends", "short_sends", "eintr", "enobufs", "enomem",
+    "refused_optmem_bytes", "asked_sends", "asked_bytes", "completions", "copied", "ranges",
 )  # fmt: skip
 
 
@@ -59,18 +59,14 @@ class Sender:
     def prepare(self, order: dict[str, Any]) -> Crew:
         self._gate_reader, self._gate = os.pipe()
         for _ in range(order["threads"]):
-            try:
-                connection = socket.create_connection((order["host"], order["port"]), timeout=CONNECT_DEADLINE_S)
-            except OSError as error:
-                raise Refused("connect", error.errno or errno.ETIMEDOUT, str(error)) from error
-            connection.settimeout(None)
-            self._connections.append(connection)
+            self._connections.append(connect(order))
         jobs = [self._job(connection, order) for connection in self._connections]
         for job in jobs:
             if result := lib.engine_sender_open(job):
-                raise Refused("prepare", result, "allocating the messages")
+                raise Refused(ffi.string(job.step).decode(), result)
+        own = [descriptor for job in jobs for descriptor in descriptors_of(job)]
         self._closed_ns: list[int] = []
-        return Crew(self._send, jobs, self._connections, socket.SHUT_WR, self._gate_reader)
+        return Crew(self._send, jobs, self._connections, socket.SHUT_WR, self._gate_reader, *own)
 
     def _send(self, job: Any, connection: socket.socket) -> int:
         result = int(lib.engine_send(job))
@@ -82,12 +78,17 @@ class Sender:
         job = ffi.new("struct engine_sender *")
         job.fd = connection.fileno()
         job.gate_fd = self._gate_reader
-        job.mode = order["mode"]
+        job.call = numbered(order["call"])
+        job.buffers = numbered(order["buffers"])
+        job.zerocopy = order["zerocopy"]
+        job.header = order["header"]
+        job.nodelay = order["nodelay"]
+        job.fields = order["fields"]
         job.use_tsc = kernel_keeps_time_by_tsc()
         job.verify = order["verify"]
         job.message_bytes = order["size"]
         job.messages_wanted = order["messages"] or 0
-        job.pool_messages = pool_messages(order["size"]) if order["mode"] == lib.ENGINE_ZERO_COPY else 1
+        job.pool_messages = pool_messages(order)
         return job
 
     def release(self) -> None:
@@ -126,6 +127,40 @@ class Sender:
         }
 
 
+def connect(order: dict[str, Any]) -> socket.socket:
+    """A connection to the receiver, with what is set of it before its first packet."""
+    connection = socket.socket(socket.AF_INET6 if ":" in order["host"] else socket.AF_INET)
+    set_buffer(connection, socket.SO_SNDBUF, order["sndbuf"])
+    if order["nodelay"]:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if order["congestion"] is not None:
+        set_congestion(connection, order["congestion"])
+    connection.settimeout(CONNECT_DEADLINE_S)
+    try:
+        connection.connect((order["host"], order["port"]))
+    except OSError as error:
+        raise Refused("connect", error.errno or errno.ETIMEDOUT, str(error)) from error
+    connection.settimeout(None)
+    return connection
+
+
+def set_congestion(connection: socket.socket, name: str) -> None:
+    try:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, name.encode())
+    except (OSError, ValueError) as error:
+        raise Refused("congestion", getattr(error, "errno", None) or errno.EINVAL, name) from error
+
+
+def descriptors_of(job: Any) -> list[int]:
+    """What the engine has opened for it."""
+    return [descriptor for descriptor in (job.file_fd, *job.pipe_fds, job.ring_fd) if descriptor >= 0]
+
+
+def numbered(word: str) -> int:
+    """What the engine knows a mode's word by (workloads/engine/engine.h)."""
+    return int(getattr(lib, f"ENGINE_{word.upper()}"))
+
+
 def wait_until_closed(connection: socket.socket, job: Any) -> int | None:
     """When the peer closed: it does so after our last byte, so nothing will be sent again from then on.
 
@@ -150,6 +185,7 @@ def is_all_acknowledged(connection: socket.socket) -> bool:
     return not info["unacked"] and not info["notsent_bytes"]
 
 
-def pool_messages(size: int) -> int:
-    """Messages in a zero-copy sender's pool."""
-    return max(MIN_POOL, min(MAX_POOL, POOL_BYTES // size))
+def pool_messages(order: dict[str, Any]) -> int:
+    """Messages in a sender's pool: those in flight of a zero-copy sender, those of one call where it takes several."""
+    most = MAX_POOL if order["zerocopy"] else MAX_BATCH if order["batches"] else 1
+    return min(most, max(MIN_POOL, POOL_BYTES // int(order["size"])))

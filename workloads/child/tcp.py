@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import sys
+
+from workloads.child.crew import Refused
 
 # Offset and end in the struct; its first byte is the state.
 _FIELDS = {
@@ -20,7 +23,23 @@ _FIELDS = {
 # enum in net/tcp_states.h. A sender's FIN has been acknowledged in these; a receiver has got one in CLOSE_WAIT.
 _FIN_WAIT2, _TIME_WAIT, _CLOSE, _CLOSE_WAIT = 5, 6, 7, 8
 
+_INT_MAX = (1 << 31) - 1
+
 Info = dict[str, int | None]
+
+
+def set_buffer(connection: socket.socket, option: int, asked: int | None) -> None:
+    """The kernel gives twice what is asked for, and less than that without a word.
+
+    Raises:
+        Refused: it gives something else.
+    """
+    if asked is None:
+        return
+    connection.setsockopt(socket.SOL_SOCKET, option, min(asked, _INT_MAX))
+    given = connection.getsockopt(socket.SOL_SOCKET, option)
+    if given != 2 * asked:
+        raise Refused("sndbuf" if option == socket.SO_SNDBUF else "rcvbuf", errno.EINVAL, f"{given // 2}")
 
 
 def tcp_info(connection: socket.socket) -> Info:

@@ -54,6 +54,14 @@ def enter_cgroup(directory: str) -> None:
         raise Refused("cgroup", error.errno or errno.EPERM, directory) from error
 
 
+def stay_on(cpu: int) -> None:
+    """All threads to come, too."""
+    try:
+        os.sched_setaffinity(0, [cpu])
+    except (OSError, OverflowError, ValueError) as error:
+        raise Refused("cpu", getattr(error, "errno", None) or errno.EINVAL, str(cpu)) from error
+
+
 def drop_privileges(uid: int, gid: int) -> None:
     try:
         os.setgroups([gid])
@@ -69,6 +77,8 @@ def settle(config: dict[str, Any]) -> None:
     """Become what the parent asks for, in the one order that works."""
     if config["cgroup"]:
         enter_cgroup(config["cgroup"])
+    if config["cpu"] is not None:
+        stay_on(config["cpu"])
     if config["netns"]:
         enter_namespace(config["netns"])
     if config["uid"] is not None:

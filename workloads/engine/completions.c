@@ -112,8 +112,7 @@ static int note_completion(struct engine_sender *sender, struct msghdr *message)
 	return 0;
 }
 
-/* Empties the error queue; how many ranges it held, or an error. */
-int completions_reap(struct engine_sender *sender)
+static int reap_queue(struct engine_sender *sender)
 {
 	for (int ranges = 0;; ranges++) {
 		char control[CMSG_SPACE(sizeof(struct sock_extended_err) + sizeof(struct sockaddr_in6))];
@@ -132,6 +131,12 @@ int completions_reap(struct engine_sender *sender)
 	}
 }
 
+/* Empties the queue that notifies; how many ranges it held, or an error. */
+int completions_reap(struct engine_sender *sender)
+{
+	return sender->ring ? ring_reap(sender) : reap_queue(sender);
+}
+
 /* A send that Nagle's algorithm holds back until the peer's delayed acknowledgement is never completed meanwhile. */
 static void push_held_segment(int fd)
 {
@@ -141,7 +146,7 @@ static void push_held_segment(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &off, sizeof(off));
 }
 
-/* Waits until the error queue holds something, and empties it; how many ranges it held (0: timeout), or an error. */
+/* Waits until the queue that notifies holds something, and empties it; how many ranges it held (0: timeout), or an error. */
 int completions_wait(struct engine_sender *sender, int timeout_ms)
 {
 	struct pollfd socket = {.fd = sender->fd};
@@ -151,7 +156,10 @@ int completions_wait(struct engine_sender *sender, int timeout_ms)
 
 	if (ranges)
 		return ranges;
-	push_held_segment(sender->fd);
+	if (!sender->nodelay)
+		push_held_segment(sender->fd);
+	if (sender->ring)
+		return ring_wait(sender, timeout_ms);
 	if (poll(&socket, 1, timeout_ms) <= 0)
 		return 0;
 	ranges = completions_reap(sender);
@@ -193,12 +201,14 @@ static void record_refusal(struct engine_sender *sender)
 		sender->refused_optmem_bytes = memory[SK_MEMINFO_OPTMEM];
 }
 
-/* After ENOBUFS: 0 where the send is to be repeated. */
+/* After ENOBUFS, or ENOMEM of io_uring: 0 where the send is to be repeated. */
 int completions_relieve(struct engine_sender *sender, int64_t *refused_since_ns)
 {
 	int ranges;
 
-	if (!sender->enobufs++)
+	if (sender->ring)
+		sender->enomem++;
+	else if (!sender->enobufs++)
 		record_refusal(sender);
 	if (sender->tracker.outstanding) {
 		*refused_since_ns = 0;

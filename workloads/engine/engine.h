@@ -14,14 +14,31 @@
 /* cffi begin */
 
 enum engine_limits {
-	ENGINE_FIELDS = 8,	/* heap-allocated fields of one message */
+	ENGINE_MAX_FIELDS = 1024,	/* of one message: IOV_MAX */
 	ENGINE_BUCKETS = 3776,	/* of the latency histogram: 64 for each power of two of an uint64_t */
 };
 
-enum engine_mode {
-	ENGINE_TWO_COPY = 0,	/* memcpy of the fields into one buffer, send() */
-	ENGINE_ONE_COPY = 1,	/* sendmsg() over the fields */
-	ENGINE_ZERO_COPY = 2,	/* sendmsg(MSG_ZEROCOPY) over the fields */
+/* What hands a message to the kernel. */
+enum engine_call {
+	ENGINE_SEND,
+	ENGINE_WRITE,
+	ENGINE_SENDMSG,
+	ENGINE_WRITEV,
+	ENGINE_SENDMMSG,	/* several messages a call */
+	ENGINE_SENDFILE,
+	ENGINE_SPLICE,		/* from the file into a pipe, and from there into the socket */
+	ENGINE_VMSPLICE,	/* from memory into a pipe, and from there into the socket */
+	ENGINE_URING,		/* a request of io_uring, and a wait for its result */
+};
+
+/* Where its bytes lie. */
+enum engine_buffers {
+	ENGINE_HEAP,		/* each field allocated by itself */
+	ENGINE_PACKED,		/* the same, and copied into one buffer before the call */
+	ENGINE_FILE,		/* in a file that lives in the page cache alone */
+	ENGINE_MAPPED,		/* the fields side by side, in pages of the message's own */
+	ENGINE_HUGE,		/* the messages side by side, in huge pages */
+	ENGINE_REGISTERED,	/* likewise, in pages that io_uring has been told of before */
 };
 
 /* What another thread writes into stop. */
@@ -75,16 +92,23 @@ int engine_tracker_sent(struct engine_tracker *tracker, uint32_t buffer);
 int engine_tracker_notified(struct engine_tracker *tracker, uint32_t low, uint32_t high);
 
 struct engine_pool;
+struct engine_ring;
 
 /* One sending thread. All counts are of this thread. */
 struct engine_sender {
 	/* The caller sets these before engine_sender_open(). */
 	int fd;				/* connected, blocking TCP socket without time-outs: no EAGAIN */
 	int gate_fd;			/* reading end of a pipe; engine_send() starts when nobody has the other end open */
-	int mode;			/* enum engine_mode */
+	int call;			/* enum engine_call */
+	int buffers;			/* enum engine_buffers */
+	int zerocopy;			/* ask the kernel to pin the pages, and reap completions */
+	int header;			/* the first field goes ahead, copied, by a call with MSG_MORE */
 	int use_tsc;			/* the kernel itself keeps time by the TSC, so ticks may, too */
 	int verify;			/* write the pattern anew before every message */
-	uint32_t pool_messages;		/* messages in the pool; a copying mode needs but one */
+	int nodelay;			/* TCP_NODELAY is set, so no segment is held back */
+	uint32_t fields;		/* of a message; 1 to ENGINE_MAX_FIELDS */
+	uint32_t pool_messages;		/* messages in the pool; one will do where a call's return frees its buffer, and
+					   sendmmsg() sends as many as there are */
 	uint64_t message_bytes;
 	uint64_t messages_wanted;	/* 0: until stop is set */
 	volatile int stop;		/* enum engine_stop */
@@ -94,20 +118,30 @@ struct engine_sender {
 	uint64_t bytes;			/* accepted by the send calls */
 	uint64_t packed_bytes;		/* copied in user space from the fields into one buffer */
 	uint64_t messages;		/* accepted whole */
-	uint64_t sends;			/* calls that accepted bytes */
+	uint64_t sends;			/* calls that accepted bytes; of sendmmsg(), each message is one */
 	uint64_t short_sends;		/* of these, the ones that accepted fewer than asked */
+	uint64_t asked_sends;		/* of them, the ones that asked for zero-copy */
+	uint64_t asked_bytes;		/* accepted by these */
 	uint64_t eintr;
 	uint64_t enobufs;		/* calls refused with ENOBUFS, and repeated */
+	uint64_t enomem;		/* zero-copy requests of io_uring refused with ENOMEM, and repeated */
 	uint64_t refused_optmem_bytes;	/* at the first ENOBUFS: charged to this socket's option memory */
 	uint64_t completions;		/* sends notified */
-	uint64_t copied;		/* of these, the ones with SO_EE_CODE_ZEROCOPY_COPIED */
-	uint64_t ranges;		/* messages on the error queue that notified them */
+	uint64_t copied;		/* of these, the ones with SO_EE_CODE_ZEROCOPY_COPIED, or IORING_NOTIF_USAGE_ZC_COPIED */
+	uint64_t ranges;		/* messages on the error queue that notified them, or notifications of io_uring */
 	uint64_t slowest_ticks;
-	uint64_t latency[ENGINE_BUCKETS];	/* messages by ticks from their start to the next one's start */
+	uint64_t latency[ENGINE_BUCKETS];	/* messages by ticks from their start to the next one's start; of several
+						   that one call takes, each an equal share */
 
 	/* The engine's own. */
 	struct engine_tracker tracker;
 	struct engine_pool *pool;
+	const char *step;	/* what engine_sender_open() was at when it failed */
+	int file_fd;		/* -1 where there is none, as of the others */
+	int pipe_fds[2];	/* its reading end and its writing end */
+	uint64_t piped;		/* bytes that are in the pipe */
+	int ring_fd;
+	struct engine_ring *ring;
 };
 
 int engine_sender_open(struct engine_sender *sender);	/* allocates and touches the pool, sets SO_ZEROCOPY */

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 #include <time.h>
 
@@ -69,23 +70,50 @@ int wait_for_gate(int gate_fd);
 void span_start(struct engine_span *span, int use_tsc);
 void span_end(struct engine_span *span, int use_tsc);
 
-/* pool.c: messages of 8 fields, each field allocated by itself. */
+/* pool.c: messages of several fields. */
 struct message {
-	void *allocated[ENGINE_FIELDS];
-	struct iovec fields[ENGINE_FIELDS];	/* the ones that hold bytes; never an empty one */
+	struct iovec *fields;	/* the ones that hold bytes; never an empty one */
 	size_t count;
 };
 
 struct engine_pool {
 	uint32_t size;
-	uint8_t *packed;	/* two-copy: where the fields are packed */
+	void *arena;		/* where all messages are; NULL where each field is allocated by itself */
+	size_t arena_bytes;
+	uint8_t *packed;	/* where the fields are packed */
+	struct mmsghdr *batch;	/* all messages */
+	struct iovec *rest;	/* room for the fields of a message that are left */
 	struct message messages[];
 };
 
-struct engine_pool *pool_open(uint32_t size, uint64_t message_bytes, bool packs);
+int pool_open(struct engine_sender *sender);
 void pool_close(struct engine_pool *pool);
-void pool_write_pattern(struct message *message, uint64_t number);
+int pool_renew(const struct engine_sender *sender, struct message *message, uint64_t number);
 void pool_pack(struct engine_pool *pool, const struct message *message);
+
+/* What is left of a message, or of several that one call takes, and how to send it on. */
+struct rest {
+	struct msghdr header;	/* the bytes in memory; of several messages, of none; of a file, without fields */
+	uint64_t left;
+	uint64_t messages;	/* of which something is left, or was */
+	uint32_t buffer;	/* which message of the pool that is */
+	int flags;		/* MSG_ZEROCOPY where completions are to come */
+};
+
+void advance(struct msghdr *header, size_t accepted);
+
+/* calls.c: each hands over some of what is left, from its front; how much, or -errno. */
+typedef ssize_t hand_over(struct engine_sender *sender, const struct rest *rest);
+
+hand_over *way_of(const struct engine_sender *sender);
+
+/* ring.c */
+int ring_open(struct engine_sender *sender);
+int ring_register(struct engine_sender *sender, void *start, size_t bytes);
+void ring_close(struct engine_sender *sender);
+int ring_reap(struct engine_sender *sender);
+int ring_wait(struct engine_sender *sender, int timeout_ms);
+hand_over by_uring;
 
 /* completions.c */
 int completions_reap(struct engine_sender *sender);

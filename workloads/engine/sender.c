@@ -1,8 +1,11 @@
 /* The sending loop. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "internal.h"
 
@@ -17,22 +20,55 @@ static bool hurried(const struct engine_sender *sender)
 	return sender->stop == ENGINE_STOP_NOW;
 }
 
+static bool is_valid(const struct engine_sender *sender)
+{
+	return sender->message_bytes && sender->pool_messages && sender->pool_messages <= TRACKER_CAPACITY &&
+	       sender->fields && sender->fields <= ENGINE_MAX_FIELDS && way_of(sender);
+}
+
+/* A file that is in memory alone, so that no file system decides what its pages are; gone when it is closed. */
+static int descriptors_open(struct engine_sender *sender)
+{
+	if (sender->buffers == ENGINE_FILE) {
+		sender->step = "file";
+		sender->file_fd = memfd_create("nettrace", MFD_CLOEXEC);
+		if (sender->file_fd < 0)
+			return -errno;
+	}
+	if (sender->call == ENGINE_SPLICE || sender->call == ENGINE_VMSPLICE) {
+		sender->step = "pipe";
+		if (pipe2(sender->pipe_fds, O_CLOEXEC))
+			return -errno;
+	}
+	return sender->call == ENGINE_URING ? ring_open(sender) : 0;
+}
+
 int engine_sender_open(struct engine_sender *sender)
 {
 	int on = 1;
 	int error;
 
-	if (!sender->message_bytes || !sender->pool_messages || sender->pool_messages > TRACKER_CAPACITY)
+	sender->file_fd = sender->pipe_fds[0] = sender->pipe_fds[1] = sender->ring_fd = -1;
+	sender->step = "messages";
+	if (!is_valid(sender))
 		return -EINVAL;
-	if (sender->mode == ENGINE_ZERO_COPY) {
+	if (sender->zerocopy) {
+		sender->step = "zerocopy";
 		if (setsockopt(sender->fd, SOL_SOCKET, SO_ZEROCOPY, &on, sizeof(on)))
 			return -errno;
 		error = engine_tracker_open(&sender->tracker, 0, TRACKER_CAPACITY, sender->pool_messages);
 		if (error)
 			return error;
 	}
-	sender->pool = pool_open(sender->pool_messages, sender->message_bytes, sender->mode == ENGINE_TWO_COPY);
-	return sender->pool ? 0 : -ENOMEM;
+	error = descriptors_open(sender);
+	return error ? error : pool_open(sender);
+}
+
+static void close_if_open(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
 }
 
 void engine_sender_close(struct engine_sender *sender)
@@ -40,10 +76,14 @@ void engine_sender_close(struct engine_sender *sender)
 	pool_close(sender->pool);
 	sender->pool = NULL;
 	engine_tracker_close(&sender->tracker);
+	ring_close(sender);
+	close_if_open(&sender->file_fd);
+	close_if_open(&sender->pipe_fds[0]);
+	close_if_open(&sender->pipe_fds[1]);
 }
 
 /* Takes what was accepted off the front. */
-static void advance(struct msghdr *header, size_t accepted)
+void advance(struct msghdr *header, size_t accepted)
 {
 	while (accepted && accepted >= header->msg_iov->iov_len) {
 		accepted -= header->msg_iov->iov_len;
@@ -57,39 +97,37 @@ static void advance(struct msghdr *header, size_t accepted)
 }
 
 /* What to do after a call that accepted nothing: 0 to repeat it. */
-static int after_refusal(struct engine_sender *sender, int error, int64_t *refused_since_ns)
+static int after_refusal(struct engine_sender *sender, const struct rest *rest, int error, int64_t *refused_since_ns)
 {
 	switch (error) {
-	case EINTR:
+	case -EINTR:
 		sender->eintr++;
 		return 0;
-	case EPIPE:
+	case -EPIPE:
 		return hurried(sender) ? GIVEN_UP : -EPIPE;
-	case ENOBUFS:
-		if (sender->mode == ENGINE_ZERO_COPY) {
-			error = completions_relieve(sender, refused_since_ns);
-			return !error && hurried(sender) ? GIVEN_UP : error;
-		}
-		return -ENOBUFS;
+	case -ENOBUFS:
+	case -ENOMEM:
+		/* The same limit, two names: that of the error queue's notifications, and that of io_uring's. */
+		if (!(rest->flags & MSG_ZEROCOPY) || (error == -ENOMEM) != (sender->call == ENGINE_URING))
+			return error;
+		error = completions_relieve(sender, refused_since_ns);
+		return !error && hurried(sender) ? GIVEN_UP : error;
 	default:
-		return -error;
+		return error;
 	}
 }
 
-static ssize_t send_once(const struct engine_sender *sender, const struct msghdr *header)
-{
-	if (sender->mode == ENGINE_TWO_COPY)
-		return send(sender->fd, header->msg_iov->iov_base, header->msg_iov->iov_len, MSG_NOSIGNAL);
-	return sendmsg(sender->fd, header, sender->mode == ENGINE_ZERO_COPY ? MSG_NOSIGNAL | MSG_ZEROCOPY : MSG_NOSIGNAL);
-}
-
-/* An id for a send that was accepted; never refused, because make_room() came before the send. */
-static void account(struct engine_sender *sender, uint32_t buffer, size_t accepted)
+/* An id for a send that was accepted; never refused, because make_room() came before the send. A ring has seen to it. */
+static void account(struct engine_sender *sender, const struct rest *rest, size_t accepted)
 {
 	sender->bytes += accepted;
 	sender->sends++;
-	if (sender->mode == ENGINE_ZERO_COPY)
-		engine_tracker_sent(&sender->tracker, buffer);
+	if (rest->flags & MSG_ZEROCOPY) {
+		sender->asked_bytes += accepted;
+		sender->asked_sends++;
+		if (!sender->ring)
+			engine_tracker_sent(&sender->tracker, rest->buffer);
+	}
 }
 
 /* Zero-copy: waits until the tracker can take another id, and a buffer has no send outstanding if it is to be free. */
@@ -110,77 +148,137 @@ static int make_room(struct engine_sender *sender, uint32_t buffer, bool free)
 	return 0;
 }
 
-static int send_fields(struct engine_sender *sender, uint32_t buffer, struct msghdr *header)
+static int send_rest(struct engine_sender *sender, hand_over *way, struct rest *rest)
 {
-	uint64_t left = sender->message_bytes;
 	int64_t refused_since_ns = 0;
 
 	for (;;) {
-		ssize_t accepted = send_once(sender, header);
+		ssize_t accepted = way(sender, rest);
 		int result;
 
 		if (accepted < 0) {
-			result = after_refusal(sender, errno, &refused_since_ns);
+			result = after_refusal(sender, rest, (int)accepted, &refused_since_ns);
 			if (result)
 				return result;
 			continue;
 		}
-		account(sender, buffer, (size_t)accepted);
-		left -= (uint64_t)accepted;
-		if (!left)
+		account(sender, rest, (size_t)accepted);
+		rest->left -= (uint64_t)accepted;
+		if (!rest->left)
 			return 0;
-		sender->short_sends++;
-		advance(header, (size_t)accepted);
-		if (sender->mode == ENGINE_ZERO_COPY) {
-			result = make_room(sender, buffer, false);
+		if (rest->left % sender->message_bytes)
+			sender->short_sends++;
+		if (rest->header.msg_iovlen)
+			advance(&rest->header, (size_t)accepted);
+		if (rest->flags & MSG_ZEROCOPY) {
+			result = make_room(sender, rest->buffer, false);
 			if (result)
 				return result;
 		}
 	}
 }
 
-static int send_message(struct engine_sender *sender)
+/* What the call is given: a copy of the fields, because a short send changes it, or the buffer that they are in. */
+static void lay_out(struct engine_sender *sender, const struct message *message, struct msghdr *header)
 {
-	uint32_t buffer = (uint32_t)(sender->messages % sender->pool->size);
-	struct message *message = &sender->pool->messages[buffer];
-	struct iovec fields[ENGINE_FIELDS];
-	struct msghdr header = {.msg_iov = fields, .msg_iovlen = message->count};
-	int result;
+	struct engine_pool *pool = sender->pool;
 
-	if (sender->mode == ENGINE_ZERO_COPY) {
-		result = make_room(sender, buffer, true);
-		if (result)
-			return result;
-	}
-	if (sender->verify)
-		pool_write_pattern(message, sender->messages);
-	if (sender->mode == ENGINE_TWO_COPY) {
-		pool_pack(sender->pool, message);
+	header->msg_iov = pool->rest;
+	header->msg_iovlen = 1;
+	if (sender->buffers == ENGINE_PACKED) {
+		pool_pack(pool, message);
 		sender->packed_bytes += sender->message_bytes;
-		fields[0] = (struct iovec){sender->pool->packed, sender->message_bytes};
-		header.msg_iovlen = 1;
+		pool->rest[0] = (struct iovec){pool->packed, sender->message_bytes};
+	} else if (sender->buffers == ENGINE_REGISTERED) {
+		pool->rest[0] = (struct iovec){message->fields[0].iov_base, sender->message_bytes};
 	} else {
-		/* A copy, because a short send changes it. */
-		memcpy(fields, message->fields, sizeof(fields));
+		memcpy(pool->rest, message->fields, message->count * sizeof(*message->fields));
+		header->msg_iovlen = message->count;
 	}
-	return send_fields(sender, buffer, &header);
+}
+
+/* The first field by itself, if it is not the only one: the kernel keeps it back until more comes. */
+static int send_header(struct engine_sender *sender, hand_over *way, struct rest *rest)
+{
+	struct rest header = {.header = {.msg_iov = rest->header.msg_iov, .msg_iovlen = 1}, .flags = MSG_MORE};
+
+	if (rest->header.msg_iovlen == 1)
+		return 0;
+	header.left = rest->header.msg_iov->iov_len;
+	rest->left -= header.left;
+	rest->header.msg_iov++;
+	rest->header.msg_iovlen--;
+	return send_rest(sender, way, &header);
+}
+
+static int send_one(struct engine_sender *sender, hand_over *way, uint32_t buffer)
+{
+	struct message *message = &sender->pool->messages[buffer];
+	struct rest rest = {.left = sender->message_bytes, .buffer = buffer};
+	int result = sender->zerocopy ? make_room(sender, buffer, true) : 0;
+
+	if (!result && sender->verify)
+		result = pool_renew(sender, message, sender->messages);
+	if (result)
+		return result;
+	rest.flags = sender->zerocopy ? MSG_ZEROCOPY : 0;
+	if (sender->buffers != ENGINE_FILE)
+		lay_out(sender, message, &rest.header);
+	if (sender->header)
+		result = send_header(sender, way, &rest);
+	return result ? result : send_rest(sender, way, &rest);
+}
+
+/* As many as the pool has; what was accepted of those that were given up counts too. */
+static int send_several(struct engine_sender *sender, hand_over *way, uint32_t count)
+{
+	struct rest rest = {.left = count * sender->message_bytes, .messages = count};
+	int result = 0;
+
+	for (uint32_t i = 0; i < count && sender->verify && !result; i++)
+		result = pool_renew(sender, &sender->pool->messages[i], sender->messages + i);
+	if (!result)
+		result = send_rest(sender, way, &rest);
+	if (result)
+		sender->messages += count - (rest.left + sender->message_bytes - 1) / sender->message_bytes;
+	return result;
+}
+
+/* How many messages the next call takes. */
+static uint32_t next_count(const struct engine_sender *sender)
+{
+	uint64_t left = sender->messages_wanted - sender->messages;
+
+	if (sender->call != ENGINE_SENDMMSG)
+		return 1;
+	return sender->messages_wanted && left < sender->pool->size ? (uint32_t)left : sender->pool->size;
+}
+
+static int send_next(struct engine_sender *sender, hand_over *way, uint32_t count)
+{
+	if (sender->call == ENGINE_SENDMMSG)
+		return send_several(sender, way, count);
+	return send_one(sender, way, (uint32_t)(sender->messages % sender->pool->size));
 }
 
 static int send_all(struct engine_sender *sender)
 {
 	uint64_t start = sender->span.start_ticks;
+	hand_over *way = way_of(sender);
 
 	while (!sender->stop && (!sender->messages_wanted || sender->messages < sender->messages_wanted)) {
-		int result = send_message(sender);
-		uint64_t now;
+		uint32_t count = next_count(sender);
+		int result = send_next(sender, way, count);
+		uint64_t now, each;
 
 		if (result)
 			return result;
-		sender->messages++;
+		sender->messages += count;
 		now = ticks_now(sender->use_tsc);
-		sender->latency[bucket_of(now - start)]++;
-		if (now - start > sender->slowest_ticks)
-			sender->slowest_ticks = now - start;
+		each = count == 1 ? now - start : (now - start) / count;
+		sender->latency[bucket_of(each)] += count;
+		if (each > sender->slowest_ticks)
+			sender->slowest_ticks = each;
 		start = now;
 	}
 	return 0;
@@ -196,7 +294,7 @@ int engine_send(struct engine_sender *sender)
 		result = send_all(sender);
 	if (result == GIVEN_UP)
 		result = 0;
-	if (sender->mode == ENGINE_ZERO_COPY && !result)
+	if (sender->zerocopy && !result)
 		drained = completions_drain(sender);
 	/* The pages of sends that are still outstanding stay pinned by the kernel after their memory is freed. */
 	shutdown(sender->fd, SHUT_WR);

@@ -98,6 +98,6 @@ LESSON = Lesson(
              "neither": "with neither"},
     trials=(_watched("send"), _watched("sendfile"), _timed(SMALL), _timed(LARGE)),
     answer=answer_of,
-    words=("copy-in", "splice"),
-    onwards=("nettrace explain splice", "nettrace explain --lesson 5"),
+    words=("copy-in", "splice-in"),
+    onwards=("nettrace explain splice-in", "nettrace explain --lesson 5"),
 )  # fmt: skip

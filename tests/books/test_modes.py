@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-import workloads
+from tracer.books import modes
+from tracer.books.modes import USUAL, Conditions, predicted
 from tracer.errors import UsageError
 from tracer.model import Link, Stage
-from workloads.modes import USUAL, Conditions, predicted
+from workloads.child.sender import numbered
 
 
 def copies_after_the_send_call(mode: str, link: Link, **conditions: bool) -> dict[Stage, float]:
-    found = predicted(workloads.mode(mode), link, Conditions(**conditions))
+    found = predicted(modes.mode(mode), link, Conditions(**conditions))
     later = (Stage.DEFERRED_COPY, Stage.LINEARIZE, Stage.BOUNCE)
     return {stage: found[stage] for stage in later if found[stage]}
 
@@ -29,42 +30,54 @@ def copies_after_the_send_call(mode: str, link: Link, **conditions: bool) -> dic
         ("onecopy", Link.NIC, {"linear": True}, {Stage.LINEARIZE: 1.0}),
         ("zerocopy", Link.NIC, {"linear": True, "summed": True}, {Stage.LINEARIZE: 1.0}),
         ("twocopy", Link.NIC, {"bounced": True}, {Stage.BOUNCE: 1.0}),
+        ("sendfile", Link.LO, {}, {}),
+        ("sendfile", Link.LO, {"tapped": True}, {}),
+        ("sendfile", Link.NIC, {"summed": True}, {Stage.LINEARIZE: 1.0}),
+        ("zerocopy-more", Link.VETH, {}, {Stage.DEFERRED_COPY: 1.0}),
     ],
 )
 def test_later_copies_follow_from_the_link_and_its_conditions(mode, link, conditions, later):
-    """Pinned pages alone are copied for a tap or to be summed up; whoever lacks scatter-gather copies everything."""
+    """Pinned pages are copied for a tap, spliced ones too to be summed up; without scatter-gather, everything."""
     assert copies_after_the_send_call(mode, link, **conditions) == later
 
 
 @pytest.mark.parametrize("bounced", [True, False])
 def test_a_byte_is_handed_over_in_place_or_bounced(bounced):
     """Never both."""
-    found = predicted(workloads.mode("zerocopy"), Link.NIC, Conditions(bounced=bounced))
+    found = predicted(modes.mode("zerocopy"), Link.NIC, Conditions(bounced=bounced))
 
     assert found[Stage.DMA] + found[Stage.BOUNCE] == 1
 
 
 @pytest.mark.parametrize("link", list(Link))
-@pytest.mark.parametrize("mode", workloads.NAMES)
+@pytest.mark.parametrize("mode", modes.NAMES)
 def test_the_send_call_takes_each_byte_once(mode, link):
-    """Copied or pinned, on every link."""
-    found = predicted(workloads.mode(mode), link, USUAL)
+    """Copied, pinned or referenced, on every link; of one with a header, some copied and the rest pinned."""
+    found = predicted(modes.mode(mode), link, USUAL, size=10007)
 
-    assert found[Stage.COPY_IN] + found[Stage.PIN] == 1
+    assert found[Stage.COPY_IN] + found[Stage.PIN] + found[Stage.SPLICE] == 1
+
+
+def test_a_header_is_the_first_field() -> None:
+    """1,250 of 10,007 B are copied, 8,757 pinned; a message of one field has none."""
+    long, short = (predicted(modes.mode("zerocopy-more"), Link.NIC, size=size) for size in (10007, 7))
+
+    assert [round(long[stage] * 10007) for stage in (Stage.COPY_IN, Stage.PIN)] == [1250, 8757]
+    assert (short[Stage.COPY_IN], short[Stage.PIN]) == (0, 1)
 
 
 def test_an_unknown_mode_suggests_the_near_miss() -> None:
     """The user's word is quoted."""
     with pytest.raises(UsageError, match="unknown mode 'zero-copi'") as caught:
-        workloads.mode("zero-copi")
+        modes.mode("zero-copi")
 
     assert "did you mean zerocopy?" in caught.value.fix
 
 
-def test_every_mode_predicts_for_every_link() -> None:
-    """A mode is one file: its name is the module's, its number the engine's."""
-    modes = [workloads.mode(name) for name in workloads.NAMES]
+def test_a_mode_is_a_row_of_words_that_the_engine_knows() -> None:
+    """Its call and its buffers are names in workloads/engine/engine.h; each row is another way."""
+    rows = [(mode.call, mode.buffers, mode.way, mode.header) for mode in modes.MODES]
 
-    assert [mode.name for mode in modes] == list(workloads.NAMES)
-    assert [mode.engine_mode for mode in modes] == [0, 1, 2]
-    assert all(len(mode.predicts) == 3 for mode in modes)
+    assert all(numbered(word) >= 0 for call, buffers, *_ in rows for word in (call, buffers))
+    assert len(set(rows)) == len(set(modes.NAMES)) == len(rows)
+    assert set(modes.STUDIED) <= set(modes.NAMES)

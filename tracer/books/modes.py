@@ -1,0 +1,213 @@
+"""The modes: each a way to hand a message to the kernel, and what that should do to its bytes. Pure.
+
+A mode is a row: a call, where the message lies, and what the kernel is to do with it. What it predicts of a link
+follows from these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from tracer.errors import UsageError
+from tracer.model import Link, Stage
+from tracer.texts import did_you_mean
+
+Copies = Mapping[Stage, float]
+
+
+class Mode(NamedTuple):
+    """A way to send a message of several heap-allocated fields.
+
+    Args:
+        summary: One line for help texts.
+        sends: The calls that move one message, for the report.
+        call: What hands it over: its name in workloads/engine/engine.h, enum engine_call.
+        buffers: Where it lies, likewise: enum engine_buffers.
+        way: How the kernel takes it, in the words of record (tracer/model/sockets.py, SEND_WAYS).
+        header: The first field goes ahead with MSG_MORE, copied; the others in that way.
+    """
+
+    name: str
+    summary: str
+    sends: str
+    call: str
+    buffers: str
+    way: str
+    header: bool = False
+
+    @property
+    def batches(self) -> bool:
+        """Whether one call takes several messages."""
+        return self.call == "sendmmsg"
+
+    @property
+    def is_of_a_file(self) -> bool:
+        """Whether its bytes are in the page cache, and not in memory of the sender's."""
+        return self.buffers == "file"
+
+    @property
+    def asks(self) -> str:
+        """What asks the kernel for zero-copy; empty where nothing does."""
+        return {"zerocopy": "MSG_ZEROCOPY", "uring_zerocopy": "SEND_ZC"}.get(self.way, "")
+
+    @property
+    def packs(self) -> bool:
+        """Whether the fields are first copied into one contiguous buffer, in user space."""
+        return self.buffers == "packed"
+
+    @property
+    def asks_zerocopy(self) -> bool:
+        """Whether the kernel is asked to pin pages, and completions come back."""
+        return bool(self.asks)
+
+
+# In the order in which help texts and comparisons list them.
+MODES = (
+    Mode(
+        "twocopy", "pack the 8 fields into one buffer, then send()",
+        "memcpy() of the 8 fields into one buffer, then send(buffer)",
+        call="send", buffers="packed", way="copy",
+    ),
+    Mode(
+        "onecopy", "sendmsg() over the 8 fields, nothing is packed",
+        "sendmsg(iovec of the 8 fields)",
+        call="sendmsg", buffers="heap", way="copy",
+    ),
+    Mode(
+        "zerocopy", "sendmsg(MSG_ZEROCOPY) over the 8 fields, completions from the error queue",
+        "sendmsg(iovec of the 8 fields, MSG_ZEROCOPY), recvmsg(MSG_ERRQUEUE) for the completions",
+        call="sendmsg", buffers="heap", way="zerocopy",
+    ),
+    Mode(
+        "write", "pack the 8 fields into one buffer, then write()",
+        "memcpy() of the 8 fields into one buffer, then write(buffer)",
+        call="write", buffers="packed", way="copy",
+    ),
+    Mode(
+        "writev", "writev() over the 8 fields", "writev(iovec of the 8 fields)",
+        call="writev", buffers="heap", way="copy",
+    ),
+    Mode(
+        "sendmmsg", "sendmmsg() over 2 to 16 messages of 8 fields",
+        "sendmmsg(array of messages, an iovec of 8 fields each)",
+        call="sendmmsg", buffers="heap", way="copy",
+    ),
+    Mode(
+        "sendfile", "sendfile() of a file in the page cache", "sendfile(file)",
+        call="sendfile", buffers="file", way="splice",
+    ),
+    Mode(
+        "splice", "splice() from a file in the page cache into a pipe, and from there into the socket",
+        "splice(file, pipe), splice(pipe, socket)",
+        call="splice", buffers="file", way="splice",
+    ),
+    Mode(
+        "vmsplice", "vmsplice() of the 8 fields' pages into a pipe, and splice() from there into the socket",
+        "vmsplice(pipe, iovec of the 8 fields), splice(pipe, socket)",
+        call="vmsplice", buffers="mapped", way="splice",
+    ),
+    Mode(
+        "zerocopy-more", "a header of 1 field by send(MSG_MORE), then sendmsg(MSG_ZEROCOPY) over the other 7",
+        "sendmsg(first field, MSG_MORE), sendmsg(iovec of the other 7, MSG_ZEROCOPY), recvmsg(MSG_ERRQUEUE)",
+        call="sendmsg", buffers="heap", way="zerocopy", header=True,
+    ),
+    Mode(
+        "zerocopy-hugepages", "as zerocopy, of fields that lie side by side in huge pages",
+        "sendmsg(iovec of the 8 fields in huge pages, MSG_ZEROCOPY), recvmsg(MSG_ERRQUEUE) for the completions",
+        call="sendmsg", buffers="huge", way="zerocopy",
+    ),
+    Mode(
+        "uring-send", "io_uring's SENDMSG over the 8 fields", "io_uring: SENDMSG(iovec of the 8 fields)",
+        call="uring", buffers="heap", way="copy",
+    ),
+    Mode(
+        "uring-zerocopy", "io_uring's SENDMSG_ZC over the 8 fields, notifications from its queue",
+        "io_uring: SENDMSG_ZC(iovec of the 8 fields, REPORT_USAGE), a notification each",
+        call="uring", buffers="heap", way="uring_zerocopy",
+    ),
+    Mode(
+        "uring-zerocopy-fixed", "io_uring's SEND_ZC of a buffer that is registered, fields side by side in it",
+        "io_uring: SEND_ZC(registered buffer, REPORT_USAGE), a notification each",
+        call="uring", buffers="registered", way="uring_zerocopy",
+    ),
+)  # fmt: skip
+
+NAMES = tuple(mode.name for mode in MODES)
+# The three that the study asked about: what a comparison and a sweep set side by side unless told otherwise.
+STUDIED = ("twocopy", "onecopy", "zerocopy")
+
+
+def mode(name: str) -> Mode:
+    """The mode of that name.
+
+    Raises:
+        UsageError: if there is none; suggests the nearest one.
+    """
+    found = known(name)
+    if found is None:
+        fix = did_you_mean(name, NAMES) or f"for example {STUDIED[-1]}"
+        raise UsageError(f"unknown mode '{name}'", f"the modes are {', '.join(NAMES)}", fix)
+    return found
+
+
+def known(name: str) -> Mode | None:
+    """The mode of that name; None where there is none, as in a file of a later version."""
+    return next((one for one in MODES if one.name == name), None)
+
+
+class Conditions(NamedTuple):
+    """What of the way is not as it usually is.
+
+    Args:
+        linear: The device takes packets that lie in one piece, alone.
+        bounced: Every DMA goes through a bounce buffer.
+        summed: The device makes no checksums.
+        tapped: A packet socket gets a copy of what the device sends.
+    """
+
+    linear: bool = False
+    bounced: bool = False
+    summed: bool = False
+    tapped: bool = False
+
+
+USUAL = Conditions()
+
+
+def predicted(mode: Mode, link: Link, conditions: Conditions = USUAL, *, size: int = 1, fields: int = 8) -> Copies:
+    """What each stage should do to a byte that is sent once, on any link in any condition: the one oracle.
+
+    Bytes of the stage by payload bytes, 0 where the stage should not be seen at all. A copy that pinned pages alone
+    are given is one of whole packets; where headers go ahead, one that left alone is spared it.
+
+    Args:
+        size: Bytes of a message of so many fields: what is copied of one with a header.
+    """
+    copies = {Stage.PACK: float(mode.packs), **_taken(mode, header_bytes(mode, size, fields) / size)}
+    # skb_orphan_frags_rx(): a packet that is looped gets copies of the pinned pages after all. Pages of the socket's
+    # own are never copied for a tap, nor to be summed up: those of others alone may change meanwhile.
+    looped, is_others = link is not Link.NIC, mode.way != "copy"
+    copies[Stage.DEFERRED_COPY] = mode.asks_zerocopy * (float(looped) + conditions.tapped)
+    copies[Stage.LINEARIZE] = float(conditions.linear or (is_others and conditions.summed))
+    copies[Stage.BOUNCE] = float(conditions.bounced)
+    copies[Stage.COPY_OUT] = 1.0
+    if link is Link.NIC:
+        copies[Stage.DMA] = float(not conditions.bounced)
+    return copies
+
+
+def header_bytes(mode: Mode, size: int, fields: int) -> int:
+    """Bytes of a message that go ahead; the remainder is in the last field, the only one where there are few bytes."""
+    return size // fields if mode.header else 0
+
+
+_STAGES = {
+    "copy": Stage.COPY_IN, "zerocopy": Stage.PIN, "uring_zerocopy": Stage.PIN, "splice": Stage.SPLICE,
+}  # fmt: skip
+
+
+def _taken(mode: Mode, ahead: float) -> dict[Stage, float]:
+    """What the send calls do to a byte, and to those that go ahead."""
+    taken = {stage: (1 - ahead) * (_STAGES[mode.way] is stage) for stage in dict.fromkeys(_STAGES.values())}
+    return {**taken, Stage.COPY_IN: taken[Stage.COPY_IN] + ahead}
