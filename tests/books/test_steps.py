@@ -95,9 +95,7 @@ def test_a_word_may_be_spelled_in_any_way(spelled: str) -> None:
     assert term_of(spelled).word == "deferred-copy"
 
 
-@pytest.mark.parametrize(
-    ("word", "near"), [("defered", "deferred-copy"), ("pinn", "pin"), ("send-zx", "send-zc")]
-)
+@pytest.mark.parametrize(("word", "near"), [("defered", "deferred-copy"), ("pinn", "pin"), ("send-zx", "send-zc")])
 def test_the_near_miss_of_a_word_is_told(word: str, near: str) -> None:
     """As for a mode."""
     with pytest.raises(UsageError) as caught:
