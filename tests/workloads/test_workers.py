@@ -51,6 +51,24 @@ def test_every_byte_arrives_as_it_was_sent(mode: str, messages: int, size: int, 
     assert all(is_gone(pid) for pid in pids if pid)
 
 
+def kept_by(pid: int) -> tuple[int, int]:
+    """Descriptors of a process, and its mappings of rings."""
+    maps = Path(f"/proc/{pid}/maps").read_text()
+    return len(list(Path(f"/proc/{pid}/fd").iterdir())), sum("io_uring" in line for line in maps.splitlines())
+
+
+def test_a_pass_leaves_nothing_behind(mode: str) -> None:
+    """Pipes, files, rings and what is registered with them are gone with the connections that they were for."""
+    with Workers(experiment(mode, 10007, 3), address="127.0.0.1") as workers:
+        run_pass(workers, 23)
+        after_one = kept_by(workers.sender_pid)
+        for _ in range(3):
+            run_pass(workers, 23)
+
+        assert kept_by(workers.sender_pid) == after_one
+        assert after_one[1] == 0
+
+
 def test_percentiles_are_in_order_and_within_the_run(mode: str) -> None:
     """p50 <= p90 <= p99 <= max, and no message takes longer than the whole run."""
     with Workers(experiment(mode, 4099), address="127.0.0.1") as workers:

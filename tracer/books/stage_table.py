@@ -19,6 +19,7 @@ class Work(StrEnum):
     USER_PACK = "user_pack"
     COPY_IN = "copy_in"
     PIN = "pin"
+    SPLICE = "splice"
     DEFERRED_COPY = "deferred_copy"
     LINEARIZE = "linearize"
     BOUNCE = "bounce"
@@ -87,6 +88,28 @@ TABLE: tuple[Row, ...] = (
         "internal_get_user_pages_fast gup_* try_grab_* mm_account_pinned_pages __get_user_pages* pin_user_pages* "
         "want_pages_array",
         Work.PIN, "finds the sender's pages, takes references, and hangs them into the skb", below=_SEND,
+    ),
+    Row(
+        "do_sendfile __x64_sys_sendfile64 do_splice* __do_splice splice_* direct_splice_actor filemap_splice_read "
+        "shmem_file_splice_read generic_file_splice_read page_cache_pipe_buf_* generic_pipe_buf_* pipe_to_sendpage "
+        "generic_splice_sendpage sock_sendpage kernel_sendpage do_tcp_sendpages tcp_sendpage* skb_splice_from_iter "
+        "__x64_sys_splice __do_sys_splice",
+        Work.SPLICE, "hands references to a file's pages through a pipe to the skb",
+    ),
+    Row(
+        "filemap_get_* filemap_read* shmem_get_folio* shmem_file_read_iter touch_atime atime_needs_update "
+        "blk_start_plug blk_finish_plug",
+        Work.SPLICE, "finds the file's pages for that", below="do_sendfile __do_splice",
+    ),
+    Row(
+        "__x64_sys_vmsplice __do_sys_vmsplice vmsplice_* iter_to_pipe add_to_pipe user_page_pipe_buf_*",
+        Work.SPLICE, "hands references to a program's pages to a pipe",
+    ),
+    Row(
+        "iov_iter_get_pages* __iov_iter_get_pages_alloc get_user_pages_fast* internal_get_user_pages_fast gup_* "
+        "try_grab_* want_pages_array",
+        Work.SPLICE, "finds a program's pages for vmsplice()",
+        below="__do_sys_vmsplice __x64_sys_vmsplice vmsplice_to_pipe",
     ),
     Row(
         "skb_copy_ubufs skb_orphan_frags*",
@@ -265,8 +288,12 @@ TABLE: tuple[Row, ...] = (
         "sockfd_lookup* __fdget* fdget* fput* __fget* import_* __import_* iovec_from_user copy_iovec_from_user "
         "copy_msghdr_from_user sendmsg_copy_msghdr move_addr_to_kernel move_addr_to_user _copy_from_user "
         "_copy_to_user __get_user_* __put_user_* sock_sendmsg __sock_sendmsg sock_recvmsg inet_sendmsg "
-        "inet_recvmsg ksys_* vfs_* entry_SYSRETQ_* do_sock_* tcp_sock_* sock_from_file",
+        "inet_recvmsg rw_verify_area fget ksys_* vfs_* entry_SYSRETQ_* do_sock_* tcp_sock_* sock_from_file",
         Work.SYSTEM_CALL, "system call entry and exit, and the socket layer above TCP",
+    ),
+    Row(
+        "__x64_sys_io_uring_enter __do_sys_io_uring_enter io_* __io_*",
+        Work.SYSTEM_CALL, "io_uring takes a request, hands it to the socket, and tells what became of it",
     ),
     Row("unix_* __unix_*", Work.SYSTEM_CALL, "Unix sockets: nothing lies below the socket layer"),
     Row("tcp_sendmsg tcp_recvmsg", Work.TCP_IP, "TCP"),

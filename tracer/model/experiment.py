@@ -33,7 +33,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     """One question to the kernel: this mode, this size, over this link, so much of it.
 
     Args:
-        mode: Name of a workload module.
+        mode: Name of a row of tracer/books/modes.py.
         size: Bytes of one message.
         threads: Connections; each has one sender and one receiver thread.
         messages: Messages of each connection; None where duration_s rules.

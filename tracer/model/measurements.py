@@ -24,12 +24,12 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Completions(msgspec.Struct, frozen=True, kw_only=True):
-    """MSG_ZEROCOPY notifications from the error queue, one for each send call.
+    """Notifications of zero-copy sends, one for each: from the error queue, or from io_uring's.
 
     Args:
-        copied: Notifications that carried SO_EE_CODE_ZEROCOPY_COPIED.
+        copied: Notifications that carried SO_EE_CODE_ZEROCOPY_COPIED, or IORING_NOTIF_USAGE_ZC_COPIED.
         zerocopy: Notifications that did not.
-        ranges: Messages on the error queue; one can notify a range of send calls.
+        ranges: Messages on the error queue; one can notify a range of send calls. io_uring's are of one each.
     """
 
     total: Count

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 from tracer.books import quantities
 from tracer.books.ledger import ledger_of
 from tracer.books.quantities import MIN_SAMPLES, MIN_TICKS, Rate, of_both_sides
+from tracer.books.tallies import total
 from tracer.model import CpuProfile, CpuTime, Recording, Stage
 from tracer.study.intervals import Interval, Series, interval_of, ratio_of
 from tracer.study.sweep_plan import Cell, Run
@@ -174,6 +175,9 @@ class Samples:
         return list(values) if position == 0 else sorted(values)
 
 
+_TAKEN = (Stage.COPY_IN, Stage.PIN)
+
+
 def stage_copies(recording: Recording) -> dict[Stage, float]:
     """Bytes of each stage by payload byte; unknown stages and untrustworthy books are left out."""
     ledger, observed = ledger_of(recording), recording.observed
@@ -182,6 +186,9 @@ def stage_copies(recording: Recording) -> dict[Stage, float]:
     sizes = {stage: ledger.bytes_of(stage) for stage in Stage}
     # The engine itself counts what it packs, so that a mode that packs nothing is known to.
     sizes[Stage.PACK] = observed.packed_bytes
+    # It has an entry only where something was spliced; else the other two account for every byte.
+    if ledger.entry(Stage.SPLICE) is None and total(*map(sizes.get, _TAKEN)) == observed.payload_bytes:
+        sizes[Stage.SPLICE] = 0
     return {stage: size / observed.payload_bytes for stage, size in sizes.items() if size is not None}
 
 
