@@ -79,7 +79,7 @@ def test_what_can_be_explained_is_completed() -> None:
     words = [item.value for item in complete_subjects(CONTEXT, ARGUMENT, "zero")]
     files = complete_subjects(CONTEXT, ARGUMENT, "./run")
 
-    assert words == ["zerocopy", "zerocopy-hugepages", "zerocopy-more", "zerocopy-ignored"]
+    assert words == ["zerocopy", "zerocopy-more", "zerocopy-hugepages", "zerocopy-ignored"]
     assert [item.type for item in files] == ["file"]
 
 
@@ -142,7 +142,7 @@ def test_tab_completes_in_a_shell(shell: str, path: str) -> None:
     terminal.type(f"{source}; echo rea''dy\n", "ready")
     terminal.type("nettrace expl\t", "explain")
     terminal.type("local\t", "local-delivery")
-    terminal.type("\x15nettrace run zeroc\t", "zerocopy")
+    terminal.type("\x15nettrace run onec\t", "onecopy")
     terminal.type("--link ve\t", "veth")
     terminal.close()
 
