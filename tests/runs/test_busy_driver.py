@@ -18,7 +18,7 @@ from tracer.books.analysis import document_of
 from tracer.lab import opening
 from tracer.lab.guest import Guest, least_environment
 from tracer.machine.links import RECEIVER_ADDRESS, SENDER_ADDRESS
-from tracer.model import Experiment, LawState, Link, ObserverChoice
+from tracer.model import Document, Experiment, LawState, Link, ObserverChoice
 from tracer.runs import warming
 from tracer.runs.in_lab import record
 
@@ -67,6 +67,8 @@ setsid ip netns exec far {python} -m tracer serve --port {port} >/run/said 2>&1 
 until grep -q {port} /run/said; do :; done
 """
 PORT = 4711
+# Some 5,000 packets: of more, one is lost to the observer on a busy machine, where a probe interrupts itself.
+FEW = 17
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +91,15 @@ def told_by(guest: Guest, script: str) -> str:
     return told.decode()
 
 
+def whole_document(asked: Experiment, guest: Guest) -> Document:
+    """One from whose observed pass no event was lost; that one may be is said, and no law is tested by it."""
+    for _ in range(6):
+        document = document_of(record(asked, print, there=guest))
+        if not any(one.lost for one in document.observations):
+            return document
+    raise AssertionError("events were lost in each of six runs")
+
+
 @pytest.mark.lab
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("qdisc", "doubles"), [("pfifo limit 10000", 0), ("netem duplicate 100% limit 100000", 1)])
@@ -96,12 +107,12 @@ def test_both_observers_count_it_once_with_a_socket_or_without(guest: Guest, qdi
     """Where functions can be probed too; a double has no socket, and is known by its device after a refusal too."""
     told_by(guest, f"tc qdisc replace dev near root {qdisc}")
     asked = Experiment(
-        mode="onecopy", size=SIZE, messages=MESSAGES, link=Link.NIC, peer=f"{RECEIVER_ADDRESS}:{PORT}", lab="7.2",
+        mode="onecopy", size=SIZE, messages=FEW, link=Link.NIC, peer=f"{RECEIVER_ADDRESS}:{PORT}", lab="7.2",
         observer=ObserverChoice.ALL,
     )  # fmt: skip
-    document = document_of(record(asked, print, there=guest))
+    document = whole_document(asked, guest)
     (state,) = json.loads(told_by(guest, "tc -j -s qdisc show dev near"))
-    sent = SIZE * MESSAGES + document.observed.retransmitted_bytes
+    sent = SIZE * FEW + document.observed.retransmitted_bytes
     functions, tracepoints = (observation.tallies for observation in document.observations)
     laws = {law.id: (law.state, law.left) for law in document.ledger.laws}
 
