@@ -358,3 +358,4 @@ def test_a_file_leaves_out_what_did_not_happen() -> None:
     stored = encode_sockets(recording(socket_of(row, Surroundings(by_functions=True))))
 
     assert b"{}" not in stored.partition(b'"sockets":')[2].partition(b'"totals"')[0].replace(b'"tcp":{}', b"")
+    assert b'"born"' not in stored

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from tracer.books.socket_rows import Row
 from tracer.model.sockets import (
+    IN_WINDOW,
     NO_PACKETS,
     NOT_REFUSED,
     READ_WAYS,
@@ -81,7 +82,7 @@ def socket_of(row: Row, around: Surroundings) -> Socket:
         netns=None if row.number("netns") == around.own_netns else row.number("netns"),
         cgroup=around.cgroup(row.number("cgroup")),
         link=around.link(row.number("device")) if row.number("device") else None,
-        born="before" if row.number("before") else "in-window",
+        born="before" if row.number("before") else IN_WINDOW,
         accepted=bool(row.number("accepted")),
         ended=bool(row.number("ended")),
         first_s=round(row.number("first_ns") / 1e9 - zero_s, 4),

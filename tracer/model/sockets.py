@@ -5,7 +5,7 @@ No I/O, no policy. As in tracer.model: a quantity that nobody observed is None, 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -192,6 +192,10 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.sent_by(*PINNED)
 
 
+# The one object: a file leaves out what is the default itself, and not what equals it.
+IN_WINDOW: Final = "in-window"
+
+
 class Socket(Moved, frozen=True, kw_only=True, omit_defaults=True):
     """One socket of the subject: counters as the kernel side kept them.
 
@@ -230,7 +234,7 @@ class Socket(Moved, frozen=True, kw_only=True, omit_defaults=True):
     netns: Count | None = None
     cgroup: str | None = None
     link: str | None = None
-    born: Literal["in-window", "before"] = "in-window"
+    born: Literal["in-window", "before"] = IN_WINDOW
     accepted: bool = False
     ended: bool = False
     first_s: float = 0.0
