@@ -98,6 +98,7 @@ struct rest {
 	uint64_t messages;	/* of which something is left, or was */
 	uint32_t buffer;	/* which message of the pool that is */
 	int flags;		/* MSG_ZEROCOPY where completions are to come */
+	bool apart;		/* what the header points to may be changed */
 };
 
 void advance(struct msghdr *header, size_t accepted);
