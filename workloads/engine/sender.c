@@ -288,26 +288,29 @@ static uint32_t next_count(const struct engine_sender *sender)
 	return sender->messages_wanted && left < sender->pool->size ? (uint32_t)left : sender->pool->size;
 }
 
-static int send_next(struct engine_sender *sender, hand_over *way, uint32_t count)
+static int send_next(struct engine_sender *sender, hand_over *way, uint32_t count, uint32_t buffer)
 {
 	if (sender->call == ENGINE_SENDMMSG)
 		return send_several(sender, way, count);
-	return send_one(sender, way, (uint32_t)(sender->messages % sender->pool->size));
+	return send_one(sender, way, buffer);
 }
 
 static int send_all(struct engine_sender *sender)
 {
+	uint32_t buffer = (uint32_t)(sender->messages % sender->pool->size);
 	uint64_t start = sender->span.start_ticks;
 	hand_over *way = way_of(sender);
 
 	while (!sender->stop && (!sender->messages_wanted || sender->messages < sender->messages_wanted)) {
 		uint32_t count = next_count(sender);
-		int result = send_next(sender, way, count);
+		int result = send_next(sender, way, count, buffer);
 		uint64_t now, each;
 
 		if (result)
 			return result;
 		sender->messages += count;
+		if (++buffer == sender->pool->size)
+			buffer = 0;
 		now = ticks_now(sender->use_tsc);
 		each = count == 1 ? now - start : (now - start) / count;
 		sender->latency[bucket_of(each)] += count;
