@@ -8,7 +8,7 @@ int entered_skb_copy_ubufs(u64 *ctx)
 	struct k_skb *skb = (void *)ctx[0];
 	struct copied none = {}, *sum;
 	/* Entries: this program, the trampoline, skb_copy_ubufs (not on 7.2), and who called it. */
-	u64 stack[8] = {}, uarg = 0, *cookie;
+	u64 stack[4] = {}, uarg = 0, *cookie;
 	struct copy key = {};
 	void *head = NULL;
 	u32 end = 0, bytes = 0;

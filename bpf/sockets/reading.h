@@ -34,6 +34,8 @@ int on_tcp_rcv_space_adjust(u64 *ctx)
 	shutdown = sk->shutdown;
 	/* The FIN has a sequence number and is no byte. */
 	moved -= (shutdown & 1) && now == received;
+	if (!moved)
+		return 0;
 	row->read_position += moved;
 	ADD(row, number == NR_GETSOCKOPT ? READ_MAPPED_CALLS : READ_SPLICE_CALLS, 1);
 	ADD(row, number == NR_GETSOCKOPT ? READ_MAPPED_BYTES : READ_SPLICE_BYTES, moved);

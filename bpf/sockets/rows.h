@@ -20,7 +20,7 @@ static __always_inline void read_addresses(struct row *row, struct k_sock *sk)
 	read_kernel(row->peer_address, 16, &sk->peer6);
 }
 
-/* A socket's names: again at its end, because a UDP socket may be bound or connected after its first call. */
+/* A socket's names at its first byte; a UDP socket that is connected afterwards keeps these. */
 static __always_inline void name_row(struct row *row, struct k_sock *sk)
 {
 	struct k_net *net = NULL;
@@ -28,15 +28,10 @@ static __always_inline void name_row(struct row *row, struct k_sock *sk)
 
 	READ(row->family, &sk->family);
 	READ(row->protocol, &sk->protocol);
-	READ(port, &sk->num);
-	if (port)
-		row->local_port = port;
+	READ(row->local_port, &sk->num);
 	READ(port, &sk->dport);
-	if (port) {
-		row->peer_port = __builtin_bswap16(port);
-		read_addresses(row, sk);
-	} else if (!row->peer_port)
-		read_addresses(row, sk);
+	row->peer_port = __builtin_bswap16(port);
+	read_addresses(row, sk);
 	READ(net, &sk->net);
 	READ(row->netns, &net->inum);
 }

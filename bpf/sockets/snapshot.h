@@ -106,7 +106,6 @@ static __always_inline void begin_closed(struct k_sock *sk, u64 mark)
 		return;
 	}
 	begin_row(row, sk, bpf_get_socket_cookie(sk), mark);
-	row->before = 1;
 	remember_beginning(row, sk);
 }
 
@@ -184,7 +183,7 @@ int on_tcp_beginning(struct tcp_iteration *ctx)
 	mark = marks.sk_storage_get(sk, 0, 0);
 	if (mark && *mark != PENDING)
 		return 0;
-	bpf_probe_read_kernel(&address, sizeof(address), (void *)ctx + 8);
+	READ(address, (void *)ctx + 8);
 	if (!mark && !awaited.lookup(&address))
 		return 0;
 	READ(state, &((struct k_sock *)sk)->state);

@@ -7,6 +7,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.socket_samples import reader, recording, sender
@@ -18,7 +19,7 @@ from tracer.books.socket_laws import balance, laws_of
 from tracer.books.socket_ledger import ledger_of
 from tracer.books.socket_rows import COUNTERS, FIELDS, ROW_BYTES, declaration, decode_row
 from tracer.books.socket_verdict import sentences_of
-from tracer.books.ways import Surroundings, copybuf, read_by_way, sent_by_way, socket_of
+from tracer.books.ways import Surroundings, copybuf, read_by_way, sent_by_way, socket_of, totals_of
 from tracer.errors import RecordingError
 from tracer.machine.recordings import load
 from tracer.model import LawState
@@ -148,6 +149,23 @@ def test_a_probe_point_that_is_not_there_counts_none() -> None:
 
     assert (socket.consumed_bytes, socket.copied_out_bytes, socket.dropped_bytes, socket.deferred) == (None,) * 4
     assert (socket.comm, socket.pids, socket.local) == (None, [], "[::]:0")
+
+    totals = totals_of(row.counters, [socket], False, True, frozenset(), None, {})
+    assert (totals.consumed_bytes, totals.copied_out_bytes, totals.dropped_bytes) == (None,) * 3
+
+
+def test_the_most_sends_outstanding_are_those_of_one_socket() -> None:
+    """Not of all together, which need not have been outstanding at once; unknown where some sockets are not listed."""
+    done = [Completions(total=5, most_outstanding=5), Completions(total=5, most_outstanding=3), Completions(total=5)]
+    sockets = [msgspec.structs.replace(sender(), completions=one) for one in done]
+    summed = counters(sent_zerocopy_calls=15, posted=15, most_outstanding=8)
+
+    def most(unlisted: bool) -> int | None:
+        totals = totals_of(summed, sockets, unlisted, True, frozenset(), None, {})
+        assert totals.completions is not None
+        return totals.completions.most_outstanding
+
+    assert (most(unlisted=False), most(unlisted=True)) == (5, None)
 
 
 def test_the_sentence_speaks_of_this_program_and_its_ways() -> None:

@@ -33,10 +33,12 @@ def test_arguments_users_and_cgroups_are_left_out() -> None:
     """The program's name stays, its directory does not."""
     base = program(2)
     in_cgroup = msgspec.structs.replace(base.sockets[0], cgroup="/user.slice/user-1000.slice")
-    found = redacted(msgspec.structs.replace(base, sockets=[in_cgroup]))
+    users = msgspec.structs.replace(base.subject, user=1000, other_users=[1001])
+    found = redacted(msgspec.structs.replace(base, subject=users, sockets=[in_cgroup]))
 
     assert found.subject.argv == ["curl", HIDDEN]
-    assert found.subject.user == 0
+    # Not 0, which is root.
+    assert (found.subject.user, found.subject.other_users) == (None, [])
     assert found.sockets[0].cgroup == HIDDEN
     assert b"alice" not in msgspec.json.encode(found)
     assert b"user-1000" not in msgspec.json.encode(found)

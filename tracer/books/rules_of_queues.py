@@ -65,7 +65,7 @@ def _in_lockstep(recording: SocketRecording) -> Iterator[Figures]:
     """One send is outstanding at most, each notification is taken by itself, and 1 ms or more lie between sends."""
     found = [
         (socket, done) for socket, done, backlog in _by_queue(recording)
-        if done.most_outstanding <= 1 and done.ranges == done.reaped and not backlog
+        if done.most_outstanding in (0, 1) and done.ranges == done.reaped and not backlog
         and 1000 * (socket.last_s - socket.first_s) >= done.total
     ]  # fmt: skip
     if found:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from socket import AF_INET, AF_INET6, inet_ntop
 from typing import NamedTuple
 
+import msgspec
+
 from tracer.books.socket_rows import Row
 from tracer.model.sockets import (
     IN_WINDOW,
@@ -215,7 +217,8 @@ def completions(counters: Counters, notified: tuple[int, int] | None) -> Complet
         reaped=counters["reaped"] if by_queue else None,
         reaped_copied=counters["reaped_copied"] if by_queue else None,
         ranges=counters["ranges"] if by_queue else None,
-        most_outstanding=counters["most_outstanding"],
+        # io_uring's sends are told apart by their notifications alone: nobody counted how many were out.
+        most_outstanding=counters["most_outstanding"] if by_queue else None,
     )
 
 
@@ -257,12 +260,20 @@ def totals_of(
         left=packets(counters, "left"),
         came=packets(counters, "came"),
         refused=refused(counters),
-        completions=completions(counters, (posted, copied)),
-        consumed_bytes=counters["consumed"],
-        copied_out_bytes=counters["copied_out"],
+        completions=_completions_in_all(counters, (posted, copied), [] if unlisted else sockets),
+        consumed_bytes=counters["consumed"] if "tcp_rcv_space_adjust" in attached else None,
+        copied_out_bytes=counters["copied_out"] if "skb_copy_datagram_iovec" in attached else None,
         dropped_bytes=counters["dropped_out"] if "kfree_skb" in attached else None,
         deferred=None if deferred is None else deferred_in_all(deferred),
     )
+
+
+def _completions_in_all(counters: Counters, notified: tuple[int, int], listed: list[Socket]) -> Completions | None:
+    """The most outstanding at any socket, because a sum says nothing; None where some sockets are not listed."""
+    done = completions(counters, notified)
+    most = [one.completions.most_outstanding for one in listed if one.completions is not None]
+    greatest = max((number for number in most if number is not None), default=None)
+    return None if done is None else msgspec.structs.replace(done, most_outstanding=greatest)
 
 
 def _summed(transfers: Iterable[Mapping[str, Transfer]]) -> dict[str, Transfer]:

@@ -89,7 +89,8 @@ class Completions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         copied: Of these, with the kernel's flag that it copied after all.
         reaped: Taken by the program from the error queue; None where it uses io_uring.
         ranges: In which it took them.
-        most_outstanding: Most sends whose notification was still to come.
+        most_outstanding: Most sends whose notification was still to come, at one socket; None of io_uring, and where
+            some sockets are not listed.
     """
 
     total: Count = 0
@@ -97,7 +98,7 @@ class Completions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     reaped: Count | None = None
     reaped_copied: Count | None = None
     ranges: Count | None = None
-    most_outstanding: Count = 0
+    most_outstanding: Count | None = None
 
     @property
     def zerocopy(self) -> int:
@@ -288,11 +289,11 @@ class SocketLaw(msgspec.Struct, frozen=True, kw_only=True):
 class Totals(Moved, frozen=True, kw_only=True, omit_defaults=True):
     """The same counters over all sockets, listed or not."""
 
-    left: Packets = Packets()
-    came: Packets = Packets()
-    refused: Refused = Refused()
+    left: Packets = NO_PACKETS
+    came: Packets = NO_PACKETS
+    refused: Refused = NOT_REFUSED
     completions: Completions | None = None
-    consumed_bytes: Count = 0
-    copied_out_bytes: Count = 0
+    consumed_bytes: Count | None = 0
+    copied_out_bytes: Count | None = 0
     dropped_bytes: Count | None = None
     deferred: list[DeferredCopy] | None = None

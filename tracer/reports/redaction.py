@@ -40,7 +40,7 @@ def redacted(recording: Some) -> Some:
 
 def _of_run(recording: Recording) -> Recording:
     asked, hide = recording.experiment, _Hider()
-    hosts = [asked.peer.rpartition(":")[0].strip("[]")] if asked.peer else []
+    hosts = [host_of(asked.peer)] if asked.peer else []
     names = [name for name in [(recording.user or "").partition(" ")[0]] if name]
     hide.words((*hosts, *names, *asked.setup))
     host = recording.host
@@ -64,7 +64,8 @@ def _of_sockets(recording: SocketRecording) -> SocketRecording:
         subject=msgspec.structs.replace(
             subject,
             argv=[subject.argv[0].rpartition("/")[2], *([HIDDEN] if subject.argv[1:] else [])],
-            user=0,
+            user=None,
+            other_users=[],
             inherited_sockets=[HIDDEN for _ in subject.inherited_sockets],
         ),
         sockets=[_socket(socket, hide) for socket in recording.sockets],

@@ -149,7 +149,7 @@ def figures_table(recording: SocketRecording, console: Console) -> Table:
         text = f"{done.total:,}: {done.copied:,} copied, {done.zerocopy:,} zero-copy"
         if done.reaped is not None:
             text += f"; the program took {done.reaped:,} in {counted(done.ranges or 0, 'range')}"
-            text += f"; most outstanding {done.most_outstanding:,}"
+            text += f"; most outstanding at a socket {format_count(done.most_outstanding)}"
         table.add_row("completions (the kernel's flag)", text)
     for name, sockets in _peers(recording):
         table.add_row("at the other end", f"{name}: {counted(len(sockets), 'socket')}")

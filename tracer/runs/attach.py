@@ -17,6 +17,7 @@ from tracer.errors import MachineError, UsageError
 from tracer.machine import commands, running
 from tracer.machine.cgroups import why_no_cgroup2
 from tracer.machine.leftovers import cgroup2_mount
+from tracer.machine.namespaces import netns_inode
 from tracer.machine.running import direct_descriptors
 from tracer.model.socket_recording import SocketRecording, Subject, Window
 from tracer.model.sockets import Socket
@@ -83,7 +84,7 @@ def attached(
     root = cgroup2_mount()
     if root is None:
         raise MachineError("there is no cgroup2 hierarchy", *why_no_cgroup2())
-    names = PeerNames(Path("/proc/self/ns/net").stat().st_ino)
+    names = PeerNames(netns_inode(None))
     name = target.name or (running.name_of(pids[0]) if pids else str(target.cgroup))
     observer = SocketObserver(plan=OF_PROCESSES, elements=no_cgroup(), on_living=names.look_at, on_instant=on_instant)
     with contextlib.ExitStack() as stack:

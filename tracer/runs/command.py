@@ -19,6 +19,7 @@ from tracer.errors import MachineError
 from tracer.machine import commands
 from tracer.machine.cgroups import open_cgroup
 from tracer.machine.commands import Command, User
+from tracer.machine.namespaces import netns_inode
 from tracer.machine.running import name_of
 from tracer.model.socket_recording import SocketRecording, Subject, Window
 from tracer.model.sockets import Socket
@@ -91,7 +92,7 @@ def started(
     commands.find_program(order.argv[0])
     require_permission()
     inherited = commands.inherited_sockets()
-    names = PeerNames(Path("/proc/self/ns/net").stat().st_ino)
+    names = PeerNames(netns_inode(None))
     observer = SocketObserver(
         peers=order.peers, on_living=names.look_at, on_instant=on_instant, ends_soon=order.ends_soon
     )

@@ -43,7 +43,8 @@ def _line(walked: Walked, payload: int) -> str:
     step = walked.step
     if step.word == "completion":
         return f"{step.word}: {walked.more}"
-    number = f"{format_count(walked.bytes)} B, {format_ratio((walked.bytes or 0) / payload)}x each byte"
+    times = format_ratio(None if walked.bytes is None else walked.bytes / payload)
+    number = f"{format_count(walked.bytes)} B, {times}x each byte"
     return f"{step.word} {number}: {step.what} ({step.function})"
 
 

@@ -77,9 +77,11 @@ def answer_of(found: list[Any]) -> Answer:
     return Answer(None if None in sides else names.get((sides[0] or 0, sides[1] or 0), "neither"), sentence)
 
 
-def _copied_by_sender(recording: SocketRecording) -> float:
+def _copied_by_sender(recording: SocketRecording) -> float | None:
+    """Times that the send calls copied each byte; None where that was not observed."""
     walk = walk_of_sockets(recording)
-    return (walk.taken("copy-in").bytes or 0) / walk.payload if walk.payload else 0.0
+    copied = walk.taken("copy-in").bytes
+    return copied / walk.payload if copied is not None and walk.payload else None
 
 
 def _verdict(side: int | None, size: int) -> str:
