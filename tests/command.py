@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,20 +111,22 @@ class Running:
 
     def wait_until_connected(self) -> None:
         """Until the receiver has accepted a connection."""
-        deadline = time.monotonic() + DEADLINE_S
         receiver = self.receiver()
-        while not has_socket(receiver, ESTABLISHED):
-            assert time.monotonic() < deadline, "nobody connects"
-            os.sched_yield()
+        wait_for(lambda: has_socket(receiver, ESTABLISHED), "nobody connects")
 
     def wait_until_moving(self) -> None:
         """Until payload waits to be read: messages have been sent."""
         self.wait_until_connected()
-        deadline = time.monotonic() + DEADLINE_S
         receiver = self.receiver()
-        while not has_unread(receiver):
-            assert time.monotonic() < deadline, "nothing is sent"
-            os.sched_yield()
+        wait_for(lambda: has_unread(receiver), "nothing is sent")
+
+
+def wait_for(condition: Callable[[], object], what: str) -> None:
+    """Until it is so; `what` is said of it where it does not become so."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, what
+        os.sched_yield()
 
 
 def children(pid: int) -> list[int]:
@@ -152,7 +154,7 @@ def has_unread(pid: int) -> bool:
     return holds(pid, {row[9] for row in tcp_rows(pid) if row[3] == ESTABLISHED and int(row[4].partition(":")[2], 16)})
 
 
-def tcp_rows(pid: int) -> list[list[str]]:
+def tcp_rows(pid: int | str) -> list[list[str]]:
     """Lines of /proc/PID/net/tcp, by column."""
     return [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
 
@@ -173,10 +175,7 @@ def target_of(descriptor: Path) -> str:
 
 def wait_until_gone(pids: list[int]) -> None:
     """Until none of these processes exists; an orphan is reaped by init in its own time."""
-    deadline = time.monotonic() + DEADLINE_S
-    while any(command_line(pid) for pid in pids):
-        assert time.monotonic() < deadline, f"still there: {pids}"
-        os.sched_yield()
+    wait_for(lambda: not any(command_line(pid) for pid in pids), f"still there: {pids}")
 
 
 def remains_of(pid: int) -> list[str]:
@@ -189,6 +188,25 @@ def needs(*programs: str) -> pytest.MarkDecorator:
     """Skips a test where one of them is not installed."""
     missing = [name for name in programs if shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") is None]
     return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}; make test-packages")
+
+
+def compiled(name: str, directory: Path, *libraries: str) -> Path:
+    """A C program of tests/programs; one that does not compile is a failure, and what it needs is in test-packages."""
+    program = directory / name
+    source = ROOT / f"tests/programs/{name}.c"
+    made = subprocess.run(["gcc", "-O2", "-o", program, source, *libraries], capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    return program
+
+
+def file_server(directory: Path) -> Path:
+    """The HTTP server of tests/programs, by Go."""
+    program = directory / "file_server"
+    environment = {**os.environ, "GO111MODULE": "off", "GOCACHE": str(directory / "cache")}
+    source = ROOT / "tests/programs/file_server.go"
+    made = subprocess.run(["go", "build", "-o", program, source], capture_output=True, text=True, env=environment)
+    assert made.returncode == 0, made.stderr
+    return program
 
 
 def free_port() -> int:

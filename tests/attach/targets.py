@@ -99,17 +99,18 @@ def unheld(recording: SocketRecording) -> list[SocketLaw]:
     return [law for socket in recording.sockets for law in laws_of(socket) if law.state is not LawState.HOLDS]
 
 
-# What makes a law of a socket in full flow undecided: both are seen by two looks at it, and said in the report.
-EXCUSES = ("in progress", "went on while it was read")
+# A socket that was not there when all were read at one moment, each under its lock: it came after that.
+WENT_ON = "the socket went on while it was read"
 
 
-def unexcused(recording: SocketRecording) -> list[SocketLaw]:
-    """Those of them that its being in use, at the beginning or at the end, does not account for."""
-    return [law for law in unheld(recording) if law.state is LawState.BROKEN or not excused(law)]
+def unexcused(recording: SocketRecording, *excuses: str) -> list[SocketLaw]:
+    """Those of them that a call in progress, at the beginning or at the end, does not account for, nor an excuse."""
+    return [law for law in unheld(recording) if not any(why in law.note for why in ("in progress", *excuses))]
 
 
-def excused(law: SocketLaw) -> bool:
-    return any(excuse in law.note for excuse in EXCUSES)
+def held(recording: SocketRecording) -> set[str]:
+    """Laws that hold of one socket at least: where all are undecided, nothing was tried."""
+    return {law.id for socket in recording.sockets for law in laws_of(socket) if law.state is LawState.HOLDS}
 
 
 def moved(recording: SocketRecording) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.attach.targets import Told, attached
-from tests.command import NETTRACE, ROOT, remains_of
+from tests.command import NETTRACE, ROOT, remains_of, wait_for
 from tracer.machine.kernel.libbpf import libbpf
 from tracer.machine.leftovers import cgroup2_mount
 from tracer.observers.attached import OF_PROCESSES, Attachment, no_cgroup
@@ -133,10 +133,7 @@ def test_nothing_stays_of_one_that_is_killed(tmp_path: Path) -> None:
             process.send_signal(signal.SIGKILL)
             process.wait()
             assert remains_of(process.pid) == []
-        deadline = time.monotonic() + 30
-        while programs() - before:
-            assert time.monotonic() < deadline, "programs stay"
-            os.sched_yield()
+        wait_for(lambda: not programs() - before, "programs stay")
         target.tell("send(a, 3, 4099, b)")
 
     assert seen, "it was never seen attached"
@@ -159,8 +156,7 @@ def test_a_target_that_ends_while_nettrace_attaches_ends_the_watching(tmp_path: 
             [*NETTRACE, "attach", "-p", str(target.pid), "-o", str(tmp_path / "recording")],
             cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
-        while not has_links(process.pid) and process.poll() is None:
-            os.sched_yield()
+        wait_for(lambda: has_links(process.pid) or process.poll() is not None, "it does not attach")
         target.process.kill()
         target.process.wait()
         out, errors = process.communicate(timeout=240)

@@ -5,8 +5,6 @@ One guest a kernel watches them one after the other, and prints the recordings.
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -14,9 +12,9 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from tests.attach.targets import BYTES, CALLS, SIZE, moved, unexcused, unheld
+from tests.attach.targets import BYTES, CALLS, SIZE, held, moved, unexcused, unheld
 from tests.attach.test_programs import NGINX
-from tests.command import ROOT, needs, nettrace
+from tests.command import ROOT, file_server, needs, nettrace
 from tracer.books.socket_file import decode_sockets
 from tracer.model.socket_recording import SocketRecording
 
@@ -96,9 +94,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory.chmod(0o755)
     (directory / "file").write_bytes(bytes(100_003))
     (directory / "nginx.conf").write_text(NGINX.format(place=directory, port=NGINX_PORT) + "user root;\n")
-    environment = {**os.environ, "GO111MODULE": "off", "GOCACHE": str(directory / "cache")}
-    source = ROOT / "tests/programs/file_server.go"
-    subprocess.run(["go", "build", "-o", directory / "file_server", source], check=True, env=environment)
+    file_server(directory)
     return directory
 
 
@@ -111,6 +107,7 @@ def test_a_program_in_full_flow_is_exact_but_for_what_is_marked(kernel: str, nam
 
     assert recording.hooks.calls == "fexit"
     assert (unexcused(recording), recording.lost) == ([], 0)
+    assert {"S1", "S2", "R3", "R4"} <= held(recording)
     way, programs = {
         "nginx": ("splice", {"nginx"}),
         "redis": ("copy", {"redis-server", "redis-benchmark"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 import pytest
@@ -101,7 +102,11 @@ def test_inet_diag_knows_what_a_connection_has_moved() -> None:
     assert connections_of([gone]) == {}
 
 
+@pytest.mark.system
 def test_ours_are_not_among_somebody_elses() -> None:
     """Only those whose descriptors the processes hold."""
-    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()):
-        assert connections_of([]) == {}
+    with Told() as target, socket.create_server(("127.0.0.1", 0)) as listener:
+        target.tell("'ready'")
+        with socket.create_connection(listener.getsockname()):
+            assert connections_of([target.pid]) == {}
+            assert len(connections_of([os.getpid()])) == 1

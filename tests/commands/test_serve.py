@@ -6,12 +6,11 @@ import os
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 
 import pytest
 
-from tests.command import NETTRACE, ROOT, document, said
+from tests.command import NETTRACE, ROOT, document, said, wait_for
 from tracer.machine.links import PREFIX_LENGTH, RECEIVER_ADDRESS, SENDER_ADDRESS, OpenLink, open_link
 from tracer.model import Link
 from workloads.serving import Server
@@ -174,10 +173,7 @@ def test_the_last_of_many_is_known_though_each_ends_in_its_own_thread() -> None:
         senders = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(32)]
         for sender in senders:
             sender.sendall(b"x")
-        deadline = time.monotonic() + 20
-        while len(server.connections) < 32:
-            assert time.monotonic() < deadline, "not all are accepted"
-            os.sched_yield()
+        wait_for(lambda: len(server.connections) == 32, "not all are accepted")
         for sender in senders:
             sender.close()
         assert server.wait_for(32, 20.0)

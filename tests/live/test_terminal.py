@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.command import ROOT, needs, wait_until_gone
+from tests.command import ROOT, needs, wait_for, wait_until_gone
 from tests.live.terminals import SIGNALS, live_in_terminal
 from tests.socket_samples import reader, recording, sender
 from tracer.books.socket_file import decode_sockets, encode_sockets
@@ -103,8 +102,7 @@ def test_leaving_a_command_ends_it(tmp_path: Path) -> None:
     output = tmp_path / "output.txt"
     with live_in_terminal(tmp_path, "--output", output, "--", "sh", "-c", shell) as terminal:
         terminal.wait_for("live", "not a tty")
-        while len(output.read_text().split("\n")) < 4:
-            os.sched_yield()
+        wait_for(lambda: len(output.read_text().split("\n")) >= 4, "the command does not say all")
         terminal.press("q")
 
         assert terminal.code() == 0

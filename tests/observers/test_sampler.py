@@ -95,6 +95,7 @@ def test_folded_stacks_are_written_for_a_flame_graph(tmp_path: Path) -> None:
     assert any("tcp_sendmsg_locked;_copy_from_iter" in stack for stack, *_ in lines)
 
 
+@pytest.mark.system
 def test_a_folded_file_that_cannot_be_written_is_told_before_the_run(tmp_path: Path) -> None:
     """Not after the work is done."""
     done = nettrace("run", "onecopy", "--folded", tmp_path / "missing/stacks.folded")

@@ -8,13 +8,13 @@ SEND: send, sendfile. READ: recv, splice. A line in the clear goes before, as a 
 from __future__ import annotations
 
 import json
-import os
 import socket
 import struct
 import sys
-import tempfile
 import threading
 from collections import Counter
+
+from ways import recv, send, sendfile, splice_out
 
 TCP_ULP, SOL_TLS, TLS_TX, TLS_RX = 31, 282, 1, 2
 TLS_1_2, AES_GCM_128 = 0x0303, 51
@@ -28,34 +28,8 @@ def encrypt(sock: socket.socket, direction: int) -> None:
     sock.setsockopt(SOL_TLS, direction, info)
 
 
-def send(sock: socket.socket, data: bytes, said: Counter[str]) -> int:
-    said["copy"] += (number := sock.send(data))
-    return number
-
-
-def sendfile(sock: socket.socket, data: bytes, said: Counter[str]) -> int:
-    with tempfile.TemporaryFile() as file:
-        file.write(data)
-        file.flush()
-        said["splice"] += (number := os.sendfile(sock.fileno(), file.fileno(), 0, len(data)))
-    return number
-
-
-def recv(sock: socket.socket, said: Counter[str]) -> int:
-    said["read_copy"] += (number := len(sock.recv(65536)))
-    return number
-
-
-def splice(sock: socket.socket, said: Counter[str]) -> int:
-    reader, writer = os.pipe()
-    said["read_splice"] += (number := os.splice(sock.fileno(), writer, 65536))
-    os.close(reader)
-    os.close(writer)
-    return number
-
-
 def drain(sock: socket.socket, how: str, said: Counter[str]) -> None:
-    while {"recv": recv, "splice": splice}[how](sock, said):
+    while {"recv": recv, "splice": splice_out}[how](sock, said):
         pass
 
 

@@ -63,4 +63,4 @@ def test_what_watching_takes_is_counted_for_a_part_of_the_time(tmp_path: Path) -
     assert cost is not None
     assert cost.runs > 100
     assert 0 < cost.spent_ns / cost.runs < 100_000
-    assert cost.counted_s <= recording.window.elapsed_s + 1
+    assert 0 < cost.counted_s < recording.window.elapsed_s

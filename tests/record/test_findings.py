@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
-import subprocess
 import sys
 import threading
 from pathlib import Path
 
 import pytest
 
-from tests.command import ROOT
+from tests.command import ROOT, compiled
 from tests.record.test_ways import record
 from tracer.model.socket_recording import Finding, SocketRecording
 
@@ -113,7 +111,7 @@ def test_what_was_dropped_here(tmp_path: Path, mistake: str, expected: bool) -> 
 @pytest.mark.parametrize(("asks", "expected"), [("silent", True), ("report", False)])
 def test_io_uring_that_was_not_asked_to_report(tmp_path: Path, asks: str, expected: bool) -> None:
     """Over loopback all are copied; only with IORING_SEND_ZC_REPORT_USAGE do the notifications say so."""
-    program = built("uring_sender", tmp_path, "-luring")
+    program = compiled("uring_sender", tmp_path, "-luring")
     recording, done = record(tmp_path, program, asks)
 
     assert done.stdout == ("0\n" if expected else "23\n")
@@ -166,7 +164,7 @@ def test_what_pays_is_what_a_sweep_found_here(tmp_path: Path, pays: int, expecte
 
 def test_a_reader_that_can_map_is_not_told_that_it_cannot(tmp_path: Path) -> None:
     """What was pinned and copied later lies in whole pages: some of them are mapped."""
-    recording, done = record(tmp_path, built("mapped_reader", tmp_path), 211, 40960, "pinned")
+    recording, done = record(tmp_path, compiled("mapped_reader", tmp_path), 211, 40960, "pinned")
 
     mapped, copied = map(int, done.stdout.split())
     assert mapped + copied == 211 * 40960
@@ -176,20 +174,8 @@ def test_a_reader_that_can_map_is_not_told_that_it_cannot(tmp_path: Path) -> Non
 
 def test_a_reader_that_can_map_nothing(tmp_path: Path) -> None:
     """Copied payload lies in fragments that are no pages: as many bytes as the program itself says were copied."""
-    recording, done = record(tmp_path, built("mapped_reader", tmp_path), 211, 1009)
+    recording, done = record(tmp_path, compiled("mapped_reader", tmp_path), 211, 1009)
 
     mapped, copied = map(int, done.stdout.split())
     assert (mapped, copied) == (0, 211 * 1009)
     assert finding(recording, "nothing-mapped").figures["bytes"] == copied
-
-
-def built(name: str, directory: Path, *libraries: str) -> Path:
-    """A program of tests/programs, compiled; or why that cannot be."""
-    program = directory / name
-    command = ["gcc", "-O2", "-o", str(program), str(ROOT / f"tests/programs/{name}.c"), *libraries]
-    if shutil.which("gcc") is None:
-        pytest.skip("there is no gcc")
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"cannot be built: {done.stderr.strip().splitlines()[-1:]}")
-    return program

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import ROOT, free_port, needs
+from tests.command import ROOT, compiled, file_server, free_port, needs
 from tests.record.servers import FILE_BYTES, Server, fetch
 from tests.record.test_programs import sent, sound
 from tests.record.test_ways import broken_laws, record
@@ -33,19 +33,11 @@ print(number)
 BYTES = 101 * 10007
 
 
-def build(*command: object) -> None:
-    """Compile a program of tests/programs, or say why that cannot be."""
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"cannot be built: {done.stderr.strip().splitlines()[-1:]}")
-
-
 @needs("gcc")
 @pytest.mark.parametrize(("options", "way"), [("send", "copy"), ("zerocopy", "uring_zerocopy")])
 def test_an_io_uring_server_with_direct_descriptors(tmp_path: Path, options: str, way: str) -> None:
     """Multishot accept and receive, sockets without a number in the process: bytes by way, notifications, laws."""
-    program, port = tmp_path / "uring_server", free_port()
-    build("gcc", "-O2", "-o", program, PROGRAMS / "uring_server.c", "-luring")
+    program, port = compiled("uring_server", tmp_path, "-luring"), free_port()
     server = Server(tmp_path / "server", port, program, port, options)
     client = subprocess.run([sys.executable, "-c", CLIENT, str(port)], capture_output=True, text=True, check=True)
     server.process.wait(60)
@@ -79,11 +71,7 @@ def test_mptcp_is_exact_at_its_calls_and_its_subflows_are_told(tmp_path: Path) -
 @needs("go")
 def test_a_go_server_splices_the_file(tmp_path: Path, big: Path) -> None:
     """net/http sends a file by sendfile: what it sends is what was read, the headers are copied."""
-    program = tmp_path / "file_server"
-    build(
-        "env", "GO111MODULE=off", f"GOCACHE={tmp_path}/cache", "go", "build", "-o", program, PROGRAMS / "file_server.go"
-    )
-    port = free_port()
+    program, port = file_server(tmp_path), free_port()
     server = Server(tmp_path / "server", port, program, port, big.parent)
     assert fetch(port) == FILE_BYTES
     recording, _ = server.stop()
@@ -119,8 +107,8 @@ SSH_OPTIONS = (
 
 
 def ssh_server(directory: Path, port: int) -> Server:
-    build("dropbearkey", "-t", "ed25519", "-f", directory / "host")
-    build("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", directory / "key")
+    subprocess.run(["dropbearkey", "-t", "ed25519", "-f", directory / "host"], capture_output=True, check=True)
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", directory / "key"], check=True)
     home = pwd.getpwuid(os.getuid()).pw_dir
     return Server(directory / "server", port, "unshare", "-m", "sh", "-c", SSH_SERVER, "sh", home, directory, port)
 

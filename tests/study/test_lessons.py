@@ -10,14 +10,13 @@ import pty
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from tests.command import DEADLINE_S, NETTRACE, ROOT, children, nettrace, wait_until_gone
+from tests.command import DEADLINE_S, NETTRACE, ROOT, children, nettrace, wait_for, wait_until_gone
 from tests.function_samples import on_nic
 from tests.samples import changed, copied, looped, tracepoints, workload
 from tests.socket_samples import recording
@@ -245,10 +244,8 @@ def test_the_reader_ends_with_its_sender() -> None:
     """However that ends: Ctrl-C in the middle of a lesson leaves nothing behind."""
     words = [sys.executable, when_sendfile_wins.PROGRAM, "send", "1048576", "1000000"]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + DEADLINE_S
-    while not (reader := children(process.pid)):
-        assert time.monotonic() < deadline
-        os.sched_yield()
+    wait_for(lambda: children(process.pid), "there is no reader")
+    reader = children(process.pid)
     process.kill()
     process.wait(DEADLINE_S)
 

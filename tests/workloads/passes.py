@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.command import tcp_rows, wait_for
 from tracer.machine.processes import Workers
 from tracer.model import Experiment, Workload
 
@@ -30,23 +29,15 @@ def is_gone(pid: int) -> bool:
     return not Path(f"/proc/{pid}").exists()
 
 
-def wait_for(condition: Callable[[], bool], deadline_s: float = 60.0) -> None:
-    end = time.monotonic() + deadline_s
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
-
 def queues(port: int, pid: int | str = "self") -> list[tuple[int, int]]:
     """Send and receive queues of the established sockets that talk to a port, in the network namespace of a process."""
-    rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
-    ours = [row for row in rows if row[3] == "01" and int(row[2].partition(":")[2], 16) == port]
+    ours = [row for row in tcp_rows(pid) if row[3] == "01" and int(row[2].partition(":")[2], 16) == port]
     return [tuple(int(part, 16) for part in row[4].split(":")) for row in ours]  # type: ignore[misc]
 
 
 def wait_until_sending(port: int, pid: int | str = "self") -> None:
     """Bytes are in flight, so the gate is open and the loop runs."""
-    wait_for(lambda: any(sent for sent, _ in queues(port, pid)))
+    wait_for(lambda: any(sent for sent, _ in queues(port, pid)), "nothing is in flight")
 
 
 def wait_until_blocked(port: int) -> None:
@@ -57,4 +48,4 @@ def wait_until_blocked(port: int) -> None:
         seen.append(queues(port))
         return len(seen) > 20 and any(sent for sent, _ in seen[-1]) and all(now == seen[-1] for now in seen[-20:])
 
-    wait_for(unchanged)
+    wait_for(unchanged, "the send queue goes on changing")

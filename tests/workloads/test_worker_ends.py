@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.workloads.passes import experiment, is_gone, needs_root, wait_for, wait_until_blocked, wait_until_sending
+from tests.command import wait_for
+from tests.workloads.passes import experiment, is_gone, needs_root, wait_until_blocked, wait_until_sending
 from tracer.errors import WorkloadError
 from tracer.machine import processes
 from tracer.machine.processes import Workers
@@ -168,4 +169,4 @@ def test_a_worker_does_not_outlive_its_parent() -> None:
         parent.kill()
 
     assert len(pids) == 2
-    wait_for(lambda: all(is_gone(pid) for pid in pids))
+    wait_for(lambda: all(is_gone(pid) for pid in pids), "a worker is left")
