@@ -270,7 +270,7 @@ def main() -> int:
             done.append(cell)
             failures += [f"{cell.kernel} {cell.mode} {cell.link}: {problem}" for problem in cell.problems]
         print(cell if isinstance(cell, str) else f"| {cell.kernel} {cell.row()}", file=sys.stderr, flush=True)
-    if given.publish:
+    if given.publish and not failures:
         publish(table(done))
     else:
         print(table(done), end="")
