@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from tracer import cli
+from tracer.books.tallies import total
 from tracer.machine.leftovers import cgroup2_mount
 
 ROOT = Path(__file__).parent.parent
@@ -59,8 +60,11 @@ def document(*arguments: object, **options: Any) -> dict[str, Any]:
 
 
 def stage_bytes(found: dict[str, Any]) -> dict[str, int | None]:
-    """Bytes by stage."""
-    return {entry["stage"]: entry["bytes"] for entry in found["ledger"]["entries"]}
+    """Bytes by stage, over all functions that have a part in it; None where one of them is not known."""
+    sizes: dict[str, list[int | None]] = {}
+    for entry in found["ledger"]["entries"]:
+        sizes.setdefault(entry["stage"], []).append(entry["bytes"])
+    return {stage: total(*known) for stage, known in sizes.items()}
 
 
 class Running:

@@ -10,8 +10,9 @@ import msgspec
 from tests.samples import changed, looped
 from tests.socket_samples import reader, recording, sender
 from tracer.model import CpuProfile, Recording
-from tracer.model.socket_recording import Finding, Sample, SocketRecording, Subject
+from tracer.model.socket_recording import Finding, Sample, SocketRecording
 from tracer.model.sockets import Socket, Totals, Transfer
+from tracer.model.watching import Subject
 from tracer.reports.html.of_run import page_of_run
 from tracer.reports.html.of_sockets import page_of_sockets
 from tracer.reports.html.page import render

@@ -20,6 +20,7 @@ from tracer.model import (
     Tally,
     Workload,
 )
+from tracer.model.watching import Subject
 
 # 23 messages of 10007 bytes: odd and prime, so that nothing adds up by accident.
 SIZE, MESSAGES = 10007, 23
@@ -27,6 +28,10 @@ PAYLOAD = SIZE * MESSAGES
 PAGES = 92
 
 _POINTS = ("cgroup_egress", "cgroup_ingress", "skb_copy_datagram_iovec", "cgroup_egress:again")
+
+
+def subject(asked: Experiment) -> Subject:
+    return Subject(kind="workload", argv=["nettrace", "run", asked.mode], pids=[12, 11], exit_status=0, user=0)
 
 
 def experiment(mode: str = "zerocopy", link: Link = Link.LO, **other: Any) -> Experiment:
@@ -110,7 +115,7 @@ def recording(observation: Observation, mode: str = "zerocopy", link: Link = Lin
     is_nic = link is Link.NIC
     asked = experiment(mode, link, lab="6.12") if is_nic else experiment(mode, link)
     fields: dict[str, Any] = {
-        "schema": SCHEMA, "version": "0.1.0", "experiment": asked,
+        "schema": SCHEMA, "subject": subject(asked), "version": "0.1.0", "experiment": asked,
         "host": host(nic=ethernet(), where="lab", kernel="6.12.94") if is_nic else host(),
         "workload": workload(mode), "observed": workload(mode, elapsed_s=0.0011), "observations": [observation],
         "complete": True,

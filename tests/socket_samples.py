@@ -6,8 +6,11 @@ from typing import Any
 
 import msgspec
 
-from tracer.model.socket_recording import SCHEMA_2, Hooks, SocketRecording, Subject, Window
+from tests.samples import changed, looped
+from tracer.model import SCHEMA, Recording
+from tracer.model.socket_recording import SocketRecording
 from tracer.model.sockets import Packets, Socket, TcpState, Totals, Transfer
+from tracer.model.watching import BY_ENGINE, Hooks, Subject, Window
 
 
 def sender(**changes: Any) -> Socket:
@@ -33,10 +36,19 @@ def reader(**changes: Any) -> Socket:
 
 def recording(*sockets: Socket, totals: Totals | None = None, **changes: Any) -> SocketRecording:
     found = SocketRecording(
-        schema=SCHEMA_2, kernel="6.12",
+        schema=SCHEMA, kernel="6.12",
         subject=Subject(kind="command", argv=["/usr/bin/curl", "x"], pids=[7], exit_status=0, user=0),
         window=Window(started="2026-01-01T00:00:00", elapsed_s=1.0),
         hooks=Hooks(calls="fexit", attached=[], refused={}, row_bytes=616),
         sockets=list(sockets), totals=totals or Totals(), unlisted_sockets=0, lost=0,
     )  # fmt: skip
     return msgspec.structs.replace(found, **changes)
+
+
+def run_with(*sockets: Socket, calls: str = BY_ENGINE) -> Recording:
+    """A run of ours whose sockets are these."""
+    sent = {way: moved for socket in sockets for way, moved in socket.sent.items()}
+    return changed(
+        looped(), sockets=list(sockets), hooks=Hooks(calls=calls, attached=[], refused={}, row_bytes=696),
+        totals=Totals(sent=sent), lost=0, window=Window(started="2026-01-01T00:00:00", elapsed_s=0.5),
+    )  # fmt: skip

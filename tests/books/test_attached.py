@@ -10,8 +10,9 @@ from tracer.books.attach_findings import Uncounted, attached_findings
 from tracer.books.socket_findings import findings_of
 from tracer.books.socket_laws import balance, laws_of
 from tracer.model import LawState
-from tracer.model.socket_recording import SocketRecording, Subject
+from tracer.model.socket_recording import SocketRecording
 from tracer.model.sockets import Before, Packets, Socket, TcpState, Transfer
+from tracer.model.watching import Subject
 from tracer.reports.attached import attached_title
 
 # 500 B had been written and not sent, 300 B received and not read, 40 B had passed IP; then 1,009 B were sent and
@@ -76,7 +77,7 @@ def test_a_call_that_had_begun_before_makes_its_laws_unknown_and_no_others() -> 
 
 
 def attached(*sockets: Socket) -> SocketRecording:
-    subject = Subject(kind="attached", argv=["nginx"], pids=[7], exit_status=None, user=0)
+    subject = Subject(kind="processes", argv=["nginx"], pids=[7], exit_status=None, user=0)
     return recording(*sockets, subject=subject)
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from tests.socket_samples import reader, recording, sender
 from tracer.books.socket_findings import RULES, findings_of
-from tracer.model.socket_recording import Finding, Hooks, SocketRecording, Subject, Threshold
+from tracer.model.socket_recording import Finding, SocketRecording, Threshold
 from tracer.model.sockets import Completions, DeferredCopy, Packets, Refused, Socket, TcpState, Totals, Transfer
+from tracer.model.watching import Hooks, Subject
 
 CALLS, SIZE = 23, 10007
 BYTES = CALLS * SIZE

@@ -21,8 +21,9 @@ from tracer.books.live import (
     words_of,
 )
 from tracer.books.replay import Replay
-from tracer.model.socket_recording import Sample, Window
+from tracer.model.socket_recording import Sample
 from tracer.model.sockets import Completions, Socket, Totals, Transfer
+from tracer.model.watching import Window
 
 LINES = [Line(1, 500, 0, 3, False), Line(2, 0, 90, 7, True), Line(3, 20, 30, 7, False)]
 SAMPLES = [

@@ -35,7 +35,7 @@ def test_the_promised_fields_are_there():
     """Names and places that programs may rely on."""
     document = json.loads(GOOD)
 
-    assert document["schema"] == "nettrace.recording/1"
+    assert document["schema"] == "nettrace.recording/2"
     assert {"mode", "size", "threads", "messages", "duration_s", "link", "observer"} <= set(document["experiment"])
     assert {"payload_bytes", "sends", "elapsed_s", "latency_ns", "completions", "enobufs"} <= set(document["workload"])
     entry = next(row for row in document["ledger"]["entries"] if row["stage"] == "deferred_copy")

@@ -5,19 +5,20 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tests.samples import changed, looped, workload
-from tests.socket_samples import reader, sender
+from tests.samples import workload
+from tests.socket_samples import reader, run_with, sender
 from tracer.books.ledger import breach, ledger_of
 from tracer.books.row_laws import row_laws
 from tracer.model import Law, LawState, Link
 from tracer.model.sockets import Packets, Refused, Socket, TcpState, Transfer
+from tracer.model.watching import BY_ENGINE
 
 SENT = 10007
 ENGINE = workload("onecopy", payload_bytes=SENT, received_bytes=SENT, sends=1, completions=None)
 
 
 def laws(*sockets: Socket, **engine: object) -> dict[str, Law]:
-    return {law.id: law for law in row_laws(sockets, Link.LO, msgspec.structs.replace(ENGINE, **engine))}
+    return {law.id: law for law in row_laws(sockets, "fexit", Link.LO, msgspec.structs.replace(ENGINE, **engine))}
 
 
 def broken(found: dict[str, Law]) -> set[str]:
@@ -51,7 +52,7 @@ def test_zero_copy_sends_are_notified_once_each_done_or_ignored() -> None:
     """Without scatter-gather TCP copies, and notifies all the same."""
     done = workload(payload_bytes=2 * SENT, received_bytes=None, sends=46)
     ways = {"zerocopy": Transfer(calls=20, bytes=SENT), "zerocopy_ignored": Transfer(calls=3, bytes=SENT)}
-    found = {law.id: law for law in row_laws([sender(sent=ways)], Link.LO, done)}
+    found = {law.id: law for law in row_laws([sender(sent=ways)], "fexit", Link.LO, done)}
 
     assert (found["E5"].left, found["E5"].right, found["E5"].state) == (23, 23, LawState.HOLDS)
     assert "E3" not in found
@@ -78,23 +79,27 @@ def test_a_socket_that_went_on_leaves_its_laws_unknown() -> None:
 
 def test_a_reader_on_another_machine_has_no_socket_here() -> None:
     """The lab's host tells what it received; nothing in the guest could agree with it."""
-    found = {law.id: law.state for law in row_laws([sender()], Link.NIC, ENGINE)}
+    found = {law.id: law.state for law in row_laws([sender()], "fexit", Link.NIC, ENGINE)}
 
     assert "E3" not in found
     assert found["E1"] is LawState.HOLDS
 
 
 def test_without_sockets_there_is_no_such_law() -> None:
-    """Calls were not watched: nothing is compared with nothing."""
-    assert row_laws([], Link.LO, ENGINE) == []
+    """Functions know none: nothing is compared with nothing."""
+    assert row_laws([], "", Link.LO, ENGINE) == []
+
+
+def test_the_engine_is_no_witness_against_itself() -> None:
+    """Where it counted the calls, they are one side of the sockets' own laws; what nobody watched is in no law."""
+    found = {law.id: law.state for law in row_laws([sender(), reader(consumed_bytes=None)], BY_ENGINE, Link.LO, ENGINE)}
+
+    assert found == dict.fromkeys(("R1", "R4", "S1", "S2", "S3", "S4"), LawState.HOLDS)
 
 
 def test_they_are_laws_of_the_run() -> None:
     """Under a letter of their own; one that is broken makes the run untrustworthy, and counts calls, not bytes."""
-    refused = sender(refused=Refused(enobufs=3))
-    sample = looped()
-    seen = msgspec.structs.replace(sample.observations[0], sockets=[refused, reader()])
-    ledger = ledger_of(changed(sample, observations=[seen]))
+    ledger = ledger_of(run_with(sender(refused=Refused(enobufs=3)), reader(), calls="fexit"))
     found = {law.id: law for law in ledger.laws}
 
     assert found["R.E4"].state is LawState.BROKEN

@@ -6,7 +6,7 @@ import pytest
 
 from tests.socket_samples import recording, sender
 from tracer.books.socket_costs import WATCHING, is_ours, profile_of
-from tracer.model.socket_recording import Hooks, WatchingCost
+from tracer.model.watching import Hooks, WatchingCost
 from tracer.reports.socket_costs import watching
 
 FOLDED = {

@@ -10,9 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.samples import looped
 from tests.socket_samples import reader, recording, sender
 from tracer.books.groups import busiest, grouped, service_port
 from tracer.books.later_copies import LaterCopies, named
+from tracer.books.recording import encode
 from tracer.books.socket_file import decode_sockets, document_of_sockets, encode_sockets, is_of_sockets
 from tracer.books.socket_findings import findings_of
 from tracer.books.socket_laws import balance, laws_of
@@ -23,8 +25,8 @@ from tracer.books.ways import Surroundings, copybuf, read_by_way, sent_by_way, s
 from tracer.errors import RecordingError
 from tracer.machine.recordings import load
 from tracer.model import LawState
-from tracer.model.socket_recording import Hooks
 from tracer.model.sockets import Completions, DeferredCopy, Packets, Socket, TcpState, Totals, Transfer
+from tracer.model.watching import Hooks
 
 
 def state(socket: Socket, name: str) -> LawState:
@@ -365,6 +367,8 @@ def test_each_kind_of_file_says_which_it_is(tmp_path: Path) -> None:
     assert is_of_sockets(last.encode())
     assert is_of_sockets(data[:300])
     assert not is_of_sockets(b'{"schema": "nettrace.recording/1"}')
+    assert not is_of_sockets(encode(looped()))
+    assert not is_of_sockets(encode(looped())[:300])
     with pytest.raises(RecordingError, match="sockets of a program"):
         load(file)
 

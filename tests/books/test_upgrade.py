@@ -7,17 +7,25 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tests.socket_samples import sender
 from tracer.books.analysis import document_of
 from tracer.books.recording import decode, encode
-from tracer.model import Document, Stage, Tally
+from tracer.model import Ledger, Stage, Tally, Verdict
 
 # Observed before sequence numbers told what was sent again; one packet of it was (17 pages).
 SAVED = Path(__file__).parents[1] / "data/recordings/zerocopy-lo-by-tracepoints.json"
 
 
+class Then(msgspec.Struct):
+    """What is compared of a document of then."""
+
+    ledger: Ledger
+    verdict: Verdict
+
+
 def test_an_earlier_file_has_the_ledger_that_it_was_saved_with() -> None:
     """Entries and laws, to the byte and the page."""
-    then = msgspec.json.decode(SAVED.read_bytes(), type=Document)
+    then = msgspec.convert(msgspec.json.decode(SAVED.read_bytes()), Then)
     now = document_of(decode(SAVED.read_bytes()))
 
     assert now.ledger == then.ledger
@@ -33,6 +41,19 @@ def test_what_is_saved_again_is_of_this_version() -> None:
 
     assert not [name for name in once.observations[0].tallies if name.startswith("tcp_retransmit_skb")]
     assert decode(encode(once)) == once
+
+
+def test_a_file_of_version_1_is_of_a_workload_and_its_sockets_are_its_own() -> None:
+    """It did not say so; they stood with their observer."""
+    document = msgspec.json.decode(SAVED.read_bytes())
+    document["observations"][0]["sockets"] = [msgspec.to_builtins(sender())]
+    once = decode(msgspec.json.encode(document))
+
+    assert document["schema"] == "nettrace.recording/1"
+    assert (once.schema, once.subject.kind) == ("nettrace.recording/2", "workload")
+    assert once.subject.argv == ["nettrace", "run", "zerocopy"]
+    assert once.sockets == [sender()]
+    assert (once.hooks, once.totals, once.window) == (None, None, None)
 
 
 @pytest.mark.parametrize("seen", [0, 22_529])

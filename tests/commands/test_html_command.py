@@ -28,13 +28,13 @@ def nettrace(*words: object) -> int:
     return run([str(word) for word in words])
 
 
-@pytest.mark.parametrize(("name", "schema"), [("run", "nettrace.recording/1"), ("sockets", "nettrace.recording/2")])
-def test_report_writes_a_page_and_prints_none_of_it(files: Path, capsys, name: str, schema: str) -> None:
+@pytest.mark.parametrize(("name", "kind"), [("run", "workload"), ("sockets", "command")])
+def test_report_writes_a_page_and_prints_none_of_it(files: Path, capsys, name: str, kind: str) -> None:
     """Of both kinds of recordings; where it went is said on stderr."""
     page = files / "out.html"
 
     assert nettrace("report", files / f"{name}.json", "--html", page) == 0
-    assert data_in(page.read_text())["schema"] == schema
+    assert data_in(page.read_text())["subject"]["kind"] == kind
     told = capsys.readouterr()
     assert told.out == ""
     assert f"wrote {page}" in told.err

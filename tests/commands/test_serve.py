@@ -94,7 +94,7 @@ def test_two_namespaces_are_two_machines(two_machines: OpenLink, threads: int) -
 
     assert found["observed"]["payload_bytes"] == SIZE * MESSAGES * threads
     assert found["observed"]["received_bytes"] is None
-    assert {law["id"]: law["state"] for law in found["ledger"]["laws"]}["T.L2"] == "holds"
+    assert {law["id"]: law["state"] for law in found["ledger"]["laws"]}["R.S2"] == "holds"
     told = [line.split(" sent ")[1] for line in output.splitlines()]
     assert told == [f"{SIZE * MESSAGES} bytes"] * threads * (1 + found["attempts"])
     assert (process.returncode, errors) == (0, "")

@@ -29,7 +29,7 @@ with open_cgroup() as cgroup:
     print("attached", len(programs.attached), programs.refused)
     programs.close()
 """
-LOADED = "replaced 1\nattached 6 {}\n"
+LOADED = "replaced 1\nattached 7 {}\n"
 
 
 @pytest.mark.live

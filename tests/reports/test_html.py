@@ -159,7 +159,7 @@ def test_the_data_are_the_document(page: str) -> None:
     """What the page shows, as `report --json` has it."""
     data = data_in(page)
 
-    assert data["schema"] in ("nettrace.recording/1", "nettrace.recording/2")
+    assert data["schema"] == "nettrace.recording/2"
     assert "totals" in data or data["verdict"]["sentence"] in unescape(page)
 
 

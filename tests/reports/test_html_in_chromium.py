@@ -214,7 +214,7 @@ def test_the_data_can_be_saved(read, tmp_path: Path) -> None:
         reader.page.locator("#save").click()
     waiting.value.save_as(tmp_path / "saved.json")
 
-    assert json.loads((tmp_path / "saved.json").read_text())["schema"] == "nettrace.recording/1"
+    assert json.loads((tmp_path / "saved.json").read_text())["schema"] == "nettrace.recording/2"
 
 
 def test_paper_shows_all_but_what_can_be_clicked(read) -> None:

@@ -7,7 +7,8 @@ import msgspec
 from tests.html_samples import program
 from tests.samples import changed, experiment, host, looped
 from tests.socket_samples import recording, sender
-from tracer.model.socket_recording import Finding, Subject
+from tracer.model.socket_recording import Finding
+from tracer.model.watching import Subject
 from tracer.reports.redaction import HIDDEN, redacted
 
 

@@ -33,6 +33,9 @@ class Workers:
 
     stuck = None
 
+    def witness(self):
+        return None
+
     def __init__(self, interrupted=None):
         self.interrupted = interrupted
         self.passes = 0
@@ -56,6 +59,7 @@ class Observer:
     """Loses what it is told, pass by pass."""
 
     name = "functions"
+    watched = None
 
     def __init__(self, *lost):
         self.lost = list(lost)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from tracer.books.socket_rows import COUNTERS
-from tracer.model.socket_recording import Subject, Window
+from tracer.model.watching import Subject, Window
 from tracer.observers.watched import Watched
 from tracer.runs.socket_recording import recording_of
 
@@ -21,7 +21,7 @@ def test_samples_are_those_of_the_window() -> None:
         refused={},
         samples=[(int(at * 1e9), none | {"SENT_COPY_BYTES": index}) for index, at in enumerate(moments)],
     )  # fmt: skip
-    subject = Subject(kind="attached", argv=["nginx"], pids=[7], exit_status=None, user=0)
+    subject = Subject(kind="processes", argv=["nginx"], pids=[7], exit_status=None, user=0)
     window = Window(started="2026-01-01T00:00:00", elapsed_s=2.0)
     recording = recording_of(watched, subject, window, (ZERO_S, 1), lambda one: one)
 

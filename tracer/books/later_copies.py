@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tracer.books.causes import row_of
 from tracer.books.endpoints import unmapped
 from tracer.books.function_entries import cause_of_caller
-from tracer.model import Cause, Link
+from tracer.model import Cause, Link, Recording
 from tracer.model.socket_recording import SocketRecording
 from tracer.model.sockets import DeferredCopy, Socket, Totals
 from tracer.texts import counted
@@ -38,11 +38,13 @@ class Later(NamedTuple):
 class LaterCopies:
     """Of all sockets of a recording."""
 
-    def __init__(self, recording: SocketRecording) -> None:
+    def __init__(self, recording: SocketRecording | Recording) -> None:
         self._recording = recording
+        # Of a workload of ours both ends are its own.
+        peers = recording.peers if isinstance(recording, SocketRecording) else []
         self._by_ends = {
             (one.netns, one.protocol, unmapped(one.local), unmapped(one.peer)): one
-            for one in (*recording.sockets, *recording.peers)
+            for one in (*recording.sockets, *peers)
         }
 
     def of(self, socket: Socket) -> Later:
@@ -57,7 +59,7 @@ class LaterCopies:
     def in_all(self) -> Later:
         """Of all sockets, listed or not."""
         totals = self._recording.totals
-        if not totals.pinned_bytes:
+        if totals is None or not totals.pinned_bytes:
             return _NOTHING_PINNED
         if totals.deferred is not None:
             return _counted(totals.deferred)

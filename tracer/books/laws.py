@@ -26,20 +26,22 @@ def laws_of(recording: Recording) -> list[Law]:
     workload = recording.observed
     if workload is None:
         return []
-    laws, scene = _engine_laws(workload), scene_of(recording)
+    laws, scene, by_socket = _engine_laws(workload), scene_of(recording), bool(recording.sockets)
     for observation in recording.observations:
         letter = _LETTERS[observation.observer]
-        laws += [_named(one, letter) for one in _observer_laws(observation, scene, workload)]
-        laws += [_named(one, "R") for one in row_laws(observation.sockets, scene.link, workload)]
+        laws += [_named(one, letter) for one in _observer_laws(observation, scene, workload, by_socket)]
+    calls = recording.hooks.calls if recording.hooks is not None else ""
+    laws += [_named(one, "R") for one in row_laws(recording.sockets, calls, scene.link, workload)]
     if len(recording.observations) > 1:
         laws += _agreement_laws(recording.observations, scene, workload)
     lost = any(observation.lost for observation in recording.observations)
     return [_explained(one, scene.packet_taps or [], lost) for one in laws]
 
 
-def _observer_laws(observation: Observation, scene: Scene, workload: Workload) -> list[Law]:
-    of_the_observer = function_laws if observation.observer == "functions" else tracepoint_laws
-    return of_the_observer(observation, scene, workload)
+def _observer_laws(observation: Observation, scene: Scene, workload: Workload, by_socket: bool) -> list[Law]:
+    if observation.observer == "functions":
+        return function_laws(observation, scene, workload)
+    return tracepoint_laws(observation, scene, workload, by_socket=by_socket)
 
 
 def _named(one: Law, letter: str) -> Law:

@@ -1,4 +1,4 @@
-"""The only file format: one JSON document, nettrace.recording/1.
+"""A run of ours as a file: one JSON document, nettrace.recording/2, of a workload.
 
 A file is untrusted input: it is validated against the types of tracer/model/, and whatever follows from the
 measurements (ledger, verdict) is derived anew when it is read.
@@ -11,11 +11,12 @@ from typing import Any
 import msgspec
 
 from tracer.books.foreign import of_another_program, seems_to_be
+from tracer.books.socket_file import books_of_run
 from tracer.books.untrusted import sound
-from tracer.books.upgrade import upgraded
+from tracer.books.upgrade import SCHEMA_1, upgraded, upgraded_envelope
 from tracer.errors import RecordingError
 from tracer.model import SCHEMA, Document, Recording
-from tracer.model.socket_recording import SCHEMA_2
+from tracer.model.socket_recording import SocketRecording
 
 # A recording with all its stacks is well under a megabyte.
 MAX_FILE_BYTES = 256 << 20
@@ -27,7 +28,8 @@ _AGAIN = "record it again: nettrace run --save, record -o or attach -o"
 
 def encode(recording: Recording) -> bytes:
     """A recording, or a whole document, as indented JSON with a newline at its end."""
-    return msgspec.json.format(msgspec.json.encode(recording), indent=2) + b"\n"
+    document = {**msgspec.to_builtins(recording), **books_of_run(recording)}
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
 
 def decode(data: bytes, name: str = "recording") -> Recording:
@@ -38,7 +40,9 @@ def decode(data: bytes, name: str = "recording") -> Recording:
     """
     envelope = _json(data, name)
     schema = envelope.get("schema") if isinstance(envelope, dict) else None
-    if schema == SCHEMA_2:
+    if schema == SCHEMA_1:
+        schema, envelope = SCHEMA, upgraded_envelope(envelope)
+    if schema == SCHEMA and not _is_of_a_workload(envelope):
         raise RecordingError(
             f"{name} holds the sockets of a program, and no run of a workload",
             "nettrace record wrote it; only a run has a mode, a size and two passes",
@@ -56,6 +60,11 @@ def decode(data: bytes, name: str = "recording") -> Recording:
         raise RecordingError(f"{name} is damaged", str(error), _AGAIN) from error
 
 
+def _is_of_a_workload(envelope: dict[str, Any]) -> bool:
+    subject = envelope.get("subject")
+    return isinstance(subject, dict) and subject.get("kind") == "workload"
+
+
 def _json(data: bytes, name: str) -> Any:
     if not data.lstrip().startswith(b"{"):
         raise RecordingError(f"{name} is not a recording", seems_to_be(data), _GIVE_A_RECORDING)
@@ -71,5 +80,11 @@ def _json(data: bytes, name: str) -> Any:
 
 def json_schema() -> dict[str, Any]:
     """The published JSON Schema of what --json prints and --save writes."""
-    schema = msgspec.json.schema(Document)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": SCHEMA, **schema}
+    kinds, parts = msgspec.json.schema_components([Document, SocketRecording], ref_template="#/$defs/{name}")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": SCHEMA,
+        "description": "A run of a workload (subject.kind is workload), or the sockets of any other subject.",
+        "anyOf": list(kinds),
+        "$defs": parts,
+    }

@@ -9,15 +9,24 @@ from tracer.books.socket_laws import laws_of
 from tracer.books.tallies import total
 from tracer.model import Law, LawState, Link, Workload
 from tracer.model.sockets import Socket, SocketLaw
+from tracer.model.watching import BY_ENGINE
 
 _FLAGGED = ("zerocopy", "zerocopy_ignored", "uring_zerocopy")
 # The worst first: what one socket breaks, the workload does.
 _STATES = (LawState.BROKEN, LawState.UNKNOWN, LawState.HOLDS)
 
 
-def row_laws(sockets: Collection[Socket], link: Link, workload: Workload) -> list[Law]:
-    """Those that the link allows; none where calls were not watched."""
-    return [*_witnessed(sockets, link, workload), *_own(sockets)] if sockets else []
+def row_laws(sockets: Collection[Socket], calls: str, link: Link, workload: Workload) -> list[Law]:
+    """Those that the link allows, and that have two sides.
+
+    Args:
+        calls: As in Hooks: where the engine counted them, it is the one side of the sockets' own laws, and of no more.
+    """
+    if not sockets:
+        return []
+    if calls == BY_ENGINE:
+        return [law for law in _own(sockets) if law.left is not None and law.right is not None]
+    return [*_witnessed(sockets, link, workload), *_own(sockets)]
 
 
 def _witnessed(sockets: Collection[Socket], link: Link, workload: Workload) -> Iterator[Law]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -11,7 +12,8 @@ from tracer.books.later_copies import Later, LaterCopies
 from tracer.books.socket_laws import laws_of
 from tracer.books.socket_ledger import ledger_of
 from tracer.errors import RecordingError
-from tracer.model.socket_recording import SCHEMA_2, SocketRecording
+from tracer.model import SCHEMA, Recording
+from tracer.model.socket_recording import SocketRecording
 from tracer.model.sockets import Completions, Packets, Socket, Totals
 
 SPELLED_OUT = 100
@@ -31,18 +33,31 @@ def document_of_sockets(recording: SocketRecording, most: int) -> bytes:
 
 def members_of(recording: SocketRecording, most: int, sockets: list[Socket], peers: list[Socket]) -> dict[str, Any]:
     """The same document as plain values, with these of the sockets; totals are of all."""
-    calls, later = recording.hooks.calls, LaterCopies(recording)
-    listed, _ = busiest(sockets, most)
-    spelled = {socket.cookie for socket in listed}
     return {
         **_keys_of(msgspec.structs.replace(recording, sockets=[], peers=[])),
+        **_books(recording, recording.hooks.calls, recording.totals, most, sockets),
+        "peers": [_socket(socket, recording.hooks.calls, None) for socket in peers],
+        "unlisted_sockets": recording.unlisted_sockets + len(recording.sockets) - len(sockets),
+    }
+
+
+def books_of_run(recording: Recording) -> dict[str, Any]:
+    """The same of a workload's sockets; nothing where nobody knows them."""
+    if recording.hooks is None or recording.totals is None:
+        return {}
+    return _books(recording, recording.hooks.calls, recording.totals, SPELLED_OUT, recording.sockets)
+
+
+def _books(
+    recording: Recording | SocketRecording, calls: str, totals: Totals, most: int, sockets: list[Socket]
+) -> dict[str, Any]:
+    later, (listed, _) = LaterCopies(recording), busiest(sockets, most)
+    spelled = {socket.cookie for socket in listed}
+    return {
         "sockets": [
             _socket(socket, calls, later.of(socket) if socket.cookie in spelled else None) for socket in sockets
         ],
-        "peers": [_socket(socket, calls, None) for socket in peers],
-        "totals": _figures(recording.totals)
-        | {"ledger": _all_keys(ledger_of(recording.totals, calls, later.in_all()))},
-        "unlisted_sockets": recording.unlisted_sockets + len(recording.sockets) - len(sockets),
+        "totals": _figures(totals) | {"ledger": _all_keys(ledger_of(totals, calls, later.in_all()))},
     }
 
 
@@ -101,14 +116,24 @@ def decode_sockets(data: bytes, name: str) -> SocketRecording:
         ) from error
 
 
-class _Envelope(msgspec.Struct):
+class _Subject(msgspec.Struct, frozen=True):
+    kind: str = ""
+
+
+class _Envelope(msgspec.Struct, frozen=True):
     schema: str
+    subject: _Subject = _Subject()
+
+
+_OF_A_WORKLOAD = re.compile(rb'"kind": ?"workload"')
 
 
 def is_of_sockets(data: bytes) -> bool:
-    """Whether this is a recording of sockets, sound or not: it says so itself, wherever the word stands in it."""
+    """Whether this is a recording of a program's sockets, sound or not: it says so itself, wherever it stands in it."""
     try:
-        return msgspec.json.decode(data, type=_Envelope).schema == SCHEMA_2
+        told = msgspec.json.decode(data, type=_Envelope)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # Cut off: what was written first still tells what it was to be.
-        return f'"{SCHEMA_2}"'.encode() in data[:256]
+        head = data[:256]
+        return f'"{SCHEMA}"'.encode() in head and not _OF_A_WORKLOAD.search(head)
+    return told.schema == SCHEMA and told.subject.kind != "workload"

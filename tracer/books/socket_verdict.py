@@ -35,7 +35,7 @@ def subject_of(recording: SocketRecording) -> str:
     # The kernel keeps 15 characters of a name.
     if not programs or programs == {name[:15]}:
         return name
-    if recording.subject.kind == "attached":
+    if recording.subject.ran_already:
         return " and ".join(sorted(programs)) if len(programs) < 3 else f"{name} and its children"
     return f"{programs.pop()} (started by {name})" if len(programs) == 1 else f"{name} with what it started"
 

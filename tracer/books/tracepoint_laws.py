@@ -11,23 +11,32 @@ from tracer.books.tracepoint_rows import Point
 from tracer.model import Law, Link, Observation, Workload
 
 
-def tracepoint_laws(observation: Observation, scene: Scene, workload: Workload) -> list[Law]:
-    """Those that the link allows."""
+def tracepoint_laws(observation: Observation, scene: Scene, workload: Workload, *, by_socket: bool) -> list[Law]:
+    """Those that the link allows.
+
+    Args:
+        by_socket: Each socket's own laws say what left it (books/socket_laws.py).
+    """
     left_ip = tracepoints.all_bytes(observation, Point.EGRESS)
     dropped = drops.dropped_by_sender(observation)
-    sent = total(workload.payload_bytes, workload.retransmitted_bytes)
-    # TCP is told of some local drops, and then sends again without a retransmission.
-    as_sent, sign = (bound, ">=") if dropped else (law, "=")
-    laws = [
-        law("L2", "bytes that left IP = bytes that TCP handed down (tcpi_bytes_sent)", left_ip, workload.bytes_sent),
-        unless_dropped(as_sent("L2a", f"bytes that left IP {sign} payload + retransmitted", left_ip, sent), dropped),
-    ]
+    laws = [] if by_socket else _leaving_laws(left_ip, dropped, workload)
     if tracepoints.mixed_bytes(observation) and workload.asked_bytes is not None:
         statement = "bytes that left IP in packets with pinned pages >= bytes of calls that asked for zero-copy"
         laws.append(bound("L1", statement, tracepoints.flagged_bytes(observation, Point.EGRESS), workload.asked_bytes))
     on_the_way = _ways_laws(observation, scene, difference(left_ip, dropped or 0), _BUT if dropped else "")
     laws += [unless_dropped(one, dropped) for one in on_the_way]
     return laws if scene.link is Link.NIC else laws + _reader_laws(observation, workload)
+
+
+def _leaving_laws(left_ip: int | None, dropped: int | None, workload: Workload) -> list[Law]:
+    """Of all sockets together, in a file of before each one had its row."""
+    sent = total(workload.payload_bytes, workload.retransmitted_bytes)
+    # TCP is told of some local drops, and then sends again without a retransmission.
+    as_sent, sign = (bound, ">=") if dropped else (law, "=")
+    return [
+        law("L2", "bytes that left IP = bytes that TCP handed down (tcpi_bytes_sent)", left_ip, workload.bytes_sent),
+        unless_dropped(as_sent("L2a", f"bytes that left IP {sign} payload + retransmitted", left_ip, sent), dropped),
+    ]
 
 
 _BUT = " - dropped on this machine"

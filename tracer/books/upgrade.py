@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 import msgspec
 
 from tracer.books.tallies import bytes_at
 from tracer.books.tracepoint_rows import Point, SkbState, tally_name
-from tracer.model import Observation, Recording, Tally
+from tracer.model import SCHEMA, Observation, Recording, Tally
 
+SCHEMA_1: Literal["nettrace.recording/1"] = "nettrace.recording/1"
 # What TCP's tracepoint saw sent again, before sequence numbers told it.
 _RETRANSMIT = "tcp_retransmit_skb"
+
+
+def upgraded_envelope(envelope: dict[str, Any]) -> dict[str, Any]:
+    """A document of version 1, which was of a workload and did not say so: its sockets stood with their observer."""
+    observations = envelope.get("observations")
+    found = [one for one in observations if isinstance(one, dict)] if isinstance(observations, list) else []
+    asked = envelope.get("experiment")
+    mode = asked.get("mode") if isinstance(asked, dict) else None
+    return {
+        **envelope,
+        "schema": SCHEMA,
+        "subject": {
+            "kind": "workload", "argv": ["nettrace", "run", str(mode)], "pids": [], "exit_status": None, "user": None,
+        },
+        "sockets": [socket for one in found for socket in one.get("sockets") or []],
+    }  # fmt: skip
 
 
 def upgraded(recording: Recording) -> Recording:

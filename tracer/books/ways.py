@@ -83,7 +83,7 @@ def socket_of(row: Row, around: Surroundings) -> Socket:
         comm=row.data("comm").rstrip(b"\0").decode(errors="replace") if row.number("owned") else None,
         netns=None if row.number("netns") == around.own_netns else row.number("netns"),
         cgroup=around.cgroup(row.number("cgroup")),
-        link=around.link(row.number("device")) if row.number("device") else None,
+        link=_link_of(row, around),
         born="before" if row.number("before") else IN_WINDOW,
         accepted=bool(row.number("accepted")),
         ended=bool(row.number("ended")),
@@ -108,6 +108,12 @@ def socket_of(row: Row, around: Surroundings) -> Socket:
         before=_before(row) if is_tcp and row.number("before") else None,
         whole=bool(row.number("locked")),
     )
+
+
+def _link_of(row: Row, around: Surroundings) -> str | None:
+    """The numbers of another network namespace's interfaces are not those of this one."""
+    index = row.number("device")
+    return around.link(index) if index and row.number("netns") == around.own_netns else None
 
 
 def _ticks(row: Row) -> int:

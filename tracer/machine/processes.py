@@ -9,10 +9,12 @@ from types import TracebackType
 from typing import Any
 
 from tracer.books import modes, results
+from tracer.books.connections import End, Witness, by_port
 from tracer.books.results import Reply, Role
 from tracer.books.stuck import stuck
 from tracer.errors import WorkloadError
 from tracer.machine.progress import Progress
+from tracer.machine.running import name_of
 from tracer.model import Experiment, Workload
 from workloads.process import Start, WorkerProcess, first_to_speak, start_python
 
@@ -228,6 +230,16 @@ class Workers:
             sender=self._replies["sender"],
             receiver=self._replies.get("receiver"),
         )
+
+    def witness(self) -> Witness | None:
+        """What the engine counted of each connection of the last pass; None where the sender could not say."""
+        if "sender" not in self._replies:
+            return None
+        return Witness(self._mode, self._end_of("sender"), self._end_of("receiver") if self._ours else None)
+
+    def _end_of(self, role: Role) -> End:
+        pid, reply = self._processes[role].pid, self._replies.get(role)
+        return End(pid, name_of(pid), {} if reply is None else by_port(reply))
 
     def _waiting(self) -> list[Role]:
         return [role for role in self._roles() if role not in self._replies]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-SCHEMA: Literal["nettrace.recording/1"] = "nettrace.recording/1"
+SCHEMA: Literal["nettrace.recording/2"] = "nettrace.recording/2"
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 

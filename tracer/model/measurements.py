@@ -7,7 +7,8 @@ from typing import Literal
 import msgspec
 
 from tracer.model.experiment import Count, Experiment, Host, Seconds
-from tracer.model.sockets import Socket
+from tracer.model.sockets import Socket, Totals
+from tracer.model.watching import Hooks, Subject, Window
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,7 +145,6 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
         attached: Symbol to how it was attached: "fentry", "kprobe", "tracepoint", "cgroup" or "breakpoint".
         lost: Updates that failed and probe runs that the kernel skipped; None where it cannot be read.
         stacks: By probe point, where they were asked for.
-        sockets: The workload's, as record tells those of a program; where their calls were watched (--observer all).
     """
 
     observer: Literal["tracepoints", "functions"]
@@ -153,7 +153,6 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     attached: dict[str, str] = {}
     lost: Count | None = None
     stacks: dict[str, list[Stack]] = {}
-    sockets: list[Socket] = []
 
 
 class Counter(msgspec.Struct, frozen=True, kw_only=True):
@@ -230,9 +229,16 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
         user: Who the workload ran as: "alice (uid 1000)"; None where the file does not say.
         stuck: Why it was given up: nothing moved any more, and where; empty where it was not.
         notes: What the reader must know to read the figures right.
+        window: When the observed pass was watched; None where there was none.
+        hooks: How the kernel was asked about the sockets; None where functions alone were watched, which know the link
+            and no socket, and in a file of before these were kept. So, too, what follows.
+        sockets: Those of the observed pass, as record tells those of a program.
+        totals: Over all of them.
+        lost: Of these, those that could not be kept.
     """
 
-    schema: Literal["nettrace.recording/1"]
+    schema: Literal["nettrace.recording/2"]
+    subject: Subject
     version: str
     experiment: Experiment
     host: Host
@@ -246,3 +252,9 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[str] = []
     user: str | None = None
     stuck: str = ""
+    window: Window | None = None
+    hooks: Hooks | None = None
+    sockets: list[Socket] = []
+    totals: Totals | None = None
+    unlisted_sockets: Count = 0
+    lost: Count | None = None

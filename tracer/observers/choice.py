@@ -14,12 +14,18 @@ from tracer.machine.privilege import refusal
 from tracer.model import Observation, ObserverChoice
 from tracer.observers.flow import Flow
 from tracer.observers.prepared import Prepared
+from tracer.observers.watched import Watched
 
 
 class Observer(Protocol):
-    """Counts between attach() and detach(); close() frees it and may be called at any time."""
+    """Counts between attach() and detach(); close() frees it and may be called at any time.
+
+    Attributes:
+        watched: The sockets, once it is detached; None of one that knows no sockets.
+    """
 
     name: str
+    watched: Watched | None
 
     def attach(self) -> None:
         """Start to count."""

@@ -18,6 +18,7 @@ from tracer.observers.flow import NOTHING, Flow
 from tracer.observers.prepared import Prepared, source_of
 from tracer.observers.program import Program, prepare
 from tracer.observers.source_text import whole_text
+from tracer.observers.watched import Watched
 
 _PROGRAM = "functions.bpf.c"
 
@@ -113,6 +114,7 @@ class FunctionObserver:
     """
 
     name = "functions"
+    watched: Watched | None = None
 
     def __init__(
         self,

@@ -90,7 +90,7 @@ _OF_A_LINK = (
     *_tracepoints("packets that the driver is given", "net_dev_start_xmit", "net_dev_xmit"),
     Hook(Kind.TP_BTF, "kfree_skb", "on_drop", "packets dropped on this machine"),
 )
-# With calls: how far reading has come, notifications, and what TCP says of each socket in the end.
+# With calls: how far reading has come, and notifications. In any case what TCP says of each socket in the end.
 _BESIDE_CALLS = tuple(hook for hook in WISHED if hook.target in ("tcp_rcv_space_adjust", "inet_sk_error_report"))
 _IN_THE_END = tuple(hook for hook in NEEDED if hook.target == "tcp_destroy_sock")
 
@@ -107,7 +107,7 @@ def of_a_workload(flags: tuple[str, ...], *, leaves_machine: bool, calls: bool) 
     arrival = frozenset({"on_ingress", "on_skb_copy_datagram_iovec"} if leaves_machine else ())
     link = tuple(hook for hook in _OF_A_LINK if hook.program not in arrival)
     return Plan(
-        needed=(*link, *(_IN_THE_END if calls else ())),
+        needed=(*link, *_IN_THE_END),
         wished=_BESIDE_CALLS if calls else (),
         by_functions=(*SEND_FUNCTIONS, *READ_FUNCTIONS) if calls else (),
         by_tracepoints=CALL_TRACEPOINTS if calls else (),

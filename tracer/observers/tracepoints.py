@@ -15,14 +15,12 @@ import msgspec
 from tracer.books.drops import POINT as DROP
 from tracer.books.row_tallies import PLACES, tallies_of
 from tracer.books.silent_skips import silent_skips
-from tracer.books.socket_rows import Row, decode_row
+from tracer.books.socket_rows import COUNTERS, Row, decode_row
 from tracer.books.tallies import total
 from tracer.books.tracepoint_rows import Point
-from tracer.books.ways import Surroundings, socket_of
 from tracer.machine.kernel.btf import Btf
-from tracer.machine.kernel.ticks import tick_s
 from tracer.model import Observation
-from tracer.model.sockets import Socket
+from tracer.model.watching import BY_ENGINE
 from tracer.observers import drops
 from tracer.observers.flow import Flow
 from tracer.observers.maps import Maps
@@ -30,6 +28,7 @@ from tracer.observers.prepared import Prepared
 from tracer.observers.socket_counts import SocketCounts
 from tracer.observers.socket_hooks import Plan, of_a_workload
 from tracer.observers.socket_programs import SocketPrograms, image_of
+from tracer.observers.watched import Watched
 
 DEFINES: dict[str, int | str] = {"NT_POINTS": ",".join(Point.__members__), **drops.DEFINES}
 _ON_THE_WAY = (Point.EGRESS, Point.AGAIN, Point.PARTLY_AGAIN, Point.XMIT, Point.XMIT_UNOWNED)
@@ -58,7 +57,8 @@ class TracepointObserver:
     name = "tracepoints"
 
     def __init__(self, flow: Flow, prepared: Prepared | None = None, *, calls: bool = False) -> None:
-        self._flow, self._calls, self._began_s = flow, calls, 0.0
+        self._flow, self._calls = flow, calls
+        self.watched: Watched | None = None
         self._plan = plan_of(leaves_machine=flow.leaves_machine, calls=calls)
         self._image = image_of(self._plan, Btf.of_running_kernel(), prepared=prepared)
         self._programs: SocketPrograms | None = None
@@ -74,43 +74,46 @@ class TracepointObserver:
         flow = {"flows": struct.pack("<III", *self._flow.watched().values())}
         self._programs = SocketPrograms(self._flow.cgroup, self._plan, flow, self._image)
         self._programs.attach()
-        self._began_s = time.monotonic()
 
     def detach(self) -> Observation:
         """Stop to count; what was counted."""
         assert self._programs is not None, "not attached"
-        if self._calls:
-            _wait_for_ends(self._programs.maps)
+        _wait_for_ends(self._programs.maps)
         self._programs.detach()
-        seen = self._seen(self._programs)
+        rows = _rows(self._programs.maps)
+        seen, self.watched = self._seen(self._programs, rows), self._watched(self._programs, rows)
         self.close()
         return msgspec.structs.replace(seen, lost=total(seen.lost, silent_skips(seen)))
 
-    def _seen(self, programs: SocketPrograms) -> Observation:
+    def _seen(self, programs: SocketPrograms, rows: list[Row]) -> Observation:
         maps, skipped = programs.maps, programs.skipped()
         passed = [_sums(maps.element("tallies", at)) for at in range(len(PLACES))]
         points = (*_ON_THE_WAY, *(() if self._flow.leaves_machine else _ARRIVED))
         lost = SocketCounts(maps).fates()["not_made"] + int.from_bytes(maps.element("drops_lost", 0)[0], "little")
         return Observation(
             observer="tracepoints",
-            tallies={**tallies_of(_rows(maps), passed, points), **drops.tallies_of_drops(_drops(maps))},
+            tallies={**tallies_of(rows, passed, points), **drops.tallies_of_drops(_drops(maps))},
             attached={**{str(point): _way(point) for point in points if ":" not in point}, **_BESIDE},
-            sockets=self._sockets(programs) if self._calls else [],
             lost=total(None if skipped is None else sum(skipped.values()), lost),
         )
 
-    def _sockets(self, programs: SocketPrograms) -> list[Socket]:
-        around = Surroundings(
-            by_functions=programs.calls == "fexit",
-            attached=frozenset(programs.attached),
-            link=lambda _: None,
-            cgroup=lambda _: None,
-            own_netns=self._flow.sender_netns,
-            zero_s=self._began_s,
+    def _watched(self, programs: SocketPrograms, rows: list[Row]) -> Watched:
+        """Its sockets, in the terms of record; all rows are there, so that none is in the totals alone."""
+        ended = [row for row in rows if row.number("ended")]
+        return Watched(
+            ended=ended,
+            living=[row for row in rows if not row.number("ended")],
+            totals={name: sum(row.counters[name] for row in ended) for name in COUNTERS},
+            fates=SocketCounts(programs.maps).fates(),
+            notified={},
+            deferred=None,
+            sizes={},
+            attached=programs.attached,
+            refused=programs.refused,
+            skipped=programs.skipped(),
+            calls=programs.calls if self._calls else BY_ENGINE,
             names_receivers=programs.names_receivers,
-            tick_s=tick_s(),
         )
-        return [socket_of(row, around) for row in _rows(programs.maps)]
 
     def close(self) -> None:
         """Free the programs; safe to call twice."""

@@ -86,7 +86,7 @@ def _print_parts(recording: SocketRecording, console: Console, view: View) -> No
 def title_of(recording: SocketRecording) -> str:
     """Who, how it ended, how long, where."""
     subject, status = recording.subject, recording.subject.exit_status
-    if subject.kind == "attached":
+    if subject.ran_already:
         return attached_title(recording)
     command = " ".join(subject.argv)
     command = command if len(command) <= 60 else command[:57] + "..."

@@ -19,8 +19,9 @@ from tracer.machine.cgroups import why_no_cgroup2
 from tracer.machine.leftovers import cgroup2_mount
 from tracer.machine.namespaces import netns_inode
 from tracer.machine.running import direct_descriptors
-from tracer.model.socket_recording import SocketRecording, Subject, Window
+from tracer.model.socket_recording import SocketRecording
 from tracer.model.sockets import Socket
+from tracer.model.watching import Subject, Window
 from tracer.observers.attached import OF_PROCESSES, Attachment, Descriptor, no_cgroup, unseen
 from tracer.observers.choice import require_permission
 from tracer.observers.sockets import Instant, SocketObserver, own
@@ -157,7 +158,7 @@ class AttachedSession:
         self._around = surroundings_of(watched, self._zero)
         callers = {row.number("tgid") for row in (*watched.living, *watched.ended)}
         subject = Subject(
-            kind="attached",
+            kind="processes" if self._attachment.cgroup is None else "cgroup",
             argv=[self._name],
             pids=sorted((self._attachment.pids | callers) - {0}),
             exit_status=None if going_on else 0,

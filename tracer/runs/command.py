@@ -21,8 +21,9 @@ from tracer.machine.cgroups import open_cgroup
 from tracer.machine.commands import Command, User
 from tracer.machine.namespaces import netns_inode
 from tracer.machine.running import name_of
-from tracer.model.socket_recording import SocketRecording, Subject, Window
+from tracer.model.socket_recording import SocketRecording
 from tracer.model.sockets import Socket
+from tracer.model.watching import Subject, Window
 from tracer.observers.cgroup_sampler import PERIOD_NS, CgroupSampler
 from tracer.observers.choice import require_permission
 from tracer.observers.loading import Refusal

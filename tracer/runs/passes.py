@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
+import time
 
+from tracer.books.connections import Witness
 from tracer.books.tallies import total
 from tracer.errors import WorkloadError
 from tracer.machine.interrupts import interrupts
 from tracer.machine.processes import Workers
 from tracer.model import Counter, CpuProfile, Experiment, Observation, Workload
+from tracer.model.watching import Window
 from tracer.observers.choice import Observer
 from tracer.observers.meters import Meters
 from tracer.observers.sampler import Sampler
+from tracer.observers.watched import Watched
 from tracer.runs.dispatch import Progress
+from tracer.runs.socket_recording import window_since
 from tracer.texts import counted
 
 _NO_WINDOW: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
@@ -28,6 +34,9 @@ class Passes:
         counters: Of the bare pass.
         observed: The last attempt of the observed pass.
         observations: What each observer counted in it.
+        watched: Its sockets; None where no observer knows these.
+        witness: What the engine counted of each of them.
+        window: When they were watched; began_s: the same moment on the clock of the rows.
         attempts: Times that the observed pass was done.
         profile: None unless the profiled pass came to its end.
         complete: All that were asked for came to their end.
@@ -38,6 +47,10 @@ class Passes:
         self.counters: list[Counter] = []
         self.observed: Workload | None = None
         self.observations: list[Observation] = []
+        self.watched: Watched | None = None
+        self.witness: Witness | None = None
+        self.window: Window | None = None
+        self.began_s = 0.0
         self.attempts = 0
         self.profile: CpuProfile | None = None
         self.complete = False
@@ -87,11 +100,15 @@ class Passes:
         return finished
 
     def _attempt(self, observers: list[Observer]) -> bool:
+        started, begin_ns = datetime.datetime.now(datetime.UTC), time.monotonic_ns()
         for observer in observers:
             observer.attach()
         self.attempts += 1
         self.observed, finished = run_pass(self._workers, self._messages, None)
+        self.window, self.began_s = window_since(started, begin_ns), begin_ns / 1e9
         self.observations = [observer.detach() for observer in observers]
+        self.watched = next((one.watched for one in observers if one.watched is not None), None)
+        self.witness = self._workers.witness()
         return finished
 
     def _lost(self) -> int | None:

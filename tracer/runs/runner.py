@@ -6,11 +6,14 @@ import contextlib
 import importlib.metadata
 import os
 import platform
+import shlex
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from tracer.books.advice import command_line
 from tracer.books.cost_notes import notes_of, notes_on_names
 from tracer.books.drops import any_by_qdisc
 from tracer.errors import Interrupted, in_one_line
@@ -18,7 +21,7 @@ from tracer.machine.cgroups import open_cgroup
 from tracer.machine.interrupts import interrupts
 from tracer.machine.kernel.symbols import why_no_names
 from tracer.machine.links import OpenLink, open_link
-from tracer.machine.namespaces import read_congestion_control, read_optmem_max
+from tracer.machine.namespaces import netns_inode, read_congestion_control, read_optmem_max
 from tracer.machine.nics import read_nic, set_scatter_gather
 from tracer.machine.privilege import require
 from tracer.machine.processes import Workers
@@ -26,12 +29,15 @@ from tracer.machine.rtnetlink import dropping_qdiscs
 from tracer.machine.taps import read_taps
 from tracer.machine.users import User, invoking_user, user_name
 from tracer.model import SCHEMA, Experiment, Host, Link, Recording
+from tracer.model.sockets import Socket
+from tracer.model.watching import BY_ENGINE, Subject
 from tracer.observers.choice import Observer, require_permission, start_observers
 from tracer.observers.flow import Flow
 from tracer.observers.meters import Meters
 from tracer.observers.prepared import Prepared
 from tracer.runs.dispatch import Progress
 from tracer.runs.passes import Passes
+from tracer.runs.socket_recording import books_of
 from workloads.process import Start, start_python
 
 # Work of a default run: long enough to settle, short enough to be done before the user wonders.
@@ -110,7 +116,7 @@ def _record(
     passes = Passes(experiment, workers, progress)
     passes.run(observers, meters)
     host = read_host(link, ask_qdiscs=any_by_qdisc(passes.observations))
-    return _recording_of(experiment, passes, host, user, [link.note])
+    return _recording_of(experiment, passes, workers, host, user, [link.note])
 
 
 def _start_workers(
@@ -136,11 +142,14 @@ def _flow_of(workers: Workers, link: OpenLink, cgroup: Path) -> Flow:
     return Flow(workers.port, link.sender_netns_inode, receiver or 0, cgroup, leaves_machine=receiver is None)
 
 
-def _recording_of(experiment: Experiment, passes: Passes, host: Host, user: User | None, notes: list[str]) -> Recording:
+def _recording_of(
+    experiment: Experiment, passes: Passes, workers: Workers, host: Host, user: User | None, notes: list[str]
+) -> Recording:
     if passes.bare is None:
         raise Interrupted("interrupted before anything was measured", fix="run it again")
     return Recording(
         schema=SCHEMA,
+        subject=subject_of(experiment, workers, user.uid if user else os.geteuid()),
         version=importlib.metadata.version("nettrace-copies"),
         experiment=experiment,
         host=host,
@@ -153,8 +162,31 @@ def _recording_of(experiment: Experiment, passes: Passes, host: Host, user: User
         counters=passes.counters,
         profile=passes.profile,
         stuck=in_one_line(passes.stuck) if passes.stuck is not None else "",
+        window=passes.window,
+        **(_books(passes) if passes.observed is not None else {}),
         notes=[*notes, *notes_of(passes.counters, passes.profile), *notes_on_names(experiment, why_no_names())],
     )
+
+
+def _books(passes: Passes) -> dict[str, Any]:
+    """What the rows of the observed pass tell; nothing where no observer knows sockets."""
+    watched, witness = passes.watched, passes.witness
+    if watched is None:
+        return {}
+    named = witness.named if witness is not None and watched.calls == BY_ENGINE else _as_it_is
+    books = books_of(watched, (passes.began_s, netns_inode(None)), named)._asdict()
+    del books["peers"]
+    return books
+
+
+def _as_it_is(socket: Socket) -> Socket:
+    return socket
+
+
+def subject_of(experiment: Experiment, workers: Workers, uid: int) -> Subject:
+    """Our own engine, as who started it would do so again."""
+    pids = [workers.sender_pid, *([] if workers.receiver_pid is None else [workers.receiver_pid])]
+    return Subject(kind="workload", argv=shlex.split(command_line(experiment)), pids=pids, exit_status=0, user=uid)
 
 
 def read_host(link: OpenLink, *, ask_qdiscs: bool = False) -> Host:

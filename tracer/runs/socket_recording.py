@@ -1,4 +1,4 @@
-"""The recording of what was counted of somebody's sockets, whether they were started for it or ran already."""
+"""The recording of what was counted of somebody's sockets, whoever they are of."""
 
 from __future__ import annotations
 
@@ -8,21 +8,15 @@ import platform
 import socket as sockets
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from tracer.books.socket_rows import ROW_BYTES
 from tracer.books.ways import Surroundings, deferred_by_cookie, read_by_way, sent_by_way, socket_of, totals_of
 from tracer.machine.kernel.ticks import tick_s
-from tracer.model.socket_recording import (
-    SCHEMA_2,
-    Hooks,
-    Sample,
-    SocketRecording,
-    Subject,
-    UnixCalls,
-    WatchingCost,
-    Window,
-)
-from tracer.model.sockets import Socket
+from tracer.model import SCHEMA
+from tracer.model.socket_recording import Sample, SocketRecording, UnixCalls
+from tracer.model.sockets import Socket, Totals
+from tracer.model.watching import BY_FUNCTIONS, Hooks, Subject, WatchingCost, Window
 from tracer.observers.sockets import own
 from tracer.observers.watched import Watched
 
@@ -42,36 +36,48 @@ def recording_of(
         zero: Time of the first instruction, on the clock of the rows; the network namespace that goes without saying.
         named: Adds what is known of the other end.
     """
+    rows = books_of(watched, zero, named)
+    return SocketRecording(
+        schema=SCHEMA,
+        kernel=platform.release(),
+        subject=subject,
+        window=window,
+        **rows._asdict(),
+        unix_lost=watched.unix_lost,
+        unix=_unix(watched),
+        created_sockets=watched.fates["created"],
+        sizes=watched.sizes,
+        samples=_samples(watched, zero[0], rows.hooks.calls == BY_FUNCTIONS, window.elapsed_s),
+    )
+
+
+class Books(NamedTuple):
+    """What the rows tell, of whatever subject: these are keys of its recording."""
+
+    hooks: Hooks
+    sockets: list[Socket]
+    totals: Totals
+    peers: list[Socket]
+    unlisted_sockets: int
+    lost: int
+
+
+def books_of(watched: Watched, zero: tuple[float, int], named: Callable[[Socket], Socket]) -> Books:
+    """The rows as sockets, and their sums; arguments as of recording_of()."""
     around = surroundings_of(watched, zero)
-    by_functions, attached, zero_s = around.by_functions, around.attached, around.zero_s
     rows = (*watched.ended, *watched.living)
     listed = [named(socket_of(row, around)) for row in own(rows)]
     peers = [socket_of(row, around) for row in rows if row.is_peer]
     notified, deferred = _without(peers, watched)
-    return SocketRecording(
-        schema=SCHEMA_2,
-        kernel=platform.release(),
-        subject=subject,
-        window=window,
-        hooks=_hooks(watched),
-        sockets=listed,
-        totals=totals_of(_counted(watched), listed, watched.unlisted > 0, by_functions, attached, deferred, notified),
-        peers=peers,
-        unix_lost=watched.unix_lost,
-        unix=_unix(watched),
-        unlisted_sockets=watched.unlisted,
-        lost=watched.lost,
-        created_sockets=watched.fates["created"],
-        sizes=watched.sizes,
-        samples=_samples(watched, zero_s, by_functions, window.elapsed_s),
-    )
+    sums = _counted(watched), listed, watched.unlisted > 0, around.by_functions, around.attached, deferred, notified
+    return Books(_hooks(watched), listed, totals_of(*sums), peers, watched.unlisted, watched.lost)
 
 
 def surroundings_of(watched: Watched, zero: tuple[float, int]) -> Surroundings:
     """What rows do not say of themselves; zero as in recording_of()."""
     zero_s, own_netns = zero
     return Surroundings(
-        by_functions=watched.calls == "fexit",
+        by_functions=watched.calls == BY_FUNCTIONS,
         attached=frozenset(watched.attached),
         notified=watched.notified,
         deferred=None if watched.deferred is None else deferred_by_cookie(watched.deferred),

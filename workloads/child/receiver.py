@@ -34,6 +34,7 @@ class Receiver:
         self._address = (config["address"], config["port"])
         self._family = socket.AF_INET6 if ":" in config["address"] else socket.AF_INET
         self._connections: list[socket.socket] = []
+        self._ports: list[int] = []
         # Before it listens: the window's scale is told in the handshake.
         self._listener = socket.socket(self._family)
         set_buffer(self._listener, socket.SO_RCVBUF, config["rcvbuf"])
@@ -52,11 +53,12 @@ class Receiver:
         while len(self._connections) < order["threads"]:
             self._listener.settimeout(max(0.001, deadline - time.monotonic()))
             try:
-                connection, _ = self._listener.accept()
+                connection, (_, port, *_) = self._listener.accept()
             except TimeoutError:
                 raise Refused("accept", errno.ETIMEDOUT, f"{len(self._connections)} connections came") from None
             connection.settimeout(None)
             self._connections.append(connection)
+            self._ports.append(port)
         jobs = [self._job(connection, order) for connection in self._connections]
         return Crew(lambda job, _: lib.engine_receive(job), jobs, self._connections, socket.SHUT_RD)
 
@@ -81,8 +83,11 @@ class Receiver:
         told = [tcp_info(connection) for connection in self._connections]
         for connection in self._connections:
             connection.close()
-        self._connections = []
+        threads = counts_of(crew, RECEIVER_COUNTS)
+        for thread, port in zip(threads, self._ports, strict=True):
+            thread["port"] = port
+        self._connections, self._ports = [], []
         return {
-            "threads": counts_of(crew, RECEIVER_COUNTS),
+            "threads": threads,
             "bytes_received": sum_known([info["bytes_received"] for info in told]),
         }

@@ -110,6 +110,8 @@ class Sender:
     def finish(self, crew: Crew) -> dict[str, Any]:
         crew.join()
         threads = counts_of(crew, SENDER_COUNTS)
+        for thread, connection in zip(threads, self._connections, strict=True):
+            thread["port"] = connection.getsockname()[1]
         latency = merged_latency(crew.jobs)
         told = [tcp_info(connection) for connection in self._connections]
         for job, connection in zip(crew.jobs, self._connections, strict=True):

@@ -81,7 +81,7 @@ def _data_of(recording: SocketRecording) -> Any:
 
 def _command_of(recording: SocketRecording) -> str:
     subject = recording.subject
-    if subject.kind == "attached":
+    if subject.ran_already:
         return f"nettrace attach {' '.join(f'-p {pid}' for pid in subject.pids[:_NAMED_PIDS])}".rstrip()
     options = (["--peers"] if recording.peers else []) + (["--profile"] if recording.profile else [])
     return shlex.join(["nettrace", "record", *options, "--", *subject.argv])
