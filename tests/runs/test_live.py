@@ -20,7 +20,8 @@ from tracer.model.sockets import DeferredCopy, Socket, Totals, Transfer
 from tracer.observers.loading import Refusal
 from tracer.observers.sockets import Instant
 from tracer.reports.live.plain import one_line
-from tracer.runs.live import Live, Newest, Session
+from tracer.runs.live import Live, Newest
+from tracer.runs.session import Session
 
 _TOTALS = Totals(sent={"copy": Transfer(calls=9, bytes=777)})
 
@@ -49,6 +50,11 @@ class Pretended:
             unlisted=0,
             programs=SimpleNamespace(calls="fexit", attached=["inet_sk_error_report"]),
         )
+
+    @property
+    def subject(self) -> Pretended:
+        """Its own."""
+        return self
 
     def is_over(self) -> bool:
         return self.over

@@ -28,12 +28,12 @@ class Meters:
         return []
 
 
-class Workers:
+class Subject:
     """Does each pass at once; the user interrupts one of them."""
 
     stuck = None
 
-    def witness(self):
+    def engine(self):
         return None
 
     def __init__(self, interrupted=None):
@@ -51,7 +51,7 @@ class Workers:
     def release(self):
         pass
 
-    def collect(self):
+    def wait(self):
         return workload("onecopy")
 
 
@@ -77,7 +77,7 @@ class Observer:
 
 def done(*observers, interrupted=None):
     heard = []
-    passes = Passes(ONE, Workers(interrupted), heard.append)
+    passes = Passes(ONE, Subject(interrupted), heard.append)
     passes.run(list(observers), Meters())
     return passes, heard
 

@@ -168,7 +168,7 @@ def _of_command(argv: list[str], lab: str | None) -> int:
     """Its own exit code would say nothing of the explanation."""
     from tracer.commands.record import recorded
     from tracer.reports.explain import print_sockets_walk
-    from tracer.runs.command import Order
+    from tracer.runs.subjects.command import Order
 
     if not argv:
         raise UsageError("there is no command behind --", "its sockets would be watched", "nettrace explain -- CMD")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tracer.books.replay import Replay
     from tracer.model.socket_recording import SocketRecording
     from tracer.observers.sockets import Instant
-    from tracer.runs.live import Session
+    from tracer.runs.session import Session
 
 Opened = Callable[["Callable[[Instant], None]"], AbstractContextManager["Session"]]
 
@@ -136,7 +136,8 @@ def _refuse(options: Mapping[str, object]) -> None:
 
 def _commanded(argv: list[str], name: str | None, output: int) -> Opened:
     from tracer.commands.record import user_of
-    from tracer.runs.command import Order, started
+    from tracer.runs.command import started
+    from tracer.runs.subjects.command import Order
 
     order = Order(argv, user_of(argv[0], name))
     return lambda on_instant: started(order, output, on_instant)
@@ -181,7 +182,7 @@ def _watch(opened: Opened, view: View) -> int:
             with _interruptible():
                 (_show if has_terminal else _print_lines)(live, view)
         finally:
-            session.leave()
+            session.subject.leave()
             recording = live.end()
     _report(recording, view)
     return books_code(recording)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tracer.books.expectations import Expectation
     from tracer.machine.commands import User
     from tracer.model.socket_recording import SocketRecording
-    from tracer.runs.command import Order
+    from tracer.runs.subjects.command import Order
 
 
 @click.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
@@ -62,7 +62,7 @@ def command(
     from tracer.reports.socket_lists import View
     from tracer.reports.sockets import print_sockets
     from tracer.reports.tables import make_console
-    from tracer.runs.command import Order
+    from tracer.runs.subjects.command import Order
 
     require_files({"--save": save_path, "--json": json_path, "--html": html_path})
     check_redact(redact, html_path)

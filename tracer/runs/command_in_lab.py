@@ -18,9 +18,9 @@ from tracer.lab.guest import Guest, writer
 from tracer.model.socket_recording import SocketRecording
 from tracer.observers import image_cache
 from tracer.runs import warming
-from tracer.runs.command import Order
 from tracer.runs.in_lab import AGAIN, error_of, give, renew
 from tracer.runs.orders import CommandAnswer, CommandOrder
+from tracer.runs.subjects.command import Order
 
 _ANSWERS = msgspec.json.Decoder(CommandAnswer)
 _NUMBERS = itertools.count()

@@ -102,6 +102,7 @@ def _enter_host_files(order: CommandOrder) -> None:
 def _recorded(order: CommandOrder) -> SocketRecording:
     from tracer.machine.commands import User
     from tracer.runs import command
+    from tracer.runs.subjects.command import Order as Asked
 
     try:
         os.chdir(order.cwd)
@@ -110,7 +111,7 @@ def _recorded(order: CommandOrder) -> SocketRecording:
         raise MachineError(what, "it has a /run, /dev and /proc of its own", "start it in another directory") from error
     user = User.named(order.user) if order.user is not None else None
     argv = [os.fsdecode(word) for word in order.argv]
-    asked = command.Order(argv, user, order.most_s, order.wait, order.peers, order.profile, ends_soon=True)
+    asked = Asked(argv, user, order.most_s, order.wait, order.peers, order.profile, ends_soon=True)
     return command.record_command(asked, _tell)
 
 

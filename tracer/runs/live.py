@@ -7,7 +7,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol
 
 from tracer.books.copies import copies_of_sent
 from tracer.books.groups import BY
@@ -34,7 +33,8 @@ from tracer.books.ways import totals_of
 from tracer.model.socket_recording import Finding, Sample, SocketRecording
 from tracer.model.sockets import READ_WAYS, SEND_WAYS, Socket, Totals
 from tracer.observers.loading import Refusal
-from tracer.observers.sockets import Instant, SocketObserver
+from tracer.observers.sockets import Instant
+from tracer.runs.session import Session
 from tracer.runs.socket_recording import sample_of
 
 # Of one CPU: a whole recording takes 60 µs a socket, and its findings need not be there in the same second.
@@ -42,32 +42,6 @@ _SHARE_OF_LOOKS = 0.003
 _MOST_SECONDS = 3600
 _SENT = tuple(f"sent_{way}_bytes" for way in SEND_WAYS)
 _READ = tuple(f"read_{way}_bytes" for way in READ_WAYS if way != "peek")
-
-
-class Session(Protocol):
-    """Somebody's sockets, watched until end()."""
-
-    observer: SocketObserver
-    begin_ns: int
-
-    @property
-    def title(self) -> str:
-        """Who it is."""
-
-    def is_over(self) -> bool:
-        """Whether nobody is left who could move a byte."""
-
-    def leave(self) -> None:
-        """What is done to them when the view is left."""
-
-    def sockets(self, rows: list[Row]) -> list[Socket]:
-        """Those of these rows."""
-
-    def so_far(self) -> SocketRecording:
-        """The recording until now."""
-
-    def end(self) -> SocketRecording:
-        """Stop watching; the recording."""
 
 
 class Looks:
@@ -206,7 +180,7 @@ class Live:
 
     def frame(self) -> Frame:
         """The figures of the last second that was read; those of the end, from then on."""
-        if self._replay is None and self._session.is_over():
+        if self._replay is None and self._session.subject.is_over():
             self.end()
         if self._replay is not None:
             return self._replay.frame()
@@ -220,7 +194,7 @@ class Live:
         totals, observer = self._totals(), self._session.observer
         later, looked_at = _later(whole, totals)
         return Frame(
-            title=self._session.title,
+            title=self._session.subject.title,
             at_s=(self._now.at_ns - self._session.begin_ns) / 1e9,
             state=State.RUNNING,
             totals=totals,
@@ -309,7 +283,7 @@ class Live:
     def end(self) -> SocketRecording:
         """Stop watching; the recording, which is shown from here on."""
         if self._replay is None:
-            title = self._session.title
+            title = self._session.subject.title
             self._looks.close()
             self._replay = Replay(self._session.end(), State.ENDED, title)
         return self._replay.recording()

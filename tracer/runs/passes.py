@@ -10,7 +10,6 @@ from tracer.books.connections import Witness
 from tracer.books.tallies import total
 from tracer.errors import WorkloadError
 from tracer.machine.interrupts import interrupts
-from tracer.machine.processes import Workers
 from tracer.model import Counter, CpuProfile, Experiment, Observation, Workload
 from tracer.model.watching import Window
 from tracer.observers.choice import Observer
@@ -19,6 +18,7 @@ from tracer.observers.sampler import Sampler
 from tracer.observers.watched import Watched
 from tracer.runs.dispatch import Progress
 from tracer.runs.socket_recording import window_since
+from tracer.runs.subjects.workload import OfWorkload
 from tracer.texts import counted
 
 _NO_WINDOW: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
@@ -42,7 +42,7 @@ class Passes:
         complete: All that were asked for came to their end.
     """
 
-    def __init__(self, experiment: Experiment, workers: Workers, progress: Progress) -> None:
+    def __init__(self, experiment: Experiment, subject: OfWorkload, progress: Progress) -> None:
         self.bare: Workload | None = None
         self.counters: list[Counter] = []
         self.observed: Workload | None = None
@@ -54,7 +54,7 @@ class Passes:
         self.attempts = 0
         self.profile: CpuProfile | None = None
         self.complete = False
-        self._experiment, self._workers, self._progress = experiment, workers, progress
+        self._experiment, self._subject, self._progress = experiment, subject, progress
 
     def run(self, observers: list[Observer], meters: Meters) -> None:
         """All of them; no observer means no observed pass."""
@@ -68,14 +68,14 @@ class Passes:
         counted = "counted by perf" if self._experiment.counters else "nothing attached"
         self._progress(f"bare pass: time and CPU, {counted}")
         asked = self._experiment
-        self.bare, finished = run_pass(self._workers, asked.messages, asked.duration_s, meters.window())
+        self.bare, finished = run_pass(self._subject, asked.messages, asked.duration_s, meters.window())
         self.counters = meters.read_counters(self.bare) if self.bare is not None else []
         return finished and self.bare is not None
 
     @property
     def stuck(self) -> WorkloadError | None:
         """Why the last pass was given up; None where it was not."""
-        return self._workers.stuck
+        return self._subject.stuck
 
     @property
     def _messages(self) -> int:
@@ -104,11 +104,11 @@ class Passes:
         for observer in observers:
             observer.attach()
         self.attempts += 1
-        self.observed, finished = run_pass(self._workers, self._messages, None)
+        self.observed, finished = run_pass(self._subject, self._messages, None)
         self.window, self.began_s = window_since(started, begin_ns), begin_ns / 1e9
         self.observations = [observer.detach() for observer in observers]
         self.watched = next((one.watched for one in observers if one.watched is not None), None)
-        self.witness = self._workers.witness()
+        self.witness = self._subject.engine()
         return finished
 
     def _lost(self) -> int | None:
@@ -123,7 +123,7 @@ class Passes:
         self._progress(f"profiled pass: stacks, by {sampler.event}")
         sampler.attach()
         try:
-            profiled, finished = run_pass(self._workers, self._messages, None)
+            profiled, finished = run_pass(self._subject, self._messages, None)
         finally:
             sampler.detach()
         self.profile = sampler.profile(profiled) if profiled is not None and finished else None
@@ -131,7 +131,7 @@ class Passes:
 
 
 def run_pass(
-    workers: Workers,
+    subject: OfWorkload,
     messages: int | None,
     duration_s: float | None,
     window: contextlib.AbstractContextManager[None] = _NO_WINDOW,
@@ -139,10 +139,10 @@ def run_pass(
     """One pass: its figures, and whether it came to its end. The window is open while payload moves."""
     try:
         interrupts.look()
-        workers.prepare(messages, duration_s)
+        subject.prepare(messages, duration_s)
         with window:
-            workers.release()
-            return workers.collect(), workers.stuck is None
+            subject.release()
+            return subject.wait(), subject.stuck is None
     except KeyboardInterrupt:
         interrupts.hold()
-        return workers.stop(), False
+        return subject.stop(), False

@@ -6,39 +6,32 @@ import contextlib
 import importlib.metadata
 import os
 import platform
-import shlex
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from tracer.books.advice import command_line
 from tracer.books.cost_notes import notes_of, notes_on_names
 from tracer.books.drops import any_by_qdisc
 from tracer.errors import Interrupted, in_one_line
-from tracer.machine.cgroups import open_cgroup
 from tracer.machine.interrupts import interrupts
 from tracer.machine.kernel.symbols import why_no_names
 from tracer.machine.links import OpenLink, open_link
 from tracer.machine.namespaces import netns_inode, read_congestion_control, read_optmem_max
 from tracer.machine.nics import read_nic, set_scatter_gather
-from tracer.machine.privilege import require
-from tracer.machine.processes import Workers
 from tracer.machine.rtnetlink import dropping_qdiscs
 from tracer.machine.taps import read_taps
-from tracer.machine.users import User, invoking_user, user_name
+from tracer.machine.users import user_name
 from tracer.model import SCHEMA, Experiment, Host, Link, Recording
 from tracer.model.sockets import Socket
-from tracer.model.watching import BY_ENGINE, Subject
+from tracer.model.watching import BY_ENGINE
 from tracer.observers.choice import Observer, require_permission, start_observers
-from tracer.observers.flow import Flow
 from tracer.observers.meters import Meters
 from tracer.observers.prepared import Prepared
 from tracer.runs.dispatch import Progress
 from tracer.runs.passes import Passes
 from tracer.runs.socket_recording import books_of
-from workloads.process import Start, start_python
+from tracer.runs.subjects.workload import OfWorkload
 
 # Work of a default run: long enough to settle, short enough to be done before the user wonders.
 _DEFAULT_BYTES, _MIN_MESSAGES, _MAX_MESSAGES = 128 << 20, 16, 50_000
@@ -93,63 +86,37 @@ def _record(
     stack: contextlib.ExitStack,
 ) -> Recording:
     """Set up, do the passes; the stack undoes."""
-    user = invoking_user()
-    if user is not None and user.uid != os.geteuid():
-        require(f"cannot run the workload as {user_name(user.uid)}", "CAP_SETUID", "CAP_SETGID", "CAP_KILL")
     link = stack.enter_context(open_link(experiment.link, experiment.peer, ipv6=experiment.ipv6))
     if not experiment.scatter_gather:
         stack.enter_context(set_scatter_gather(link.device, False, link.sender_netns))
-    cgroup = stack.enter_context(open_cgroup())
-    start = prepared.start_worker or start_python
-    workers = stack.enter_context(_start_workers(experiment, link, port, cgroup, user, start))
-    meters = Meters(experiment, workers)
+    subject = OfWorkload(experiment, link, port, prepared.start_worker)
+    subject.open(stack)
+    meters = Meters(experiment, subject.workers)
     stack.callback(meters.close)
     observers: list[Observer] = []
     if observed:
         if not prepared.programs:
             progress("compiling the probes for this kernel")
-        flow = partial(_flow_of, workers, link, cgroup)
-        observers = start_observers(experiment.observer, flow, stacks=experiment.stacks, prepared=prepared)
+        observers = start_observers(
+            experiment.observer, lambda: subject.flow, stacks=experiment.stacks, prepared=prepared
+        )
     for observer in observers:
         stack.callback(observer.close)
     stack.callback(interrupts.hold)  # the first to be called: no signal cuts short what the others undo
-    passes = Passes(experiment, workers, progress)
+    passes = Passes(experiment, subject, progress)
     passes.run(observers, meters)
     host = read_host(link, ask_qdiscs=any_by_qdisc(passes.observations))
-    return _recording_of(experiment, passes, workers, host, user, [link.note])
-
-
-def _start_workers(
-    experiment: Experiment, link: OpenLink, port: int, cgroup: Path, user: User | None, start: Start
-) -> Workers:
-    return Workers(
-        experiment,
-        address=link.address,
-        port=port,
-        sender_netns=link.sender_netns,
-        receiver_netns=link.receiver_netns,
-        uid=user.uid if user else None,
-        gid=user.gid if user else None,
-        cgroup=cgroup,
-        peer=(link.address, link.port) if link.port is not None else None,
-        wake=interrupts.wake,
-        start=start,
-    )
-
-
-def _flow_of(workers: Workers, link: OpenLink, cgroup: Path) -> Flow:
-    receiver = link.receiver_netns_inode
-    return Flow(workers.port, link.sender_netns_inode, receiver or 0, cgroup, leaves_machine=receiver is None)
+    return _recording_of(experiment, passes, subject, host, [link.note])
 
 
 def _recording_of(
-    experiment: Experiment, passes: Passes, workers: Workers, host: Host, user: User | None, notes: list[str]
+    experiment: Experiment, passes: Passes, subject: OfWorkload, host: Host, notes: list[str]
 ) -> Recording:
     if passes.bare is None:
         raise Interrupted("interrupted before anything was measured", fix="run it again")
     return Recording(
         schema=SCHEMA,
-        subject=subject_of(experiment, workers, user.uid if user else os.geteuid()),
+        subject=subject.witness(),
         version=importlib.metadata.version("nettrace-copies"),
         experiment=experiment,
         host=host,
@@ -158,7 +125,7 @@ def _recording_of(
         observations=passes.observations,
         complete=passes.complete,
         attempts=passes.attempts,
-        user=user_name(user.uid if user else os.geteuid()),
+        user=user_name(subject.runs_as),
         counters=passes.counters,
         profile=passes.profile,
         stuck=in_one_line(passes.stuck) if passes.stuck is not None else "",
@@ -181,12 +148,6 @@ def _books(passes: Passes) -> dict[str, Any]:
 
 def _as_it_is(socket: Socket) -> Socket:
     return socket
-
-
-def subject_of(experiment: Experiment, workers: Workers, uid: int) -> Subject:
-    """Our own engine, as who started it would do so again."""
-    pids = [workers.sender_pid, *([] if workers.receiver_pid is None else [workers.receiver_pid])]
-    return Subject(kind="workload", argv=shlex.split(command_line(experiment)), pids=pids, exit_status=0, user=uid)
 
 
 def read_host(link: OpenLink, *, ask_qdiscs: bool = False) -> Host:

@@ -12,7 +12,8 @@ from tracer.books.walk import walk_of_sockets
 from tracer.errors import MachineError
 from tracer.machine.commands import User
 from tracer.model.socket_recording import SocketRecording
-from tracer.runs.command import Order, record_command
+from tracer.runs.command import record_command
+from tracer.runs.subjects.command import Order
 from tracer.study.intervals import Interval, ratio_of, repetitions_for, side_of_one
 from tracer.study.lessons.lesson import Answer, Lesson, Note, Trial
 from tracer.study.lessons.of_workloads import steps_of
