@@ -1,6 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Calls, where functions cannot be probed. */
 
+/*
+ * Which thread is in a call, without a call to ask: the place of its kernel stack, on which ctx lies. A pointer less
+ * another one is a number to the verifier, and that other one, of an array, stays where it is. Stacks are 16 KiB and
+ * more apart (THREAD_SIZE, and a page between them), two places of one call are not by half of that.
+ */
+enum { STACK = 16384 };
+
+static __always_inline u64 place_on_stack(void *ctx)
+{
+	u32 zero = 0;
+	void *anchor = subject.lookup(&zero);
+
+	return anchor ? (u64)ctx - (u64)anchor : 0;
+}
+
+/* 0 is nobody. */
+static __always_inline bool is_same_thread(u64 one, u64 other)
+{
+	return one && one - other + STACK / 2 < STACK;
+}
+
 /* include/trace/events/tcp.h (6.16): (sk, msg, skb, size_goal), once a turn of the loop, under the socket's lock */
 int on_tcp_sendmsg_locked(u64 *ctx)
 {
@@ -13,8 +34,8 @@ int on_tcp_sendmsg_locked(u64 *ctx)
 
 	if (!row)
 		return 0;
-	thread = bpf_get_current_pid_tgid();
-	if (row->sending_thread == thread)
+	thread = place_on_stack(ctx);
+	if (is_same_thread(row->sending_thread, thread))
 		return 0;
 	flags = msg->msg_flags;
 	/* Kernel TLS hands on pages of its own, however the call was meant: the registers tell that. */
@@ -54,7 +75,7 @@ int on_sock_send_length(u64 *ctx)
 			count_unix(way_by_registers(sk), ctx[1]);
 		return 0;
 	}
-	if (row->sending_thread == bpf_get_current_pid_tgid()) {
+	if (is_same_thread(row->sending_thread, place_on_stack(ctx))) {
 		way = row->sending_way;
 		row->sending_thread = 0;
 	} else

@@ -55,7 +55,10 @@ int on_skb_copy_datagram_iovec(u64 *ctx)
 	row = known_row(sk);
 	if (!row)
 		return 0;
-	ADD(row, COPIED_OUT, (u32)ctx[1]);
+	if (row->protocol == TCP) /* under the socket's lock */
+		row->counters[COPIED_OUT] += (u32)ctx[1];
+	else
+		ADD(row, COPIED_OUT, (u32)ctx[1]);
 #ifdef OF_A_LINK
 	tally_copy_out((void *)ctx[0], ctx[1]);
 #endif

@@ -55,7 +55,7 @@ FIELDS = (
     Field("u64", "cookie", "Q"),
     # Of the socket, which stays in the one where it was made (an accepted one has its listener's).
     Field("u64", "cgroup", "Q"),
-    # Who is in tcp_sendmsg_locked(): in the row, because a map by thread costs twice as much.
+    # Who is in tcp_sendmsg_locked(), by its stack: in the row, because a map by thread costs twice as much.
     Field("u64", "sending_thread", "Q"),
     Field("u32", "sending_way", "I"),
     # Of the row and of its last call, in the kernel's ticks: a time in ns costs as much as the rest of a small program.
