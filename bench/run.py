@@ -24,6 +24,10 @@ PARTS = {
     "attach-times": ("attach_times.py", "attach: time to 10,000 sockets' rows, and to the end of its programs"),
     "live": ("live_cost.py", "live: time to its first screen, CPU time while it shows 500 sockets"),
     "exactness": ("exactness.py", "every byte located, run after run (all 20 runs: bench/exactness.py --runs 20)"),
+    "ways-exact": (
+        "ways_exact.py",
+        "record is right to the byte, eight ways, IPv4 and IPv6, 20 times, on a busy machine",
+    ),
 }
 
 

@@ -77,3 +77,17 @@ def test_completions_are_what_the_program_took(tmp_path: Path) -> None:
     assert found is not None
     assert (found.total, found.reaped, found.ranges) == (CALLS, said["reaped"], said["ranges"])
     assert (found.copied, found.reaped_copied) == (said["reaped_copied"], said["reaped_copied"])
+
+
+def test_threads_on_one_socket_are_told_apart(tmp_path: Path) -> None:
+    """Three at once, each in a way of its own, that wait for room in the middle of their calls."""
+    program = PROGRAM.with_name("threads_on_one_socket.py")
+    recording, done = record(tmp_path, sys.executable, program, CALLS, 3 * SIZE)
+
+    said = json.loads(done.stdout)
+    (sender,) = (socket for socket in recording.sockets if socket.sent)
+    assert {way: moved.bytes for way, moved in sender.sent.items()} == dict.fromkeys(
+        ("copy", "zerocopy", "splice"), CALLS * 3 * SIZE
+    )
+    assert said["copy"] == said["zerocopy"] == said["splice"] == CALLS * 3 * SIZE
+    assert broken_laws(recording) == []
