@@ -147,8 +147,8 @@ def files(tmp_path: Path) -> dict[str, Path]:
         ("sockets", ["--parquet", "x", "--csv"], "--csv and --parquet exclude each other"),
         ("sockets", ["--csv", "--by", "port"], "--by and --csv exclude each other"),
         ("run", ["--csv"], "holds no sockets"),
-        ("run", ["--by", "port"], "holds no sockets"),
-        ("run", ["--top", "3"], "holds no sockets"),
+        ("run", ["--by", "port"], "is of a run"),
+        ("run", ["--top", "3"], "is of a run"),
     ],
 )
 def test_a_report_ignores_no_option_either(files: dict[str, Path], of: str, options: list[str], words: str) -> None:

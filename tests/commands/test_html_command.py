@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import pyarrow.parquet
 import pytest
 from click.testing import CliRunner
 
 from tests.html_samples import data_in, program, whole_run
 from tests.samples import looped
+from tests.socket_samples import reader, run_with, sender
 from tracer.books.analysis import document_of
 from tracer.books.recording import encode
 from tracer.books.socket_file import encode_sockets
@@ -50,6 +52,20 @@ def test_a_redacted_report_is_so_in_every_form(files: Path, capsys, monkeypatch,
     assert "address-1" in shown
     assert "192.0.2.7" not in shown
     assert "secret" not in shown
+
+
+@pytest.mark.parametrize("form", [("--csv",), ("--parquet", "out.parquet")])
+def test_a_run_s_sockets_are_a_table_too(files: Path, capsys, monkeypatch, form: tuple[str, ...]) -> None:
+    """One row each; a run without any has no table."""
+    monkeypatch.chdir(files)
+    (files / "with.json").write_bytes(encode(document_of(run_with(sender(), reader()))))
+
+    assert nettrace("report", "with.json", *form) == 0
+    written = pyarrow.parquet.read_table("out.parquet") if "--parquet" in form else None
+    rows = capsys.readouterr().out.splitlines()[1:] if written is None else written.to_pylist()
+    assert len(rows) == 2
+    assert nettrace("report", "bare.json", *form) == 2
+    assert "holds no sockets" in capsys.readouterr().err
 
 
 def test_the_command_of_a_page_is_what_would_do_it_again(files: Path) -> None:

@@ -6,7 +6,7 @@ import msgspec
 
 from tests.html_samples import program
 from tests.samples import changed, experiment, host, looped
-from tests.socket_samples import recording, sender
+from tests.socket_samples import recording, run_with, sender
 from tracer.model.socket_recording import Finding
 from tracer.model.watching import Subject
 from tracer.reports.redaction import HIDDEN, redacted
@@ -43,6 +43,18 @@ def test_arguments_users_and_cgroups_are_left_out() -> None:
     assert found.sockets[0].cgroup == HIDDEN
     assert b"alice" not in msgspec.json.encode(found)
     assert b"user-1000" not in msgspec.json.encode(found)
+
+
+def test_a_run_s_sockets_and_its_command_line_are_hidden_too() -> None:
+    """As its experiment is."""
+    base = run_with(sender(local="192.0.2.7:443", peer="192.0.2.9:80", cgroup="/nettrace-7"))
+    asked = experiment(peer="192.0.2.9:5001", setup=("ip addr add 192.0.2.7",))
+    subject = msgspec.structs.replace(base.subject, argv=["nettrace", "run", "zerocopy", "--peer", "192.0.2.9:5001"])
+    found = redacted(changed(base, experiment=asked, subject=subject))
+
+    assert b"192.0.2" not in msgspec.json.encode(found)
+    assert found.subject.argv[:3] == ["nettrace", "run", "zerocopy"]
+    assert (found.subject.user, found.sockets[0].cgroup) == (None, HIDDEN)
 
 
 def test_findings_quote_nothing() -> None:

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the document as JSON, derived anew.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print the sockets of a `record` as CSV.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print its sockets as CSV.")
 @click.option(
     "--parquet",
     "parquet_path",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the sockets of a `record` to a Parquet file.",
+    help="Write its sockets to a Parquet file.",
 )
 @html_option
 @click.option(
@@ -65,11 +65,14 @@ def command(
     if is_of_sockets(data):
         recording = _show_sockets(data, file, forms)
         ctx.exit(code_of(expected, recording) or books_code(recording))
-    if options := _given(ctx, "as_csv", "parquet_path", "by", "top"):
-        raise UsageError(
-            f"{options[0]}: {file} holds no sockets", "only what `record` wrote does", f"drop {options[0]}"
-        )
-    document = _show_run(decode(data, str(file)), file, forms)
+    if options := _given(ctx, "by", "top"):
+        why = "the ends of its connections are alike, and its screen sums them up"
+        raise UsageError(f"{options[0]}: {file} is of a run", why, f"drop {options[0]}, or take --csv")
+    run = decode(data, str(file))
+    if (options := _given(ctx, "as_csv", "parquet_path")) and not run.sockets:
+        why = "functions alone were watched, or it is of a version that kept none"
+        raise UsageError(f"{options[0]}: {file} holds no sockets", why, f"drop {options[0]}")
+    document = _show_run(run, file, forms)
     ctx.exit(exit_code(document, expected) if expected else trust_code(document))
 
 
@@ -95,9 +98,20 @@ def _show_run(recording: Recording, file: Path, forms: Forms) -> Document:
         write_run(recording, forms.html, hide=forms.hide)
     elif forms.speedscope is not None:
         write_speedscope(document, forms.speedscope, file.name)
-    else:
+    elif not _written_as_table(document, forms):
         emit(document, forms.as_json)
     return document
+
+
+def _written_as_table(recording: Recording | SocketRecording, forms: Forms) -> bool:
+    """Whether its sockets were asked for as a table for other tools."""
+    from tracer.reports.socket_tables import write_csv, write_parquet
+
+    if forms.parquet is not None:
+        write_parquet(recording.sockets, forms.parquet)
+    elif forms.as_csv:
+        write_csv(recording.sockets, sys.stdout)
+    return forms.as_csv or forms.parquet is not None
 
 
 def _check_forms(ctx: click.Context) -> None:
@@ -125,7 +139,6 @@ def _show_sockets(data: bytes, file: Path, forms: Forms) -> SocketRecording:
     from tracer.books.socket_file import decode_sockets, document_of_sockets
     from tracer.reports.redaction import redacted
     from tracer.reports.socket_lists import View
-    from tracer.reports.socket_tables import write_csv, write_parquet
     from tracer.reports.sockets import print_sockets
     from tracer.reports.tables import make_console
 
@@ -135,12 +148,8 @@ def _show_sockets(data: bytes, file: Path, forms: Forms) -> SocketRecording:
         write_sockets(recorded, forms.html, forms.by, hide=forms.hide)
     elif forms.speedscope is not None:
         write_speedscope(recording, forms.speedscope, file.name)
-    elif forms.parquet is not None:
-        write_parquet(recording, forms.parquet)
     elif forms.as_json:
         write_json(document_of_sockets(recording, forms.top).decode())
-    elif forms.as_csv:
-        write_csv(recording, sys.stdout)
-    else:
+    elif not _written_as_table(recording, forms):
         print_sockets(recording, make_console(sys.stdout), View(forms.by, forms.top))
     return recording

@@ -44,12 +44,15 @@ def _of_run(recording: Recording) -> Recording:
     names = [name for name in [(recording.user or "").partition(" ")[0]] if name]
     hide.words((*hosts, *names, *asked.setup))
     host = recording.host
+    shown = msgspec.structs.replace(
+        asked, peer=hide.end(asked.peer) if asked.peer else None, setup=tuple(HIDDEN for _ in asked.setup)
+    )
     return msgspec.structs.replace(
         recording,
+        subject=msgspec.structs.replace(recording.subject, argv=["nettrace", "run", asked.mode], user=None),
         user=None if recording.user is None else HIDDEN,
-        experiment=msgspec.structs.replace(
-            asked, peer=hide.end(asked.peer) if asked.peer else None, setup=tuple(HIDDEN for _ in asked.setup)
-        ),
+        experiment=shown,
+        sockets=[_socket(socket, hide) for socket in recording.sockets],
         host=msgspec.structs.replace(host, packet_taps=hide.each(host.packet_taps)),
         notes=[hide.text(note) for note in recording.notes],
         stuck=hide.text(recording.stuck),

@@ -9,7 +9,6 @@ from typing import IO, Any
 import msgspec
 
 from tracer.errors import MachineError
-from tracer.model.socket_recording import SocketRecording
 from tracer.model.sockets import READ_WAYS, SEND_WAYS, Completions, Packets, Socket, TcpState, Transfer
 from tracer.texts import printable
 
@@ -20,9 +19,9 @@ _PLAIN = (
 Cell = int | float | str | bool | None
 
 
-def rows_of(recording: SocketRecording) -> list[dict[str, Cell]]:
-    """All sockets that are listed."""
-    return [_row(socket) for socket in recording.sockets]
+def rows_of(sockets: list[Socket]) -> list[dict[str, Cell]]:
+    """A row each."""
+    return [_row(socket) for socket in sockets]
 
 
 def _row(socket: Socket) -> dict[str, Cell]:
@@ -47,9 +46,9 @@ def _members(prefix: str, kind: type[msgspec.Struct], value: msgspec.Struct | No
     return {f"{prefix}_{name}": None if value is None else getattr(value, name) for name in kind.__struct_fields__}
 
 
-def write_csv(recording: SocketRecording, stream: IO[str]) -> None:
+def write_csv(sockets: list[Socket], stream: IO[str]) -> None:
     """Comma-separated, with a head. What programs call themselves is shown, not sent to a terminal."""
-    rows = [{name: _shown(cell) for name, cell in row.items()} for row in rows_of(recording)]
+    rows = [{name: _shown(cell) for name, cell in row.items()} for row in rows_of(sockets)]
     writer = csv.DictWriter(stream, list(rows[0]) if rows else ["cookie"], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
@@ -59,7 +58,7 @@ def _shown(cell: Cell) -> Cell:
     return printable(cell) if isinstance(cell, str) else cell
 
 
-def write_parquet(recording: SocketRecording, path: Path) -> None:
+def write_parquet(sockets: list[Socket], path: Path) -> None:
     """One row group, integers as integers.
 
     Raises:
@@ -68,7 +67,7 @@ def write_parquet(recording: SocketRecording, path: Path) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    table: Any = pyarrow.Table.from_pylist(rows_of(recording))
+    table: Any = pyarrow.Table.from_pylist(rows_of(sockets))
     try:
         pyarrow.parquet.write_table(table, path)
     except OSError as error:
