@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -57,7 +58,9 @@ def modules() -> list[tuple[str, Path]]:
     return found
 
 
+@functools.cache
 def imported_by(path: Path) -> set[str]:
+    """Names of modules, and of what is taken from them."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
