@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Iterator
 
 import pytest
 
+from tests.workloads.passes import network_namespace
 from tracer.books import modes
 
 
@@ -18,11 +17,5 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def own_namespace() -> Iterator[str]:
-    """A network namespace with its loopback up, in which sysctls can be changed without harm."""
-    name = f"nettrace-test-{os.getpid()}"
-    subprocess.run(["ip", "netns", "add", name], check=True)
-    try:
-        subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
+    with network_namespace() as name:
         yield name
-    finally:
-        subprocess.run(["ip", "netns", "delete", name], check=True)

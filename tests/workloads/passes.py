@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import subprocess
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from tests.command import tcp_rows, wait_for
+from tracer.books import modes
 from tracer.machine.processes import Workers
 from tracer.model import Experiment, Workload
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and other users need root")
 NOBODY = 65534
+
+T = TypeVar("T")
 
 
 def experiment(mode: str, size: int, threads: int = 1, *, verify: bool = True) -> Experiment:
@@ -49,3 +57,21 @@ def wait_until_blocked(port: int) -> None:
         return len(seen) > 20 and any(sent for sent, _ in seen[-1]) and all(now == seen[-1] for now in seen[-20:])
 
     wait_for(unchanged, "the send queue goes on changing")
+
+
+def at_once(act: Callable[[str], T]) -> dict[str, Future[T]]:
+    """The same with every mode, side by side: of deadlines that each would wait out, one is waited out."""
+    with ThreadPoolExecutor(len(modes.NAMES)) as pool:
+        return {mode: pool.submit(act, mode) for mode in modes.NAMES}
+
+
+@contextlib.contextmanager
+def network_namespace() -> Iterator[str]:
+    """One with its loopback up, in which sysctls can be changed without harm."""
+    name = f"nettrace-test-{os.getpid()}"
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    try:
+        subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
+        yield name
+    finally:
+        subprocess.run(["ip", "netns", "delete", name], check=True)

@@ -8,12 +8,23 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import NamedTuple
 
 import pytest
 
-from tests.command import wait_for
-from tests.workloads.passes import experiment, is_gone, needs_root, wait_until_blocked, wait_until_sending
+from tests.command import DEADLINE_S, wait_for
+from tests.workloads.passes import (
+    at_once,
+    experiment,
+    is_gone,
+    needs_root,
+    network_namespace,
+    wait_until_blocked,
+    wait_until_sending,
+)
+from tracer.books import modes
 from tracer.errors import WorkloadError
 from tracer.machine import processes
 from tracer.machine.processes import Workers
@@ -46,65 +57,126 @@ def test_stop_waits_for_no_process_that_is_stopped(mode: str, size: int, monkeyp
     assert all(is_gone(pid) for pid in pids)
 
 
-def stuck_pass(workers: Workers, stop: Callable[[], object]) -> tuple[Workload, WorkloadError]:
-    """An endless pass that `stop` brings to a standstill: what is left of it, and why it was given up."""
+class Stuck(NamedTuple):
+    """An endless pass that was brought to a standstill.
+
+    Args:
+        result: What is left of it.
+        why: It was given up.
+        pids: Of its workers, which have been ended.
+    """
+
+    result: Workload
+    why: WorkloadError
+    pids: list[int]
+
+
+Passes = Mapping[str, Future[Stuck]]
+
+
+def stuck_pass(workers: Workers, stop: Callable[[Workers], object]) -> Stuck:
+    pids = [pid for pid in (workers.sender_pid, workers.receiver_pid) if pid]
     workers.prepare(None, 600.0)
     workers.release()
-    wait_until_sending(workers.port)
-    stop()
+    wait_until_sending(workers.port, workers.sender_pid)
+    stop(workers)
     result = workers.collect()
     assert workers.stuck is not None
-    return result, workers.stuck
+    return Stuck(result, workers.stuck, pids)
 
 
-def test_a_stopped_receiver_ends_the_pass_with_what_was_sent(mode: str) -> None:
+def stop_receiver(workers: Workers) -> None:
+    os.kill(workers.receiver_pid or 0, signal.SIGSTOP)
+
+
+def stop_sender(workers: Workers) -> None:
+    os.kill(workers.sender_pid, signal.SIGSTOP)
+
+
+@pytest.fixture(scope="module")
+def stopped_receivers() -> Passes:
+    def one(mode: str) -> Stuck:
+        with Workers(experiment(mode, 10007, 3), address="127.0.0.1", patience_s=SHORT_S) as workers:
+            return stuck_pass(workers, stop_receiver)
+
+    return at_once(one)
+
+
+def test_a_stopped_receiver_ends_the_pass_with_what_was_sent(mode: str, stopped_receivers: Passes) -> None:
     """No deadline of a mode's own: nothing moves, so the partial result stands, and the culprit is named."""
-    with Workers(experiment(mode, 10007, 3), address="127.0.0.1", patience_s=SHORT_S) as workers:
-        pids = [workers.sender_pid, workers.receiver_pid]
-        result, stuck = stuck_pass(workers, lambda: os.kill(pids[1] or 0, signal.SIGSTOP))
+    result, stuck, pids = stopped_receivers[mode].result()
 
-        assert result.payload_bytes >= (result.bytes_acked or 0) > 0
-        assert (result.received_bytes, result.verified) == (None, None)
-        assert stuck.what == "nothing has moved for 2 s: the receiver's process is stopped"
-        assert f"the peer's TCP acknowledged {result.bytes_acked:,} B" in stuck.why
-    assert all(is_gone(pid) for pid in pids if pid)
+    assert result.payload_bytes >= (result.bytes_acked or 0) > 0
+    assert (result.received_bytes, result.verified) == (None, None)
+    assert stuck.what == "nothing has moved for 2 s: the receiver's process is stopped"
+    assert f"the peer's TCP acknowledged {result.bytes_acked:,} B" in stuck.why
+    assert [pid for pid in pids if not is_gone(pid)] == []
 
 
-def test_a_stopped_sender_is_an_error_because_nobody_can_tell_what_it_sent(mode: str) -> None:
+@pytest.fixture(scope="module")
+def stopped_senders() -> Mapping[str, Future[list[int]]]:
+    def one(mode: str) -> list[int]:
+        with Workers(experiment(mode, 10007), address="127.0.0.1", patience_s=SHORT_S) as workers:
+            pids = [workers.sender_pid, workers.receiver_pid or 0]
+            with pytest.raises(WorkloadError, match="nothing has moved for 2 s: the sender's process is stopped"):
+                stuck_pass(workers, stop_sender)
+        return pids
+
+    return at_once(one)
+
+
+def test_a_stopped_sender_is_an_error_because_nobody_can_tell_what_it_sent(
+    mode: str, stopped_senders: Mapping[str, Future[list[int]]]
+) -> None:
     """Its counts are in its own memory; it is named, and no process is left."""
-    with Workers(experiment(mode, 10007), address="127.0.0.1", patience_s=SHORT_S) as workers:
-        pids = [workers.sender_pid, workers.receiver_pid]
-        with pytest.raises(WorkloadError, match="nothing has moved for 2 s: the sender's process is stopped"):
-            stuck_pass(workers, lambda: os.kill(workers.sender_pid, signal.SIGSTOP))
-    assert all(is_gone(pid) for pid in pids if pid)
+    assert [pid for pid in stopped_senders[mode].result() if not is_gone(pid)] == []
 
 
-def test_a_foreign_peer_that_does_not_read_is_named(mode: str) -> None:
+@pytest.fixture(scope="module")
+def unread_passes() -> Passes:
+    def one(mode: str) -> Stuck:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            peer = ("127.0.0.1", listener.getsockname()[1])
+            with Workers(experiment(mode, 10007), address="127.0.0.1", peer=peer, patience_s=SHORT_S) as workers:
+                return stuck_pass(workers, lambda _: None)
+
+    return at_once(one)
+
+
+def test_a_foreign_peer_that_does_not_read_is_named(mode: str, unread_passes: Passes) -> None:
     """TCP says that the peer's window is closed."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        peer = ("127.0.0.1", listener.getsockname()[1])
-        with Workers(experiment(mode, 10007), address="127.0.0.1", peer=peer, patience_s=SHORT_S) as workers:
-            result, stuck = stuck_pass(workers, lambda: None)
+    result, stuck, _ = unread_passes[mode].result()
 
     assert "the peer has stopped reading" in stuck.what
     assert result.payload_bytes > (result.bytes_acked or 0) > 0
 
 
-@needs_root
-def test_packets_that_go_nowhere_are_named(mode: str, own_namespace: str) -> None:
-    """Both processes run, and nothing is acknowledged any more: it is the way between them."""
-    job, namespace = experiment(mode, 10007), own_namespace
-    with Workers(
-        job, address="127.0.0.1", sender_netns=namespace, receiver_netns=namespace, patience_s=SHORT_S
-    ) as workers:
-        workers.prepare(None, 600.0)
-        workers.release()
-        wait_until_sending(workers.port, workers.sender_pid)
-        subprocess.run(["ip", "-n", namespace, "link", "set", "lo", "down"], check=True)
-        result = workers.collect()
+@pytest.fixture(scope="module")
+def passes_over_a_link_that_went_down() -> Passes:
+    """In one namespace, as soon as all are sending."""
+    with network_namespace() as namespace:
 
-    assert workers.stuck is not None
-    assert "packets do not get through" in workers.stuck.what
+        def cut() -> None:
+            subprocess.run(["ip", "-n", namespace, "link", "set", "lo", "down"], check=True)
+
+        all_send = threading.Barrier(len(modes.NAMES), cut, timeout=DEADLINE_S)
+
+        def one(mode: str) -> Stuck:
+            with Workers(
+                experiment(mode, 10007), address="127.0.0.1", sender_netns=namespace, receiver_netns=namespace,
+                patience_s=SHORT_S,
+            ) as workers:  # fmt: skip
+                return stuck_pass(workers, lambda _: all_send.wait())
+
+        return at_once(one)
+
+
+@needs_root
+def test_packets_that_go_nowhere_are_named(mode: str, passes_over_a_link_that_went_down: Passes) -> None:
+    """Both processes run, and nothing is acknowledged any more: it is the way between them."""
+    result, stuck, _ = passes_over_a_link_that_went_down[mode].result()
+
+    assert "packets do not get through" in stuck.what
     assert result.payload_bytes > (result.bytes_acked or 0)
 
 
