@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.command import document, nettrace, stage_bytes
+from tests.command import measured, nettrace, stage_bytes
 from tests.samples import recording, workload
 from tracer.books import modes
 from tracer.books.analysis import document_of
@@ -60,7 +60,7 @@ def verdict_of(copies: Mapping[Stage, float]) -> str:
 def test_every_byte_is_located(mode: str, link: str, size: int, messages: int, threads: int) -> None:
     """Bytes by stage are exact to the byte, for every mode, on both links."""
     arguments = ["--size", size, "--messages", messages, "--threads", threads, "--link", link]
-    found = document(mode, *arguments, "--observer", "tracepoints")
+    found = measured(mode, *arguments, "--observer", "tracepoints")
 
     assert_every_byte_is_located(found, mode, size * messages * threads)
     if modes.mode(mode).asks_zerocopy:
@@ -71,7 +71,7 @@ def test_every_byte_is_located(mode: str, link: str, size: int, messages: int, t
 @pytest.mark.parametrize("mode", modes.NAMES)
 def test_many_threads_are_all_counted(mode: str) -> None:
     """16 connections at once: none is missed, none is counted twice."""
-    found = document(mode, "--size", 1021, "--messages", 53, "--threads", 16, "--observer", "tracepoints")
+    found = measured(mode, "--size", 1021, "--messages", 53, "--threads", 16, "--observer", "tracepoints")
 
     assert_every_byte_is_located(found, mode, 16 * 53 * 1021)
 
@@ -79,7 +79,7 @@ def test_many_threads_are_all_counted(mode: str) -> None:
 @pytest.mark.parametrize("mode", modes.NAMES)
 def test_verify_checks_every_byte_and_changes_none(mode: str) -> None:
     """--verify finds the sender's pattern at the receiver, whatever the way."""
-    found = document(mode, "--size", 10007, "--messages", 23, "--verify", "--observer", "tracepoints")
+    found = measured(mode, "--size", 10007, "--messages", 23, "--verify", "--observer", "tracepoints")
 
     assert_every_byte_is_located(found, mode, 23 * 10007)
     assert found["workload"]["verified"] is found["observed"]["verified"] is True
@@ -92,7 +92,7 @@ def test_every_byte_is_located_over_ipv6(mode: str, link: str) -> None:
     given = {"ipv6": True, "nodelay": True, "congestion": "reno", "sndbuf": 65536, "rcvbuf": 65536, "fields": 8}
     options = ["--ipv6", "--nodelay", "--congestion", "reno", "--sndbuf", "64K", "--rcvbuf", "64K"]
     arguments = ["--size", 10007, "--messages", 97, "--link", link, *options]
-    found = document(mode, *arguments, "--observer", "tracepoints")
+    found = measured(mode, *arguments, "--observer", "tracepoints")
 
     assert_every_byte_is_located(found, mode, 97 * 10007)
     assert {name: found["experiment"][name] for name in given} == given
@@ -100,7 +100,7 @@ def test_every_byte_is_located_over_ipv6(mode: str, link: str) -> None:
 
 def test_a_duration_is_turned_into_the_same_work_for_both_passes() -> None:
     """The bare pass sends for that time; the observed pass repeats its number of messages."""
-    found = document("onecopy", "--size", 10007, "--duration", 0.2, "--observer", "tracepoints")
+    found = measured("onecopy", "--size", 10007, "--duration", 0.2, "--observer", "tracepoints")
 
     assert found["workload"]["elapsed_s"] >= 0.15
     assert found["observed"]["messages"] == found["workload"]["messages"]
@@ -157,7 +157,7 @@ def test_the_rest_of_the_machine_is_not_counted(mode: str) -> None:
     """Other connections on the same device at the same time change no count."""
     with unrelated_traffic() as pumped:
         before = pumped[0]
-        found = document(mode, "--size", 10007, "--messages", 499, "--observer", "tracepoints")
+        found = measured(mode, "--size", 10007, "--messages", 499, "--observer", "tracepoints")
 
         assert pumped[0] > before
     assert_every_byte_is_located(found, mode, 499 * 10007)
