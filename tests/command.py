@@ -26,6 +26,8 @@ from tracer.machine.leftovers import cgroup2_mount
 ROOT = Path(__file__).parent.parent
 NETTRACE = [sys.executable, "-m", "tracer"]
 DEADLINE_S = 180.0
+# How often is looked whether what is waited for has come; who looks all the time keeps it from coming.
+_LOOK_S = 0.005
 # The column st of /proc/PID/net/tcp, net/tcp_states.h.
 ESTABLISHED, LISTENING = "01", "0A"
 
@@ -138,7 +140,7 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + DEADLINE_S
     while not condition():
         assert time.monotonic() < deadline, what
-        os.sched_yield()
+        time.sleep(_LOOK_S)
 
 
 def children(pid: int) -> list[int]:

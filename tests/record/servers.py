@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.command import NETTRACE, ROOT
+from tests.command import NETTRACE, ROOT, wait_for
 from tracer.books.socket_file import decode_sockets
 from tracer.model.socket_recording import SocketRecording
 
@@ -38,11 +38,8 @@ class Server:
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT,
         )  # fmt: skip
         started.append(self)
-        self._wait_until_it_listens()
-
-    def _wait_until_it_listens(self) -> None:
-        while not listens(self.port):
-            assert self.process.poll() is None, self.process.communicate()[1]
+        wait_for(lambda: listens(self.port) or self.process.poll() is not None, "it does not listen")
+        assert self.process.poll() is None, self.process.communicate()[1]
 
     def stop(self, number: int = signal.SIGTERM) -> tuple[SocketRecording, str]:
         """Its recording, and the report."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import ROOT, free_port, needs
+from tests.command import ROOT, free_port, needs, wait_for
 from tests.record.servers import FILE_BYTES, Server, fetch, listens, serving
 from tests.record.test_ways import broken_laws, record
 from tracer.books.socket_file import decode_sockets
@@ -188,8 +188,7 @@ def test_haproxy_splices_what_it_forwards(tmp_path: Path, big: Path) -> None:
         f"listen one\n  bind 127.0.0.1:{front}\n  server s 127.0.0.1:{behind}\n"
     )
     with serving(sys.executable, "-m", "http.server", behind, "-b", "127.0.0.1", "-d", big.parent):
-        while not listens(behind):
-            pass
+        wait_for(lambda: listens(behind), "it does not listen")
         server = Server(tmp_path / "server", front, "/usr/sbin/haproxy", "-db", "-f", config)
         assert fetch(front) == FILE_BYTES
         recording, _ = server.stop(signal.SIGUSR1)
