@@ -28,25 +28,33 @@ ENGINE   = $(filter-out %/_engine.c,$(wildcard workloads/engine/*.[ch])) workloa
 demo: install
 	$(SUDO) $(CURDIR)/.venv/bin/nettrace run zerocopy --size 16384
 
-# Two halves side by side: a guest is one emulated CPU, and this machine has another.
+# Side by side: a guest is one emulated CPU and this machine has another, on which live tests wait more than they work.
 test: test-packages dev-install
-	@echo "this machine's tests and, beside them, the lab's, which are shown when they are done"
-	@$(MAKE) --no-print-directory --jobs=2 --keep-going test-here test-lab
+	@echo "tests on this machine and, beside them, the pure ones and the lab's, which are shown when they are done"
+	@$(MAKE) --no-print-directory --jobs=3 --keep-going test-here test-pure test-lab
 
-.PHONY: test-here test-lab test-again
+.PHONY: test-here test-pure test-lab test-again
 PYTEST = $(SUDO) $(CURDIR)/$(PYTHON) -m pytest
-HERE   = -o cache_dir=build/tests-here -m "not lab"
+PURELY = not live and not lab and not system
+HERE   = -o cache_dir=build/tests-here -m "(live or system) and not lab"
+PURE   = -o cache_dir=build/tests-pure -m "$(PURELY)"
 LAB    = -o cache_dir=build/tests-lab -m lab
 
 test-here: | build
 	@$(PYTEST) $(HERE); code=$$?; echo $$code > build/here-tests.code; exit $$code
 
+# Shown in one piece.
+beside = $(PYTEST) $(2) > build/$(1)-tests.log 2>&1; code=$$?; cat build/$(1)-tests.log; \
+	echo $$code > build/$(1)-tests.code; exit $$code
+
+test-pure: | build
+	@$(call beside,pure,$(PURE))
+
 # Each kernel's guest is made beside the tests of the one before.
 test-lab: | build
-	@$(SUDO) $(CURDIR)/$(PYTHON) -m tracer lab warm > build/lab-warm.log 2>&1 & \
-	$(PYTEST) $(LAB) > build/lab-tests.log 2>&1; code=$$?; cat build/lab-tests.log; echo $$code > build/lab-tests.code; exit $$code
+	@$(SUDO) $(CURDIR)/$(PYTHON) -m tracer lab warm > build/lab-warm.log 2>&1 & $(call beside,lab,$(LAB))
 
-# Of a half in which tests failed (pytest's exit code 1), these once more, alone; one that came to no end is no flake.
+# Where tests failed (pytest's exit code 1), these once more, alone; what came to no end is no flake.
 again = case "$$(cat build/$(1)-tests.code)" in \
 	0) ;; \
 	1) $(PYTEST) $(2) --last-failed --last-failed-no-failures=none || exit 1 ;; \
@@ -55,6 +63,7 @@ again = case "$$(cat build/$(1)-tests.code)" in \
 # What passes now is flaky, which is a fault too, of another kind.
 test-again: dev-install
 	@$(call again,here,$(HERE))
+	@$(call again,pure,$(PURE))
 	@$(call again,lab,$(LAB))
 
 build:
@@ -64,7 +73,7 @@ build:
 
 # The tests that need neither root, nor a kernel, nor processes: 20 s on two cores, after each change.
 check: dev-install
-	$(PYTHON) -m pytest -n auto -m "not live and not lab and not system"
+	$(PYTHON) -m pytest -n auto -m "$(PURELY)"
 
 # Whatever nettrace reads, with any value in any place, for ten minutes; a failure tells the seed that does it again.
 fuzz: dev-install

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -23,6 +24,17 @@ def stopped_run(mode: str) -> tuple[Running, list[int]]:
     return running, workers
 
 
+@pytest.fixture(scope="module")
+def left_alone() -> Iterator[tuple[Running, list[int]]]:
+    """One that nobody interrupts: the other tests go on while it waits for its deadline."""
+    running, workers = stopped_run("onecopy")
+    yield running, workers
+    if running.process.poll() is None:
+        running.process.terminate()
+        running.finish()
+
+
+@pytest.mark.usefixtures("left_alone")
 @pytest.mark.parametrize("mode", modes.NAMES)
 def test_an_interrupt_does_not_wait_for_a_stopped_receiver(mode: str) -> None:
     """Exit code 130, nothing left: not even the process that no SIGTERM could end."""
@@ -35,9 +47,9 @@ def test_an_interrupt_does_not_wait_for_a_stopped_receiver(mode: str) -> None:
     wait_until_gone(workers)
 
 
-def test_a_run_in_which_nothing_moves_ends_with_what_was_measured() -> None:
+def test_a_run_in_which_nothing_moves_ends_with_what_was_measured(left_alone: tuple[Running, list[int]]) -> None:
     """Exit code 4, a partial report, the deadline and who does not move; nothing left."""
-    running, workers = stopped_run("onecopy")
+    running, workers = left_alone
     code, output, _ = running.finish()
 
     assert code == 4
