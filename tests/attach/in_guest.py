@@ -1,0 +1,136 @@
+"""In the lab's guest: attaches to one program after the other, and prints the recordings.
+
+A process for all of them, which forks: to load nettrace takes an emulated processor 5 s.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import tracer.commands.attach
+import tracer.reports.attached
+import tracer.runs.attach  # noqa: F401 - for the forks
+from tracer import cli
+
+RECORDING, REPORT = Path("/run/recording"), Path("/run/report")
+TOLD = Path(__file__).parents[1] / "programs/told.py"
+LISTENING, ESTABLISHED = "0A", "01"
+LOOK_S = 0.01
+
+
+class Attached:
+    """A nettrace that watches."""
+
+    def __init__(self, *arguments: object) -> None:
+        reader, writer = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            # Before those that it attaches to: beside them it would take one processor a minute to begin.
+            os.nice(-19)
+            os.dup2(writer, 2)
+            os.dup2(os.open(REPORT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
+            run(*arguments)
+        os.close(writer)
+        self.said = os.fdopen(reader)
+        line = self.said.readline()
+        assert "watching" in line, line + self.said.read()
+
+    def end(self) -> None:
+        os.kill(self.pid, signal.SIGINT)
+
+    def tell(self, name: str) -> None:
+        """What it found, when it has ended."""
+        said = self.said.read()
+        _, status = os.waitpid(self.pid, 0)
+        assert status == 0, said + REPORT.read_text()
+        print("recording", name, RECORDING.read_text(), flush=True)
+
+
+def run(*arguments: object) -> None:
+    """Be nettrace, to the end."""
+    sys.argv = ["nettrace", "attach", *map(str, arguments), "-o", str(RECORDING)]
+    status = 1
+    try:
+        cli.main()
+    except SystemExit as end:
+        status = int(end.code or 0)
+    finally:
+        os._exit(status)
+
+
+@contextmanager
+def running(*command: object) -> Iterator[int]:
+    """Its pid."""
+    process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def until(port: int, state: str) -> None:
+    """Until somebody has a socket of this port in this state."""
+    while not any(
+        row[1].endswith(f":{port:04X}") and row[3] == state
+        for row in map(str.split, Path("/proc/net/tcp").read_text().splitlines()[1:])
+    ):
+        time.sleep(LOOK_S)
+
+
+def attach_in_full_flow(name: str, port: int, server: list[object], client: list[object], *, both: bool) -> None:
+    """The server alone, or both ends."""
+    with running(*server) as serving:
+        until(port, LISTENING)
+        with running(*client) as asking:
+            until(port, ESTABLISHED)
+            Attached("-d", 2, "-p", serving, *([asking] if both else [])).tell(name)
+
+
+def attach_to_what_is_told(calls: int, size: int) -> None:
+    """It has unread bytes on a connection, goes on with that, and makes another one."""
+    told = subprocess.Popen([sys.executable, TOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert told.stdin is not None
+    assert told.stdout is not None
+
+    def tell(lines: str) -> None:
+        print(json.dumps(lines), file=told.stdin, flush=True)
+        answer = told.stdout.readline()
+        assert "error" not in answer, answer
+
+    tell("a, b = pair(); a.sendall(bytes(5003)); b.sendall(bytes(4001))")
+    nettrace = Attached("-p", told.pid)
+    tell(f"take(b, 5003); take(a, 4001); send(a, {calls}, {size}, b); c, d = pair(); send(c, 7, 1009, d)")
+    nettrace.end()
+    nettrace.tell("told")
+    told.stdin.close()
+    told.wait()
+
+
+def main(place: str, ports: dict[str, int], calls: int, size: int) -> None:
+    """All of them."""
+    nginx, redis, go = ports["nginx"], ports["redis"], ports["go"]
+    wrk: list[Any] = ["wrk", "-t1", "-c8", "-d600"]
+    attach_to_what_is_told(calls, size)
+    attach_in_full_flow(
+        "nginx", nginx, ["/usr/sbin/nginx", "-c", f"{place}/nginx.conf"], [*wrk, f"http://127.0.0.1:{nginx}/file"],
+        both=False,
+    )  # fmt: skip
+    attach_in_full_flow(
+        "redis", redis, ["redis-server", "--port", redis, "--save", "", "--dir", "/run"],
+        ["redis-benchmark", "-p", redis, "-t", "set", "-n", 100_000_000, "-d", 1009, "-c", 8], both=True,
+    )  # fmt: skip
+    attach_in_full_flow("go", go, [f"{place}/file_server", go, place], [*wrk, f"http://127.0.0.1:{go}/file"], both=True)
+
+
+if __name__ == "__main__":
+    main(**json.loads(sys.argv[1]))
