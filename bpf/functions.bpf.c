@@ -22,6 +22,8 @@ BPF_PERCPU_ARRAY(tallies, struct tally, ROWS);
 /* Threads inside the send or the receive call of one of the workload's sockets. */
 BPF_HASH(sending, u32, u8, 1024);
 BPF_HASH(receiving, u32, u8, 1024);
+/* Of those that receive by tcp_zerocopy_receive(): what it tells the caller. */
+BPF_HASH(mapping, u32, u64, 1024);
 
 /* ubuf_info of the workload's zero-copy sends that are not completed yet. */
 BPF_HASH(ubufs, u64, u8, 65536);

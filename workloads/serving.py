@@ -117,7 +117,7 @@ class Server:
         accepted.settimeout(None)
         job = ffi.new("struct engine_receiver *")
         job.fd = accepted.fileno()
-        job.buffer_bytes = RECEIVE_BUFFER_BYTES
+        job.take, job.buffer_bytes = lib.ENGINE_TAKE_RECV, RECEIVE_BUFFER_BYTES
         job.verify, job.message_bytes = self._verified_size is not None, self._verified_size or 1
         connection = Connection(f"{peer[0]}:{peer[1]}", accepted, job, threading.Event(), self._verified_size)
         self._accepted.append(connection)
@@ -125,7 +125,8 @@ class Server:
 
     def _read(self, connection: Connection) -> None:
         with connection.socket:
-            connection.result = lib.engine_receive(connection.job)
+            connection.result = lib.engine_receiver_open(connection.job) or lib.engine_receive(connection.job)
+            lib.engine_receiver_close(connection.job)
         with self._one_ended:
             connection.ended.set()
             self._one_ended.notify_all()

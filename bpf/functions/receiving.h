@@ -18,7 +18,8 @@ static __always_inline int leave_recvmsg(void *ctx, s64 result)
 	if (!receiving.lookup(&tid))
 		return 0;
 	receiving.delete(&tid);
-	if ((s32)result > 0)
+	/* What tcp_zerocopy_receive() has copied by it is told there. */
+	if ((s32)result > 0 && !mapping.lookup(&tid))
 		add(RECEIVE_RETURN, (s32)result, 0);
 	return 0;
 }
@@ -54,5 +55,42 @@ static __always_inline int leave_splice_read(void *ctx, s64 result)
 	receiving.delete(&tid);
 	if (result > 0)
 		add(SPLICE_READ, result, 0);
+	return 0;
+}
+
+/* linux/tcp.h, struct tcp_zerocopy_receive: what it tells, as the kernel has it on its stack. */
+struct told_by_zerocopy_receive {
+	u64 address;
+	u32 length, recv_skip_hint, inq;
+	s32 error;
+	u64 copybuf_address;
+	s32 copybuf_len;
+};
+
+static __always_inline int enter_zerocopy_receive(void *ctx, u64 sk, u64 told, u64 a3, u64 a4, u64 a5)
+{
+	u32 tid = bpf_get_current_pid_tgid();
+
+	if (is_receiver((void *)sk) && mapping.update(&tid, &told))
+		add(LOST, 0, 0);
+	return enter_recvmsg(ctx, sk, 0, 0, 0, 0);
+}
+
+static __always_inline int leave_zerocopy_receive(void *ctx, s64 result)
+{
+	u32 tid = bpf_get_current_pid_tgid();
+	struct told_by_zerocopy_receive told = {};
+	u64 *where = mapping.lookup(&tid);
+
+	if (!where)
+		return 0;
+	READ(told, *where);
+	mapping.delete(&tid);
+	receiving.delete(&tid);
+	if ((s32)result)
+		return 0;
+	add(ZEROCOPY_RECEIVE_MAPPED, told.length, 0);
+	if (told.copybuf_len > 0)
+		add(ZEROCOPY_RECEIVE_COPIED, told.copybuf_len, 0);
 	return 0;
 }

@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from workloads.engine._engine import ffi, lib
 
+from tracer.books.receiving import RECEIVES
+from workloads.child.crew import numbered
 from workloads.child.latency import percentile
 
 U32 = 1 << 32
@@ -147,15 +149,21 @@ def test_the_pattern_shows_a_lost_byte_and_a_buffer_that_was_reused() -> None:
         assert differing >= 250, distance
 
 
-def received(data: bytes, size: int) -> Any:
+def received(data: bytes, size: int, take: str = "recv") -> Any:
     """What the engine's receiver says about a stream that was not sent by its sender."""
-    ours, theirs = socket.socketpair()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        theirs = socket.create_connection(listener.getsockname())
+        ours, _ = listener.accept()
     with ours, theirs:
         theirs.sendall(data)
         theirs.shutdown(socket.SHUT_WR)
         receiver = ffi.new("struct engine_receiver *")
         receiver.fd, receiver.verify, receiver.message_bytes, receiver.buffer_bytes = ours.fileno(), 1, size, 4096
-        return lib.engine_receive(receiver), receiver
+        receiver.take = numbered(f"take_{take}")
+        assert lib.engine_receiver_open(receiver) == 0
+        result = lib.engine_receive(receiver)
+        lib.engine_receiver_close(receiver)
+        return result, receiver
 
 
 def stream(messages: int, size: int) -> bytearray:
@@ -171,13 +179,14 @@ DAMAGES: dict[str, tuple[Callable[[bytearray], bytearray], int]] = {
 }
 
 
+@pytest.mark.parametrize("take", [one.name for one in RECEIVES if one.is_seen])
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_the_receiver_finds_the_first_wrong_byte(damage: str) -> None:
+def test_the_receiver_finds_the_first_wrong_byte(damage: str, take: str) -> None:
     """Whatever happened to the payload, the offset is that of the first byte that differs, and all are counted."""
     change, wrong_at = DAMAGES[damage]
     data = change(stream(11, 1001))
 
-    result, receiver = received(bytes(data), 1001)
+    result, receiver = received(bytes(data), 1001, take)
 
     assert result == (0 if wrong_at < 0 else lib.ENGINE_PATTERN)
     assert receiver.bytes == len(data)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tracer.books.modes import known
+from tracer.books.receiving import USUAL_RECEIVE
 from tracer.model import Experiment, Link, Nic, ObserverChoice, Recording
 
 # The lab with the kernel that it takes by itself.
@@ -55,7 +56,11 @@ def _changed(asked: Experiment, changes: dict[str, Any]) -> Experiment:
         wanted = msgspec.structs.replace(wanted, setup=())
     if wanted.link is Link.NIC:
         wanted = msgspec.structs.replace(
-            wanted, ipv6=wanted.ipv6 and wanted.lab is None, rcvbuf=None, cpus=wanted.cpus[:1]
+            wanted,
+            ipv6=wanted.ipv6 and wanted.lab is None,
+            receive=USUAL_RECEIVE.name,
+            rcvbuf=None,
+            cpus=wanted.cpus[:1],
         )
     return wanted if wanted.link is Link.NIC else msgspec.structs.replace(wanted, peer=None, scatter_gather=True)
 
@@ -92,6 +97,7 @@ def settings_of(experiment: Experiment) -> list[str]:
     words += ["--nodelay"] if experiment.nodelay else []
     words += [f"--sndbuf {experiment.sndbuf}"] if experiment.sndbuf else []
     words += [f"--rcvbuf {experiment.rcvbuf}"] if experiment.rcvbuf else []
+    words += [f"--receive {experiment.receive}"] if experiment.receive != USUAL_RECEIVE.name else []
     words += [f"--cpus {','.join(map(str, experiment.cpus))}"] if experiment.cpus else []
     return words
 

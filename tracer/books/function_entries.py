@@ -13,18 +13,21 @@ import msgspec
 from tracer.books.drops import Place, dropped_by_sender, dropped_bytes, entries_of_drops
 from tracer.books.function_rows import Row
 from tracer.books.tallies import bytes_at, difference, events_at, pages_at, total
-from tracer.model import Cause, Entry, Link, Observation, Stage, Tally
+from tracer.model import Cause, Entry, Link, Observation, Stage, Tally, Workload
 
 CHECK_ANY = Row.CHECK_ANY
 CHECK_SEND, CHECK_RECEIVE = Row.CHECK_SEND, Row.CHECK_RECEIVE
 BREAK_IN, BREAK_OUT = Row.BREAK_FROM_ITER, Row.BREAK_TO_ITER
 
 
-def entries_from_functions(observation: Observation, link: Link, qdiscs: list[str] | None) -> list[Entry]:
+def entries_from_functions(
+    observation: Observation, link: Link, qdiscs: list[str] | None, workload: Workload
+) -> list[Entry]:
     """One entry a copying function; ratios are left to the ledger.
 
     Args:
         qdiscs: As in Host.dropping_qdiscs.
+        workload: Which ways to read there were.
     """
     entries = [
         _copy_in(observation),
@@ -41,10 +44,10 @@ def entries_from_functions(observation: Observation, link: Link, qdiscs: list[st
         row = Row.SPLICE_FROM_ITER if _has_splice(observation) else Row.SENDPAGES
         entries.insert(2, _counted(observation, Stage.SPLICE, row.symbol, row))
     if link is Link.NIC:
-        last = _counted(observation, Stage.DMA, "dma_map_page_attrs", Row.DMA)
+        last = [_counted(observation, Stage.DMA, "dma_map_page_attrs", Row.DMA)]
     else:
-        last = _copy_out(observation)
-    return [*entries, last, *entries_of_drops(observation, qdiscs)]
+        last = [_copy_out(observation), *_uncopied(observation, workload)]
+    return [*entries, *last, *entries_of_drops(observation, qdiscs)]
 
 
 def spliced_bytes(observation: Observation) -> int | None:
@@ -231,6 +234,22 @@ def cause_of_caller(symbol: str, link: Link) -> Cause:
 def _without_suffix(symbol: str) -> str:
     """Compilers add them to names: ".constprop.0", ".isra.0"."""
     return symbol.partition(".")[0]
+
+
+# Where bytes come to the reader without a copy, by how they are taken.
+_UNCOPIED = {"splice": (Stage.SPLICE_OUT, Row.SPLICE_READ), "mapped": (Stage.MAP_OUT, Row.ZEROCOPY_RECEIVE_MAPPED)}
+
+
+def _uncopied(observation: Observation, workload: Workload) -> list[Entry]:
+    taken = workload.taken or {}
+    return [_counted(observation, stage, row.symbol, row) for way, (stage, row) in _UNCOPIED.items() if way in taken]
+
+
+def uncopied_bytes(observation: Observation, workload: Workload) -> int | None:
+    """Bytes that were taken without a copy; no function shows those that are thrown away, but the engine does."""
+    taken = workload.taken or {}
+    seen = (bytes_at(observation, row) for way, (_, row) in _UNCOPIED.items() if way in taken)
+    return total(*seen, taken.get("discard", 0))
 
 
 def _copy_out(observation: Observation) -> Entry:

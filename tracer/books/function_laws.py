@@ -6,7 +6,8 @@ from tracer.books import drops
 from tracer.books import function_entries as functions
 from tracer.books.causes import LOCAL_KINDS
 from tracer.books.function_rows import Row
-from tracer.books.law import bound, copied_as_completed, given_to_driver, law, unless, unless_dropped
+from tracer.books.law import bound, copied_as_completed, given_to_driver, law, read_law, unless, unless_dropped
+from tracer.books.receiving import peeked_bytes
 from tracer.books.scene import Scene
 from tracer.books.tallies import bytes_at, difference, total
 from tracer.model import Law, Link, Observation, Workload
@@ -119,16 +120,37 @@ def _device_laws(observation: Observation, scene: Scene) -> list[Law]:
 
 
 def _receive_laws(observation: Observation, workload: Workload) -> list[Law]:
-    payload = workload.payload_bytes
+    uncopied = functions.uncopied_bytes(observation, workload)
+
+    def copied(name: str, words: str, size: int | None) -> Law:
+        return read_law(name, words, total(size, uncopied), workload)
+
     return [
         _reception_law(observation),
-        law("L6", "copied to the reader = payload", bytes_at(observation, Row.COPY_TO_ITER), payload),
-        law("L6a", "returned by tcp_recvmsg_locked = payload", bytes_at(observation, Row.RECEIVE_RETURN),
-            payload),
-        law("L6b", "checked before copy_to_user = payload",
-            functions.checked_bytes(observation, functions.CHECK_RECEIVE), payload),
-        law("L6c", "_copy_to_iter at a breakpoint = payload", bytes_at(observation, functions.BREAK_OUT), payload),
-    ]  # fmt: skip
+        copied("L6", "copied to the reader", bytes_at(observation, Row.COPY_TO_ITER)),
+        _return_law(observation, workload),
+        copied("L6b", "checked before copy_to_user", functions.checked_bytes(observation, functions.CHECK_RECEIVE)),
+        copied("L6c", "_copy_to_iter at a breakpoint", bytes_at(observation, functions.BREAK_OUT)),
+        *_pipe_laws(observation, workload),
+    ]
+
+
+def _return_law(observation: Observation, workload: Workload) -> Law:
+    """What the calls that take bytes told their callers, against the payload."""
+    rows, taken = [Row.RECEIVE_RETURN], workload.taken or {}
+    rows += [Row.SPLICE_READ] if "splice" in taken else []
+    rows += [Row.ZEROCOPY_RECEIVE_MAPPED, Row.ZEROCOPY_RECEIVE_COPIED] if "mapped" in taken else []
+    by, peeked = " + ".join(dict.fromkeys(row.symbol for row in rows)), peeked_bytes(workload)
+    statement = f"returned by {by} = payload{' + peeked at' if peeked else ''}"
+    return law("L6a", statement, bytes_at(observation, *rows), workload.payload_bytes + peeked)
+
+
+def _pipe_laws(observation: Observation, workload: Workload) -> list[Law]:
+    """A pipe that is full takes less than it is offered."""
+    if "splice" not in (workload.taken or {}):
+        return []
+    offered, spliced = bytes_at(observation, Row.SPLICE_BITS), bytes_at(observation, Row.SPLICE_READ)
+    return [bound("L6d", "offered to the pipe (skb_splice_bits) >= taken by it", offered, spliced)]
 
 
 def _reception_law(observation: Observation) -> Law:

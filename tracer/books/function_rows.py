@@ -45,6 +45,8 @@ class Row(StrEnum):
     COPY_TO_ITER = "simple_copy_to_iter:entry"
     SPLICE_READ = "tcp_splice_read:return"
     SPLICE_BITS = "skb_splice_bits:entry"
+    ZEROCOPY_RECEIVE_MAPPED = "tcp_zerocopy_receive:mapped"
+    ZEROCOPY_RECEIVE_COPIED = "tcp_zerocopy_receive:copied"
     BREAK_FROM_ITER = "_copy_from_iter:breakpoint"
     BREAK_TO_ITER = "_copy_to_iter:breakpoint"
     CHECK_ANY = "__check_object_size:any"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from tracer.books.receiving import peeked_bytes, taken_by
 from tracer.books.tallies import difference, total
 from tracer.model import Law, LawState, Workload
 
@@ -66,6 +67,23 @@ def _stated(identity: str, statement: str, left: int | None, right: int | None, 
     if left is None or right is None:
         state = LawState.UNKNOWN
     return Law(id=identity, statement=statement, state=state, left=left, right=right, note=note)
+
+
+# What is said of bytes that were taken in a way.
+_TAKEN = {"discard": "thrown away", "splice": "spliced on", "mapped": "mapped"}
+
+
+def read_law(identity: str, statement: str, left: int | None, workload: Workload) -> Law:
+    """The law that what a reader was given is the payload; what it only peeked at it was given once more.
+
+    Args:
+        statement: Of what was copied; the other terms of the way are added.
+        left: With all that was taken without a copy.
+    """
+    terms = [words for way, words in _TAKEN.items() if taken_by(workload, way)]
+    peeked = peeked_bytes(workload)
+    right = "payload + peeked at" if peeked else "payload"
+    return law(identity, f"{' + '.join([statement, *terms])} = {right}", left, workload.payload_bytes + peeked)
 
 
 def copied_as_completed(copied_later: int | None, pinned: int | None, workload: Workload) -> list[Law]:

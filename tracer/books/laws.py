@@ -108,7 +108,7 @@ def entries_of(
         qdiscs: As in Host.dropping_qdiscs.
     """
     if observation.observer == "functions":
-        return function_entries.entries_from_functions(observation, link, qdiscs)
+        return function_entries.entries_from_functions(observation, link, qdiscs, workload)
     return tracepoint_entries.entries_from_tracepoints(
         observation, link, sent_again(observation, workload), qdiscs, workload
     )

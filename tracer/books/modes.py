@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from tracer.books.receiving import UNCOPIED, USUAL_RECEIVE, Receive
 from tracer.errors import UsageError
 from tracer.model import Link, Stage
 from tracer.texts import did_you_mean
@@ -175,7 +176,15 @@ class Conditions(NamedTuple):
 USUAL = Conditions()
 
 
-def predicted(mode: Mode, link: Link, conditions: Conditions = USUAL, *, size: int = 1, fields: int = 8) -> Copies:
+def predicted(
+    mode: Mode,
+    link: Link,
+    conditions: Conditions = USUAL,
+    *,
+    size: int = 1,
+    fields: int = 8,
+    receive: Receive = USUAL_RECEIVE,
+) -> Copies:
     """What each stage should do to a byte that is sent once, on any link in any condition: the one oracle.
 
     Bytes of the stage by payload bytes, 0 where the stage should not be seen at all. A copy that pinned pages alone
@@ -183,6 +192,8 @@ def predicted(mode: Mode, link: Link, conditions: Conditions = USUAL, *, size: i
 
     Args:
         size: Bytes of a message of so many fields: what is copied of one with a header.
+        receive: How they are read. Which of the pages of deferred copies are whole ones, and can be mapped, depends on
+            how TCP cuts its packets: of these no stage at the reader is there.
     """
     copies = {Stage.PACK: float(mode.packs), **_taken(mode, header_bytes(mode, size, fields) / size)}
     # skb_orphan_frags_rx(): a packet that is looped gets copies of the pinned pages after all. Pages of the socket's
@@ -191,7 +202,7 @@ def predicted(mode: Mode, link: Link, conditions: Conditions = USUAL, *, size: i
     copies[Stage.DEFERRED_COPY] = mode.asks_zerocopy * (float(looped) + conditions.tapped)
     copies[Stage.LINEARIZE] = float(conditions.linear or (is_others and conditions.summed))
     copies[Stage.BOUNCE] = float(conditions.bounced)
-    copies[Stage.COPY_OUT] = 1.0
+    copies |= _read(receive, is_own=bool(copies[Stage.DEFERRED_COPY]))
     if link is Link.NIC:
         copies[Stage.DMA] = float(not conditions.bounced)
     return copies
@@ -200,6 +211,19 @@ def predicted(mode: Mode, link: Link, conditions: Conditions = USUAL, *, size: i
 def header_bytes(mode: Mode, size: int, fields: int) -> int:
     """Bytes of a message that go ahead; the remainder is in the last field, the only one where there are few bytes."""
     return size // fields if mode.header else 0
+
+
+def _read(receive: Receive, *, is_own: bool) -> dict[Stage, float]:
+    """What reading does to a byte.
+
+    Args:
+        is_own: The pages are single ones of the packet's own, as skb_copy_ubufs() allocates them. All others cannot be
+            mapped: they are parts of larger ones (sk_page_frag()), or somebody's (can_map_frag(), net/ipv4/tcp.c).
+    """
+    if receive.wants_pages:
+        return {} if is_own else {Stage.COPY_OUT: 1.0, Stage.MAP_OUT: 0.0}
+    taken = {stage: float(receive.takes == way) for way, stage in UNCOPIED.items()}
+    return {Stage.COPY_OUT: float(receive.copies), **taken}
 
 
 _STAGES = {

@@ -149,5 +149,14 @@ PROBE_POINTS = (
     ),
     _entry("skb_splice_bits", "enter_splice_bits", None, "tlen", _SKB, "bytes spliced to a pipe, not copied"),
     _entry("tcp_splice_read", "enter_splice_read", None, "", _TCP, "marks the thread as inside the receive call"),
-    _return("tcp_splice_read", "leave_splice_read", None, "return value", _TCP, "bytes spliced to a pipe"),
+    _return(
+        "tcp_splice_read", "leave_splice_read", Stage.SPLICE_OUT, "return value", _TCP, "bytes spliced to a pipe"
+    ),
+    _entry(
+        "tcp_zerocopy_receive", "enter_zerocopy_receive", None, "", _TCP, "marks the thread as inside the receive call"
+    ),
+    _return(
+        "tcp_zerocopy_receive", "leave_zerocopy_receive", Stage.MAP_OUT, "length, and copybuf_len, that it tells", _TCP,
+        "maps whole pages to the reader, and copies the rest",
+    ),
 )  # fmt: skip

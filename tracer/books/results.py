@@ -7,6 +7,7 @@ import os
 from typing import Any, Literal
 
 from tracer.books.quantities import MIN_TICKS
+from tracer.books.receiving import receive
 from tracer.errors import MachineError, NettraceError, PrivilegeError, UsageError, WorkloadError
 from tracer.model import Completions, CpuTime, Experiment, Latency, Workload
 
@@ -72,7 +73,20 @@ def workload_of(experiment: Experiment, *, asks_zerocopy: bool, sender: Reply, r
         receiver_cpu_ns=cpu_of(receiver) if receiver else None,
         asked_sends=total(sender, "asked_sends") if asks_zerocopy else None,
         asked_bytes=total(sender, "asked_bytes") if asks_zerocopy else None,
+        taken=taken_of(experiment.receive, receiver) if receiver else None,
+        hinted_bytes=total(receiver, "hinted_bytes") if receiver and receive(experiment.receive).wants_pages else None,
     )
+
+
+def taken_of(name: str, receiver: Reply) -> dict[str, int]:
+    """Bytes by how they were taken; those that were not in the way that was asked for were copied."""
+    way, arrived = receive(name), total(receiver, "bytes")
+    if way.takes == "peek":
+        return {"copy": arrived, "peek": total(receiver, "peeked_bytes")}
+    if way.wants_pages:
+        mapped = total(receiver, "mapped_bytes")
+        return {"copy": arrived - mapped, "mapped": mapped}
+    return {way.takes: arrived}
 
 
 def end_ns(sender: Reply, receiver: Reply | None) -> int:
@@ -193,7 +207,7 @@ def refusal(role: str, error: Reply, address: str, port: int) -> NettraceError:
     if during in _SETTINGS:
         return _cannot_set(during, code, detail, role)
     if during in _MEANS:
-        return MachineError(*_cannot_provide(during, code))
+        return MachineError(*_cannot_provide(during, code, role))
     if code in (-errno.ENOMEM, errno.ENOMEM):
         fix = "fewer --threads or a smaller --size"
         return MachineError(f"the {role} has no memory for its messages", _reason(-abs(code)), fix)
@@ -227,7 +241,7 @@ def _cannot_set(setting: str, code: int, detail: str, role: str) -> NettraceErro
 # What a mode needs beside its messages, by the engine's word for it; and what would help.
 _MEANS = {
     "file": ("a file in memory", "this mode's messages are one", "raise RLIMIT_FSIZE, and free memory"),
-    "pipe": ("a pipe", "this mode's messages pass one", "raise RLIMIT_NOFILE (ulimit -n), or fewer --threads"),
+    "pipe": ("a pipe", "its messages pass one", "raise RLIMIT_NOFILE (ulimit -n), or fewer --threads"),
     "ring": (
         "io_uring", "this mode sends by it",
         "it takes Linux 6.1, kernel.io_uring_disabled=0 (sysctl), and a container whose seccomp filter allows it; else "
@@ -240,6 +254,10 @@ _MEANS = {
         "registered buffers", "io_uring pins them for good, within RLIMIT_MEMLOCK",
         "ulimit -l unlimited, fewer --threads, or uring-zerocopy",
     ),
+    "null": ("/dev/null", "what is spliced ends there", "ls -l /dev/null"),
+    "window": (
+        "a window for mapped pages", "TCP_ZEROCOPY_RECEIVE puts them there", "--receive recv, or free memory",
+    ),
     "huge": (
         "huge pages", "this mode's fields lie in some",
         "it takes Linux 6.1 with transparent huge pages, and free memory in one piece: "
@@ -248,10 +266,10 @@ _MEANS = {
 }  # fmt: skip
 
 
-def _cannot_provide(means: str, code: int) -> tuple[str, str, str]:
+def _cannot_provide(means: str, code: int, role: str) -> tuple[str, str, str]:
     too_much = means == "ring" and abs(code) == errno.ENOMEM
     what, why, fix = _MEANS["ring memory" if too_much else means]
-    return f"the sender cannot have {what}", f"{why}: {_reason(-abs(code))}", fix
+    return f"the {role} cannot have {what}", f"{why}: {_reason(-abs(code))}", fix
 
 
 def _cannot_listen(code: int, address: str, port: int) -> NettraceError:

@@ -42,11 +42,20 @@ def _witnessed(sockets: Collection[Socket], link: Link, workload: Workload) -> I
     ):  # the reader is another machine's, or the lab's host
         read = sum(one.read_bytes for one in sockets)
         yield law("E3", "returned by reads, as the kernel saw = as the engine did", read, workload.received_bytes)
+        yield from _by_way(sockets, workload.taken or {})
     refused = sum(one.refused.enobufs for one in sockets)
     yield law("E4", "sends refused with ENOBUFS, in the kernel = in the engine", refused, workload.enobufs, in_calls)
     if workload.completions is not None:
         statement = "zero-copy sends, in the kernel = notifications, in the engine"
         yield law("E5", statement, _calls(sockets, *_FLAGGED), workload.completions.total, in_calls)
+
+
+def _by_way(sockets: Collection[Socket], taken: dict[str, int]) -> Iterator[Law]:
+    """Of each way but the usual one."""
+    for way, number in taken.items():
+        if set(taken) != {"copy"}:
+            statement = f"read by {way}, as the kernel saw = as the engine did"
+            yield law(f"E3 {way}", statement, sum(one.read_by(way) for one in sockets), number)
 
 
 def _calls(sockets: Collection[Socket], *ways: str) -> int:

@@ -8,8 +8,6 @@ from tracer.books.later_copies import Later
 from tracer.model import Stage
 from tracer.model.sockets import READ_BY_COPY, SENT_BY_COPY, Socket, Totals
 
-# Pages mapped to the reader: no stage of a workload of ours.
-MAP_OUT = "map_out"
 SPLICED_OUT = "splice from the socket"
 
 
@@ -59,5 +57,5 @@ def _reading(subject: Socket | Totals, calls: str) -> list[SocketEntry]:
     return [
         SocketEntry(stage=Stage.COPY_OUT, where="recvmsg", bytes=subject.read_by(*READ_BY_COPY), source=calls),
         SocketEntry(stage=Stage.SPLICE, where=SPLICED_OUT, bytes=subject.read_by("splice"), source=calls),
-        SocketEntry(stage=MAP_OUT, where="TCP_ZEROCOPY_RECEIVE", bytes=subject.read_by("mapped"), source=calls),
+        SocketEntry(stage=Stage.MAP_OUT, where="TCP_ZEROCOPY_RECEIVE", bytes=subject.read_by("mapped"), source=calls),
     ]

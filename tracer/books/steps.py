@@ -330,7 +330,8 @@ STEPS: tuple[Step, ...] = (
         flag=Said("Nothing: a completion speaks of the sender's side alone.", DOCUMENTED),
     ),
     Step(
-        "splice-out", "not copied: handed on to a pipe", None, "tcp_splice_read()", "net/ipv4/tcp.c", False,
+        "splice-out", "not copied: handed on to a pipe", Stage.SPLICE_OUT, "tcp_splice_read()", "net/ipv4/tcp.c", False,
+        place="reader's pipe",
         told=(
             Said(
                 "splice() from a socket lets a pipe refer to the skb's pages: a proxy can send them on unread.",
@@ -339,8 +340,9 @@ STEPS: tuple[Step, ...] = (
         ),
     ),
     Step(
-        "map-out", "not copied: pages are mapped to the reader", None, "tcp_zerocopy_receive()", "net/ipv4/tcp.c",
-        False,
+        "map-out", "not copied: pages are mapped to the reader", Stage.MAP_OUT, "tcp_zerocopy_receive()",
+        "net/ipv4/tcp.c", False,
+        place="reader's buffer",
         told=(
             Said(
                 "getsockopt(TCP_ZEROCOPY_RECEIVE) maps pages of the skb into the reader's memory; only whole pages "

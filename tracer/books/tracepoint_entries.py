@@ -20,6 +20,7 @@ from collections.abc import Iterator
 import msgspec
 
 from tracer.books.drops import dropped_by_sender, entries_of_drops, lost_on_the_way
+from tracer.books.receiving import UNCOPIED, taken_by
 from tracer.books.tallies import bytes_at, difference, events_at, pages_at, total
 from tracer.books.tracepoint_rows import Point, SkbState, spliced_name, tally_name
 from tracer.model import Cause, Entry, Link, Observation, Stage, Workload
@@ -48,7 +49,7 @@ def entries_from_tracepoints(
             *entries_of_drops(observation, qdiscs),
         ]
     arrived = [_deferred_copy(observation), _linearize(observation, Point.INGRESS), _copy_out(observation)]
-    return [*entries, *arrived, *entries_of_drops(observation, qdiscs)]
+    return [*entries, *arrived, *_uncopied(workload), *entries_of_drops(observation, qdiscs)]
 
 
 def copy_for_taps(observation: Observation, taps: list[str]) -> Entry:
@@ -228,6 +229,14 @@ def _linearize(observation: Observation, point: Point) -> Entry:
         events=events_at(observation, tally_name(point, SkbState.LINEAR)),
         note="payload in the linear part of an skb",
     )
+
+
+def _uncopied(workload: Workload) -> Iterator[Entry]:
+    """What came to the reader without a copy: no packet tells it, the engine does, and law L6 needs it."""
+    functions = {"splice": "tcp_splice_read", "mapped": "tcp_zerocopy_receive"}
+    for way, stage in UNCOPIED.items():
+        if way in (workload.taken or {}):
+            yield Entry(stage=stage, function=functions[way], source="engine", bytes=taken_by(workload, way))
 
 
 def _copy_out(observation: Observation) -> Entry:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tracer.books import drops
 from tracer.books import tracepoint_entries as tracepoints
-from tracer.books.law import bound, copied_as_completed, given_to_driver, law, unless, unless_dropped
+from tracer.books.law import bound, copied_as_completed, given_to_driver, law, read_law, unless, unless_dropped
+from tracer.books.receiving import uncopied_bytes
 from tracer.books.scene import Scene
 from tracer.books.tallies import difference, total
 from tracer.books.tracepoint_rows import Point
@@ -77,6 +78,6 @@ def _reader_laws(observation: Observation, workload: Workload) -> list[Law]:
     # Packets that mix copied and pinned bytes do not tell how many of them the completions speak of.
     pinned = None if tracepoints.mixed_bytes(observation) else workload.payload_bytes
     return [
-        law("L6", "bytes copied to the reader = payload", read, workload.payload_bytes),
+        read_law("L6", "bytes copied to the reader", total(read, uncopied_bytes(workload)), workload),
         *copied_as_completed(total(copied, tracepoints.linear_bytes(observation, Point.INGRESS)), pinned, workload),
     ]

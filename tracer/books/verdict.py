@@ -11,6 +11,7 @@ from typing import NamedTuple
 from tracer.books.advice import Advice, another_run, on_a_nic, with_function_probes
 from tracer.books.causes import LATER_COPIES, ROWS, CauseRow, hints, row_of
 from tracer.books.modes import known
+from tracer.books.receiving import USUAL_RECEIVE, told_of_reader
 from tracer.books.scene import Scene, scene_of
 from tracer.model import Cause, Completions, LawState, Ledger, Link, Recording, Stage, Verdict
 from tracer.units import format_count
@@ -41,7 +42,8 @@ def verdict_of(recording: Recording, ledger: Ledger) -> Verdict:
 
 def judgement_of(recording: Recording, ledger: Ledger) -> Judgement:
     """The verdict with its advice as structures."""
-    return _unfit(recording, ledger) or _with_drops(_judged(recording, ledger), recording, ledger)
+    unfit = _unfit(recording, ledger)
+    return unfit or _with_drops(_with_reader(_judged(recording, ledger), recording, ledger), recording, ledger)
 
 
 def _unfit(recording: Recording, ledger: Ledger) -> Judgement | None:
@@ -182,7 +184,7 @@ def _spliced(recording: Recording, ledger: Ledger) -> Judgement:
     if unknown := _unknown_copies(recording, ledger, "the pages were referenced", Stage.BOUNCE):
         return unknown
     amount = "every byte" if spliced >= payload else f"{format_count(spliced)} of {format_count(payload)} B"
-    after = "" if recording.experiment.link is Link.NIC else "; the reader's recv() copied it once"
+    after = "; the reader's recv() copied it once" if _is_usually_read(recording) else ""
     sentence = f"Nothing was copied on the sending side: {amount} left from the pages in which it lay already{after}."
     experiment = recording.experiment
     command = f"nettrace compare --modes onecopy,{experiment.mode} --size {experiment.size}"
@@ -247,11 +249,23 @@ def _mixed(recording: Recording, ledger: Ledger) -> Judgement:
 def _copied(recording: Recording) -> Judgement:
     packed = bool(recording.observed and recording.observed.packed_bytes)
     before = "packed by the sender with one copy in user space, then " if packed else ""
-    after = "" if recording.experiment.link is Link.NIC else ", and once more by the reader's recv()"
+    after = ", and once more by the reader's recv()" if _is_usually_read(recording) else ""
     sentence = f"Every byte was {before}copied once into the kernel by the send call{after}; "
     steps = another_run(recording, "the same without the packing copy", mode="onecopy") if packed else []
     steps += on_a_nic(recording, "pin the pages instead of copying them, over a NIC, where zero-copy can be real")
-    return Judgement(COPIED, f"{sentence}no other copy in the kernel was seen.", steps)
+    before = "" if recording.experiment.receive == USUAL_RECEIVE.name else " before the reader"
+    return Judgement(COPIED, f"{sentence}no other copy in the kernel was seen{before}.", steps)
+
+
+def _is_usually_read(recording: Recording) -> bool:
+    """By recv(), where somebody watches."""
+    return recording.experiment.link is not Link.NIC and recording.experiment.receive == USUAL_RECEIVE.name
+
+
+def _with_reader(found: Judgement, recording: Recording, ledger: Ledger) -> Judgement:
+    """What a way to read that is not the usual one did."""
+    told = told_of_reader(recording.experiment.receive, ledger.bytes_of(Stage.COPY_OUT), _payload(recording))
+    return found._replace(sentence=f"{found.sentence}{told}")
 
 
 def _with_drops(found: Judgement, recording: Recording, ledger: Ledger) -> Judgement:

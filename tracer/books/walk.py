@@ -128,7 +128,7 @@ def _absent(document: Document, step: Step) -> int | None:
         return None
     if step.stage is Stage.DROPPED:
         return 0 if POINT in document.observations[0].attached else None
-    return None if step.stage is Stage.COPY_OUT and document.experiment.link is Link.NIC else 0
+    return None if step.word in AT_THE_READER and document.experiment.link is Link.NIC else 0
 
 
 def _uncounted(document: Document, step: Step) -> Walked:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from tracer.books.receiving import USUAL_RECEIVE, receive
 from tracer.commands.options import ALL
 from tracer.errors import UsageError
 from tracer.model import Experiment, Link, ObserverChoice
@@ -70,6 +71,16 @@ CONDITIONS = (
     Condition(
         "--ipv6 does not reach the lab's nic", "the receiver behind it listens on IPv4 alone", "--ipv6 --link veth",
         lambda asked, _: asked.ipv6 and asked.link is Link.NIC and asked.lab is not None,
+    ),
+    Condition(
+        "--receive needs a receiver of this run", "the one at the other end of a nic reads by recv()",
+        "leave out --receive, or --link veth",
+        lambda asked, _: asked.receive != USUAL_RECEIVE.name and asked.link is Link.NIC,
+    ),
+    Condition(
+        "--verify and --receive discard exclude each other", "what is thrown away in the kernel is seen by nobody",
+        "leave out --verify, or --receive recv",
+        lambda asked, _: asked.verify and not receive(asked.receive).is_seen,
     ),
     Condition(
         "--rcvbuf needs a receiver of this run", "the one at the other end of a nic is another program's",

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from tracer.books.groups import BY
+from tracer.books.receiving import RECEIVE_NAMES, USUAL_RECEIVE
 from tracer.commands.usage import OneOf
 from tracer.errors import UsageError
 from tracer.model import Link, ObserverChoice
@@ -148,6 +149,10 @@ threads_option = click.option(
     "--threads", type=click.IntRange(1, MAX_THREADS), default=1, show_default=True, help="Connections, a thread each."
 )
 link_option = click.option("--link", type=OneOf([link.value for link in Link]), default="lo", show_default=True)
+receive_option = click.option(
+    "--receive", type=OneOf(list(RECEIVE_NAMES)), default=USUAL_RECEIVE.name, show_default=True,
+    help="How the receiver takes the bytes.",
+)  # fmt: skip
 peer_option = click.option("--peer", metavar="HOST:PORT", help="A `nettrace serve` on another machine, for --link nic.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the report.")
 by_option = click.option("--by", type=OneOf(list(BY)), default="program", show_default=True, help="Group the sockets.")

@@ -154,6 +154,7 @@ class Workers:
             "threads": self._experiment.threads,
             "size": self._experiment.size,
             "verify": self._experiment.verify,
+            "receive": self._experiment.receive,
             "fields": self._experiment.fields,
             "congestion": self._experiment.congestion,
             "nodelay": self._experiment.nodelay,

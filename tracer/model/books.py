@@ -24,6 +24,8 @@ class Stage(StrEnum):
     BOUNCE = "bounce"
     DMA = "dma"
     COPY_OUT = "copy_out"
+    SPLICE_OUT = "splice_out"
+    MAP_OUT = "map_out"
     DROPPED = "dropped"
 
 

@@ -53,6 +53,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
         nodelay: Nagle's algorithm is off (TCP_NODELAY).
         sndbuf: Bytes of the senders' buffers (SO_SNDBUF), which the kernel doubles; None lets it choose.
         rcvbuf: The same of the receivers' (SO_RCVBUF).
+        receive: Name of a row of tracer/books/receiving.py.
         cpus: CPU that the sender is bound to, and the receiver's after it; those that are not given go where they may.
     """
 
@@ -78,6 +79,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     nodelay: bool = False
     sndbuf: Annotated[int, msgspec.Meta(ge=1)] | None = None
     rcvbuf: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    receive: str = "recv"
     cpus: Annotated[tuple[Count, ...], msgspec.Meta(max_length=2)] = ()
 
 

@@ -83,6 +83,9 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
         asked_sends: Of the sends, those that asked for zero-copy; None in a mode that does not, or that always does in
             a file of before they were counted apart.
         asked_bytes: What these accepted.
+        taken: Bytes that the receiver took, by way (tracer/model/sockets.py, READ_WAYS); what it peeked at has one of
+            its own, besides. None where the receiver is not ours, or the file does not say.
+        hinted_bytes: Of those it copied, what TCP_ZEROCOPY_RECEIVE left to recv() (recv_skip_hint); None of other ways.
     """
 
     payload_bytes: Count
@@ -105,6 +108,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     asked_sends: Count | None = None
     enomem: Count = 0
     asked_bytes: Count | None = None
+    taken: dict[str, Count] | None = None
+    hinted_bytes: Count | None = None
     sender_cpu_ns: CpuTime
     receiver_cpu_ns: CpuTime | None
 

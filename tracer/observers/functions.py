@@ -23,7 +23,7 @@ from tracer.observers.watched import Watched
 _PROGRAM = "functions.bpf.c"
 
 # Maps that hold something of a run.
-_COUNTED = ("tallies", "in_progress", "sending", "receiving", "ubufs", "deferred_by", "drops", "drops_lost")
+_COUNTED = ("tallies", "in_progress", "sending", "receiving", "mapping", "ubufs", "deferred_by", "drops", "drops_lost")
 _COUNTED_STACKS = ("stack_tallies", "stacks")
 
 # Registers of the first five arguments, in the names of struct pt_regs (x86-64 calling convention).
@@ -171,7 +171,7 @@ class FunctionObserver:
             tallies |= {f"{Row.COPY_UBUFS.symbol}:{caller}": tally for caller, tally in self._callers().items()}
         if "kfree_skb" in attached:
             tallies |= drops.tallies_of_drops(self._program.read_drops("drops"))
-        lost = total(self._program.skipped_runs(), sums[-1][0], self._program.length("sending", "receiving"))
+        lost = total(self._program.skipped_runs(), sums[-1][0], self._program.length("sending", "receiving", "mapping"))
         lost = total(lost, self._program.read_count("drops_lost"))
         return Observation(
             observer="functions",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracer.books.later_copies import LaterCopies
-from tracer.books.socket_ledger import MAP_OUT, SocketEntry, ledger_of
+from tracer.books.socket_ledger import SocketEntry, ledger_of
 from tracer.books.steps import step_of
 from tracer.model import Stage
 from tracer.model.socket_recording import SocketRecording
@@ -11,10 +11,10 @@ from tracer.reports.picture import SKB, WORDS, Leg
 
 PROGRAM = "program's memory"
 _ON_ITS_WAY, _ARRIVED = "left IP", "came from IP"
-_READ_WORDS = {
+_READ_WORDS: dict[str, str] = {
     Stage.COPY_OUT: step_of("copy-out").what,
     Stage.SPLICE: step_of("splice-out").what,
-    MAP_OUT: step_of("map-out").what,
+    Stage.MAP_OUT: step_of("map-out").what,
 }
 
 

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from tracer.books.facts import State
 from tracer.books.socket_costs import WATCHING
-from tracer.books.socket_ledger import MAP_OUT
 from tracer.books.stage_table import Work
 from tracer.books.stages import UNMAPPED
 from tracer.model import Entry, Stage
@@ -61,7 +60,8 @@ _LOOKS: dict[str, Look] = {
     Stage.PIN: Look(Kind.AVOIDED, NO_COLOUR, "///"),
     Stage.SPLICE: Look(Kind.AVOIDED, NO_COLOUR, "..."),
     Stage.DMA: Look(Kind.AVOIDED, NO_COLOUR, "\\\\\\"),
-    MAP_OUT: Look(Kind.AVOIDED, NO_COLOUR, "+++"),
+    Stage.SPLICE_OUT: Look(Kind.AVOIDED, NO_COLOUR, "---"),
+    Stage.MAP_OUT: Look(Kind.AVOIDED, NO_COLOUR, "+++"),
     Stage.DROPPED: Look(Kind.LOST, NO_COLOUR, "xxx"),
     Work.TCP_IP: Look(Kind.WORK, GREEN, "///"),
     Work.MEMORY: Look(Kind.WORK, PURPLE, "///"),
@@ -84,7 +84,7 @@ _STAGE_OF_WAY = {
     **{("read", way): Stage.COPY_OUT for way in READ_BY_COPY},
     ("send", "splice"): Stage.SPLICE,
     ("read", "splice"): Stage.SPLICE,
-    ("read", "mapped"): MAP_OUT,
+    ("read", "mapped"): Stage.MAP_OUT,
 }
 
 

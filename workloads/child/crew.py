@@ -90,6 +90,11 @@ def kernel_keeps_time_by_tsc() -> bool:
     return source.strip() == "tsc" and os.uname().machine == "x86_64"
 
 
+def numbered(word: str) -> int:
+    """What the engine knows a mode's, or a way's, word by (workloads/engine/engine.h)."""
+    return int(getattr(lib, f"ENGINE_{word.upper()}"))
+
+
 def counts_of(crew: Crew, names: tuple[str, ...]) -> list[dict[str, int]]:
     """What each thread counted."""
     times = ("start_ns", "end_ns", "cpu_ns", "user_ns", "system_ns")

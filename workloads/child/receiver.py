@@ -7,7 +7,7 @@ import socket
 import time
 from typing import Any
 
-from workloads.child.crew import Crew, Refused, counts_of, kernel_keeps_time_by_tsc
+from workloads.child.crew import Crew, Refused, counts_of, kernel_keeps_time_by_tsc, numbered
 from workloads.child.tcp import Info, set_buffer, sum_known, tcp_info
 from workloads.engine._engine import ffi, lib
 
@@ -17,7 +17,8 @@ ACCEPT_DEADLINE_S = 15.0
 RECEIVE_BUFFER_BYTES = 64 << 10
 
 RECEIVER_COUNTS = (
-    "bytes", "reads", "first_byte_ns", "last_byte_ns", "wrong_offset", "wrong_byte", "expected_byte",
+    "bytes", "reads", "peeked_bytes", "mapped_bytes", "leftover_bytes", "hinted_bytes", "first_byte_ns", "last_byte_ns",
+    "wrong_offset", "wrong_byte", "expected_byte",
 )  # fmt: skip
 
 
@@ -60,11 +61,16 @@ class Receiver:
             self._connections.append(connection)
             self._ports.append(port)
         jobs = [self._job(connection, order) for connection in self._connections]
-        return Crew(lambda job, _: lib.engine_receive(job), jobs, self._connections, socket.SHUT_RD)
+        for job in jobs:
+            if result := lib.engine_receiver_open(job):
+                raise Refused(ffi.string(job.step).decode(), result)
+        own = [descriptor for job in jobs for descriptor in (*job.pipe_fds, job.null_fd) if descriptor >= 0]
+        return Crew(lambda job, _: lib.engine_receive(job), jobs, self._connections, socket.SHUT_RD, *own)
 
     def _job(self, connection: socket.socket, order: dict[str, Any]) -> Any:
         job = ffi.new("struct engine_receiver *")
         job.fd = connection.fileno()
+        job.take = numbered(f"take_{order['receive']}")
         job.use_tsc = kernel_keeps_time_by_tsc()
         job.verify = order["verify"]
         job.message_bytes = order["size"]
@@ -81,7 +87,8 @@ class Receiver:
     def finish(self, crew: Crew) -> dict[str, Any]:
         crew.join()
         told = [tcp_info(connection) for connection in self._connections]
-        for connection in self._connections:
+        for job, connection in zip(crew.jobs, self._connections, strict=True):
+            lib.engine_receiver_close(job)
             connection.close()
         threads = counts_of(crew, RECEIVER_COUNTS)
         for thread, port in zip(threads, self._ports, strict=True):

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from workloads.child.crew import Crew, Refused, counts_of, kernel_keeps_time_by_tsc
+from workloads.child.crew import Crew, Refused, counts_of, kernel_keeps_time_by_tsc, numbered
 from workloads.child.latency import merged_latency
 from workloads.child.tcp import Info, is_window_closed, set_buffer, sum_known, tcp_info
 from workloads.engine._engine import ffi, lib
@@ -156,11 +156,6 @@ def set_congestion(connection: socket.socket, name: str) -> None:
 def descriptors_of(job: Any) -> list[int]:
     """What the engine has opened for it."""
     return [descriptor for descriptor in (job.file_fd, *job.pipe_fds, job.ring_fd) if descriptor >= 0]
-
-
-def numbered(word: str) -> int:
-    """What the engine knows a mode's word by (workloads/engine/engine.h)."""
-    return int(getattr(lib, f"ENGINE_{word.upper()}"))
 
 
 def wait_until_closed(connection: socket.socket, job: Any) -> int | None:

@@ -1,11 +1,10 @@
-/* What both sides share, and the receiver. */
+/* What both sides share. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include "internal.h"
 
@@ -66,75 +65,9 @@ void span_end(struct engine_span *span, int use_tsc)
 	span->system_ns = time_ns(usage.ru_stime) - span->system_ns;
 }
 
-/* The span's two pairs of readings are the calibration: no run of its own for that. */
-static int64_t ns_of(const struct engine_span *span, uint64_t ticks)
+void close_if_open(int *fd)
 {
-	double all = (double)(span->end_ticks - span->start_ticks);
-	double part = (double)(ticks - span->start_ticks);
-
-	return span->start_ns + (all > 0 ? (int64_t)(part / all * (double)(span->end_ns - span->start_ns)) : 0);
-}
-
-static void check_pattern(struct engine_receiver *receiver, const uint8_t *bytes, uint64_t count)
-{
-	uint64_t message = receiver->bytes / receiver->message_bytes;
-	uint64_t position = receiver->bytes % receiver->message_bytes;
-	uint64_t value = pattern_at(message, position);
-
-	for (uint64_t i = 0; i < count; i++) {
-		if (bytes[i] != (uint8_t)(value >> 56)) {
-			receiver->wrong_offset = receiver->bytes + i;
-			receiver->wrong_byte = bytes[i];
-			receiver->expected_byte = (uint8_t)(value >> 56);
-			return;
-		}
-		value += PATTERN_BY_POSITION;
-		if (++position == receiver->message_bytes) {
-			position = 0;
-			value = pattern_at(++message, 0);
-		}
-	}
-}
-
-/* No SO_RCVTIMEO to look at a flag now and then: arming its timer costs 100 ns at each recv() that has to wait, 4 % of
- * the time of a 1 KiB message. Whoever wants an end shuts the socket down. */
-static int receive_all(struct engine_receiver *receiver, uint8_t *buffer, uint64_t *first, uint64_t *last)
-{
-	for (;;) {
-		ssize_t count = recv(receiver->fd, buffer, receiver->buffer_bytes, 0);
-
-		if (count > 0) {
-			*last = ticks_now(receiver->use_tsc);
-			if (!receiver->reads++)
-				*first = *last;
-			/* After a wrong byte the rest is only counted. */
-			if (receiver->verify && receiver->expected_byte < 0)
-				check_pattern(receiver, buffer, (uint64_t)count);
-			receiver->bytes += (uint64_t)count;
-		} else if (count == 0) {
-			return receiver->expected_byte < 0 ? 0 : ENGINE_PATTERN;
-		} else if (errno != EINTR) {
-			return -errno;
-		}
-	}
-}
-
-int engine_receive(struct engine_receiver *receiver)
-{
-	uint64_t first = 0, last = 0;
-	uint8_t *buffer = malloc(receiver->buffer_bytes);
-	int error;
-
-	receiver->wrong_byte = receiver->expected_byte = -1;
-	span_start(&receiver->span, receiver->use_tsc);
-	if (!buffer)
-		return -ENOMEM;
-	error = receive_all(receiver, buffer, &first, &last);
-	span_end(&receiver->span, receiver->use_tsc);
-	if (receiver->reads) {
-		receiver->first_byte_ns = ns_of(&receiver->span, first);
-		receiver->last_byte_ns = ns_of(&receiver->span, last);
-	}
-	free(buffer);
-	return error;
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
 }

@@ -148,28 +148,53 @@ int engine_sender_open(struct engine_sender *sender);	/* allocates and touches t
 int engine_send(struct engine_sender *sender);		/* waits for the gate, sends, shuts the sending side down */
 void engine_sender_close(struct engine_sender *sender);
 
+/* How a thread takes what has come. */
+enum engine_take {
+	ENGINE_TAKE_RECV,
+	ENGINE_TAKE_PEEK,	/* it looks (MSG_PEEK), and reads what it has seen */
+	ENGINE_TAKE_DISCARD,	/* it throws away (MSG_TRUNC) */
+	ENGINE_TAKE_SPLICE,	/* into a pipe, and from there to /dev/null; if it is to verify, by read() */
+	ENGINE_TAKE_MAP,	/* TCP_ZEROCOPY_RECEIVE; what cannot be mapped is copied */
+};
+
 /* One receiving thread. */
 struct engine_receiver {
-	/* The caller sets these. */
+	/* The caller sets these before engine_receiver_open(). */
 	int fd;			/* as the sender's */
+	int take;		/* enum engine_take */
 	int use_tsc;
-	int verify;		/* compare every byte with the pattern of message_bytes */
+	int verify;		/* compare every byte with the pattern of message_bytes; not of what is thrown away */
 	uint64_t message_bytes;
-	uint64_t buffer_bytes;	/* of one recv() */
+	uint64_t buffer_bytes;	/* of one call at most */
 
 	/* Results. */
 	struct engine_span span;	/* CPU: of the whole call */
 	uint64_t bytes;
-	uint64_t reads;		/* recv() calls that returned bytes */
-	int64_t first_byte_ns;	/* when the first of them returned; 0 where none did */
-	int64_t last_byte_ns;	/* when the last of them returned; 0 where none did */
+	uint64_t reads;		/* calls that returned bytes */
+	uint64_t peeked_bytes;	/* returned by calls that looked */
+	uint64_t mapped_bytes;	/* of all bytes, those in pages that were mapped, */
+	uint64_t leftover_bytes;	/* those that the same calls copied beside them, */
+	uint64_t hinted_bytes;	/* and those that they left to recv() */
+	int64_t first_byte_ns;	/* when the first of them had come; 0 where none did */
+	int64_t last_byte_ns;	/* when the last of them had; 0 where none did */
 	uint64_t wrong_offset;	/* of the first wrong byte in the stream, where the result is ENGINE_PATTERN */
 	int wrong_byte;		/* what came there */
 	int expected_byte;	/* what was sent there */
+
+	/* The engine's own. */
+	const char *step;	/* what engine_receiver_open() was at when it failed */
+	uint8_t *buffer;
+	uint8_t *window;	/* where pages are mapped to; NULL where none are, as -1 of the others */
+	int pipe_fds[2];
+	int null_fd;
+	uint64_t first_ticks;
+	uint64_t last_ticks;
 };
 
+int engine_receiver_open(struct engine_receiver *receiver);
 /* Until the peer shuts its side down, or another thread calls shutdown(fd, SHUT_RD) and no more byte is queued. */
 int engine_receive(struct engine_receiver *receiver);
+void engine_receiver_close(struct engine_receiver *receiver);
 
 /* The byte at a position of the n-th message of a connection. */
 uint8_t engine_pattern_byte(uint64_t message, uint64_t position);

@@ -69,6 +69,7 @@ static inline uint64_t pattern_at(uint64_t message, uint64_t position)
 int wait_for_gate(int gate_fd);
 void span_start(struct engine_span *span, int use_tsc);
 void span_end(struct engine_span *span, int use_tsc);
+void close_if_open(int *fd);
 
 /* pool.c: messages of several fields. */
 struct message {
@@ -107,6 +108,14 @@ void advance(struct msghdr *header, size_t accepted);
 typedef ssize_t hand_over(struct engine_sender *sender, const struct rest *rest);
 
 hand_over *way_of(const struct engine_sender *sender);
+
+/* receiver.c */
+void taken(struct engine_receiver *receiver, const uint8_t *bytes, uint64_t count);
+
+/* takes.c: each takes some of what has come; how much, 0 at the end, or -errno. */
+typedef ssize_t take_some(struct engine_receiver *receiver);
+
+take_some *taking(const struct engine_receiver *receiver);
 
 /* ring.c */
 int ring_open(struct engine_sender *sender);

@@ -64,13 +64,6 @@ int engine_sender_open(struct engine_sender *sender)
 	return error ? error : pool_open(sender);
 }
 
-static void close_if_open(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
 void engine_sender_close(struct engine_sender *sender)
 {
 	pool_close(sender->pool);
