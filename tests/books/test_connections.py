@@ -9,17 +9,18 @@ import pytest
 from tests.socket_samples import reader, sender
 from tracer.books.connections import End, Witness, by_port
 from tracer.books.modes import mode
+from tracer.books.receiving import receive
 from tracer.model.sockets import Transfer
 
 THREAD = {
     "port": 40000, "sends": 5, "bytes": 10007, "asked_sends": 3, "asked_bytes": 9007, "enobufs": 2, "enomem": 1,
-    "reads": 4,
+    "reads": 4, "peeked_bytes": 0, "mapped_bytes": 0, "leftover_bytes": 0,
 }  # fmt: skip
 
 
-def witness(name: str, **counts: Any) -> Witness:
+def witness(name: str, way: str = "recv", **counts: Any) -> Witness:
     threads = by_port({"threads": [{**THREAD, **counts}, {**THREAD, "port": 40001, "bytes": 0, "sends": 0}]})
-    return Witness(mode(name), End(7, "python3", threads), End(8, "python3", threads))
+    return Witness(mode(name), receive(way), End(7, "python3", threads), End(8, "python3", threads))
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,27 @@ def test_a_receiver_s_reads_are_its_own() -> None:
     assert (found.sent, found.read, found.pids) == ({}, {"copy": Transfer(calls=4, bytes=10007)}, [8])
 
 
+@pytest.mark.parametrize(
+    ("way", "counts", "read"),
+    [
+        ("discard", {}, {"discard": (4, 10007)}),
+        ("splice", {}, {"splice": (4, 10007)}),
+        ("peek", {"peeked_bytes": 10010}, {"copy": (4, 10007), "peek": (4, 10010)}),
+        (
+            "map", {"mapped_bytes": 8192, "mapped_reads": 1, "copied_reads": 2, "leftover_bytes": 1000},
+            {"copy": (2, 1815), "mapped": (1, 8192)},
+        ),
+        ("map", {"mapped_reads": 0, "copied_reads": 4}, {"copy": (4, 10007)}),
+    ],
+)  # fmt: skip
+def test_a_receiver_s_reads_are_of_its_way(way: str, counts: dict[str, int], read: dict[str, Any]) -> None:
+    """What it looked at is besides; what was mapped, and what was copied in the same call, apart."""
+    found = witness("zerocopy", way, **counts).named(reader(read={}, pids=[], comm=None))
+
+    assert found.read == {name: Transfer(calls=calls, bytes=size) for name, (calls, size) in read.items()}
+    assert found.copybuf_bytes == counts.get("leftover_bytes", 0)
+
+
 @pytest.mark.parametrize("end", ["127.0.0.1:40001", "127.0.0.1:7"])
 def test_what_moved_nothing_and_what_is_not_known_has_no_calls(end: str) -> None:
     """A connection that sent no byte used no way."""
@@ -56,4 +78,4 @@ def test_a_receiver_that_is_not_ours_says_nothing() -> None:
     """Its socket, if it is here, stays as it was."""
     there = reader()
 
-    assert Witness(mode("onecopy"), End(7, "python3", {}), None).named(there) is there
+    assert Witness(mode("onecopy"), receive("recv"), End(7, "python3", {}), None).named(there) is there

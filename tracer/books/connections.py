@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from tracer.books.modes import Mode
+from tracer.books.receiving import Receive, taken_by
 from tracer.books.results import Reply
 from tracer.model.sockets import Refused, Socket, Transfer
 
@@ -36,11 +37,12 @@ class Witness:
     """The engine of a workload; what it did not count stays as it was.
 
     Args:
+        receive: How the receiver reads.
         receiver: None where it is not ours, or could not say.
     """
 
-    def __init__(self, mode: Mode, sender: End, receiver: End | None) -> None:
-        self._mode, self._sender, self._receiver = mode, sender, receiver
+    def __init__(self, mode: Mode, receive: Receive, sender: End, receiver: End | None) -> None:
+        self._mode, self._receive, self._sender, self._receiver = mode, receive, sender, receiver
 
     def named(self, socket: Socket) -> Socket:
         """The socket with its calls by way, and whose it is."""
@@ -49,7 +51,8 @@ class Witness:
             sent, refused = sent_by(self._mode, thread), Refused(enobufs=thread["enobufs"], other=thread["enomem"])
             return _of(self._sender, msgspec.structs.replace(socket, sent=sent, refused=refused))
         if self._receiver is not None and (thread := self._receiver.threads.get(other)) is not None:
-            return _of(self._receiver, msgspec.structs.replace(socket, read=read_by(thread)))
+            read, beside = read_by(self._receive, thread), thread["leftover_bytes"]
+            return _of(self._receiver, msgspec.structs.replace(socket, read=read, copybuf_bytes=beside))
         return socket
 
 
@@ -71,9 +74,13 @@ def sent_by(mode: Mode, thread: Reply) -> dict[str, Transfer]:
     )
 
 
-def read_by(thread: Reply) -> dict[str, Transfer]:
-    """What a receiving thread took."""
-    return _used({"copy": Transfer(calls=thread["reads"], bytes=thread["bytes"])})
+def read_by(receive: Receive, thread: Reply) -> dict[str, Transfer]:
+    """What a receiving thread took: a call that mapped some pages and copied the rest is one of both."""
+    taken, reads = taken_by(receive, thread), thread["reads"]
+    calls = dict.fromkeys(taken, reads)
+    if receive.wants_pages:
+        calls = {"mapped": thread["mapped_reads"], "copy": thread["copied_reads"]}
+    return _used({way: Transfer(calls=calls[way], bytes=size) for way, size in taken.items()})
 
 
 def _used(ways: dict[str, Transfer]) -> dict[str, Transfer]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tracer.books.receiving import peeked_bytes, taken_by
+from tracer.books.receiving import peeked_bytes, taken_in
 from tracer.books.tallies import difference, total
 from tracer.model import Law, LawState, Workload
 
@@ -80,7 +80,7 @@ def read_law(identity: str, statement: str, left: int | None, workload: Workload
         statement: Of what was copied; the other terms of the way are added.
         left: With all that was taken without a copy.
     """
-    terms = [words for way, words in _TAKEN.items() if taken_by(workload, way)]
+    terms = [words for way, words in _TAKEN.items() if taken_in(workload, way)]
     peeked = peeked_bytes(workload)
     right = "payload + peeked at" if peeked else "payload"
     return law(identity, f"{' + '.join([statement, *terms])} = {right}", left, workload.payload_bytes + peeked)

@@ -5,6 +5,7 @@ A way is a row: the word that asks for it, what the kernel calls it, and how oft
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from tracer.errors import UsageError
@@ -81,7 +82,17 @@ def receive(name: str) -> Receive:
     return found
 
 
-def taken_by(workload: Workload, *ways: str) -> int | None:
+def taken_by(receive: Receive, counted: Mapping[str, int]) -> dict[str, int]:
+    """What the engine counted, by how it was taken: of what was to be mapped, the rest was copied."""
+    size = counted["bytes"]
+    if receive.takes == "peek":
+        return {"copy": size, "peek": counted["peeked_bytes"]}
+    if receive.wants_pages:
+        return {"copy": size - counted["mapped_bytes"], "mapped": counted["mapped_bytes"]}
+    return {receive.takes: size}
+
+
+def taken_in(workload: Workload, *ways: str) -> int | None:
     """Bytes that the engine took in these ways; None where that is not known, as of a receiver that is not ours."""
     if workload.taken is None:
         return None
@@ -90,12 +101,12 @@ def taken_by(workload: Workload, *ways: str) -> int | None:
 
 def peeked_bytes(workload: Workload) -> int:
     """Bytes that were copied to a reader who left them in the queue."""
-    return taken_by(workload, "peek") or 0
+    return taken_in(workload, "peek") or 0
 
 
 def uncopied_bytes(workload: Workload) -> int:
     """Bytes that were taken without a copy."""
-    return taken_by(workload, "discard", *UNCOPIED) or 0
+    return taken_in(workload, "discard", *UNCOPIED) or 0
 
 
 def told_of_reader(name: str, copied: int | None, payload: int) -> str:

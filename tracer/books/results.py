@@ -7,7 +7,7 @@ import os
 from typing import Any, Literal
 
 from tracer.books.quantities import MIN_TICKS
-from tracer.books.receiving import receive
+from tracer.books.receiving import receive, taken_by
 from tracer.errors import MachineError, NettraceError, PrivilegeError, UsageError, WorkloadError
 from tracer.model import Completions, CpuTime, Experiment, Latency, Workload
 
@@ -79,14 +79,9 @@ def workload_of(experiment: Experiment, *, asks_zerocopy: bool, sender: Reply, r
 
 
 def taken_of(name: str, receiver: Reply) -> dict[str, int]:
-    """Bytes by how they were taken; those that were not in the way that was asked for were copied."""
-    way, arrived = receive(name), total(receiver, "bytes")
-    if way.takes == "peek":
-        return {"copy": arrived, "peek": total(receiver, "peeked_bytes")}
-    if way.wants_pages:
-        mapped = total(receiver, "mapped_bytes")
-        return {"copy": arrived - mapped, "mapped": mapped}
-    return {way.takes: arrived}
+    """Bytes that all its threads took, by way."""
+    counted = {count: total(receiver, count) for count in ("bytes", "peeked_bytes", "mapped_bytes")}
+    return taken_by(receive(name), counted)
 
 
 def end_ns(sender: Reply, receiver: Reply | None) -> int:

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 import msgspec
 
 from tracer.books.drops import dropped_by_sender, entries_of_drops, lost_on_the_way
-from tracer.books.receiving import UNCOPIED, taken_by
+from tracer.books.receiving import UNCOPIED, taken_in
 from tracer.books.tallies import bytes_at, difference, events_at, pages_at, total
 from tracer.books.tracepoint_rows import Point, SkbState, spliced_name, tally_name
 from tracer.model import Cause, Entry, Link, Observation, Stage, Workload
@@ -236,7 +236,7 @@ def _uncopied(workload: Workload) -> Iterator[Entry]:
     functions = {"splice": "tcp_splice_read", "mapped": "tcp_zerocopy_receive"}
     for way, stage in UNCOPIED.items():
         if way in (workload.taken or {}):
-            yield Entry(stage=stage, function=functions[way], source="engine", bytes=taken_by(workload, way))
+            yield Entry(stage=stage, function=functions[way], source="engine", bytes=taken_in(workload, way))
 
 
 def _copy_out(observation: Observation) -> Entry:

@@ -10,6 +10,7 @@ from typing import Any
 
 from tracer.books import modes, results
 from tracer.books.connections import End, Witness, by_port
+from tracer.books.receiving import receive
 from tracer.books.results import Reply, Role
 from tracer.books.stuck import stuck
 from tracer.errors import WorkloadError
@@ -236,7 +237,12 @@ class Workers:
         """What the engine counted of each connection of the last pass; None where the sender could not say."""
         if "sender" not in self._replies:
             return None
-        return Witness(self._mode, self._end_of("sender"), self._end_of("receiver") if self._ours else None)
+        return Witness(
+            self._mode,
+            receive(self._experiment.receive),
+            self._end_of("sender"),
+            self._end_of("receiver") if self._ours else None,
+        )
 
     def _end_of(self, role: Role) -> End:
         pid, reply = self._processes[role].pid, self._replies.get(role)

@@ -17,8 +17,8 @@ ACCEPT_DEADLINE_S = 15.0
 RECEIVE_BUFFER_BYTES = 64 << 10
 
 RECEIVER_COUNTS = (
-    "bytes", "reads", "peeked_bytes", "mapped_bytes", "leftover_bytes", "hinted_bytes", "first_byte_ns", "last_byte_ns",
-    "wrong_offset", "wrong_byte", "expected_byte",
+    "bytes", "reads", "peeked_bytes", "mapped_bytes", "leftover_bytes", "hinted_bytes", "mapped_reads",
+    "copied_reads", "first_byte_ns", "last_byte_ns", "wrong_offset", "wrong_byte", "expected_byte",
 )  # fmt: skip
 
 

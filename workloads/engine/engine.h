@@ -175,6 +175,8 @@ struct engine_receiver {
 	uint64_t mapped_bytes;	/* of all bytes, those in pages that were mapped, */
 	uint64_t leftover_bytes;	/* those that the same calls copied beside them, */
 	uint64_t hinted_bytes;	/* and those that they left to recv() */
+	uint64_t mapped_reads;	/* of the reads, those that mapped a page, */
+	uint64_t copied_reads;	/* and those that copied a byte: of some, both is true */
 	int64_t first_byte_ns;	/* when the first of them had come; 0 where none did */
 	int64_t last_byte_ns;	/* when the last of them had; 0 where none did */
 	uint64_t wrong_offset;	/* of the first wrong byte in the stream, where the result is ENGINE_PATTERN */

@@ -115,6 +115,7 @@ static ssize_t by_map(struct engine_receiver *receiver)
 {
 	struct tcp_zerocopy_receive done;
 	int error = zerocopy_receive(receiver, &done);
+	ssize_t hinted = 0;
 	uint64_t copied = done.copybuf_len > 0 ? (uint64_t)done.copybuf_len : 0;
 
 	if (error)
@@ -125,9 +126,11 @@ static ssize_t by_map(struct engine_receiver *receiver)
 		taken(receiver, receiver->buffer, copied);
 	receiver->mapped_bytes += done.length;
 	receiver->leftover_bytes += copied;
+	receiver->mapped_reads += done.length > 0;
 	if (done.recv_skip_hint || done.length + copied == 0)
-		return receive_hinted(receiver, done.recv_skip_hint);
-	return (ssize_t)(done.length + copied);
+		hinted = receive_hinted(receiver, done.recv_skip_hint);
+	receiver->copied_reads += copied || hinted > 0;
+	return hinted < 0 ? hinted : (ssize_t)(done.length + copied) + hinted;
 }
 
 take_some *taking(const struct engine_receiver *receiver)
