@@ -21,6 +21,7 @@ TAKEN = [
     ("discard", 0, {"discard": PAYLOAD}),
     ("splice", 0, {"splice": PAYLOAD}),
     ("map", 1, {"copy": PAYLOAD, "mapped": 0}),
+    ("uring", 1, {"copy": PAYLOAD}),
 ]
 
 
@@ -77,6 +78,7 @@ def test_what_may_be_mapped_is_not_predicted() -> None:
     ("peek", "looked at the bytes (MSG_PEEK) before it read them: every byte was copied to it twice."),
     ("discard", "threw the bytes away unread (MSG_TRUNC): no byte was copied to it."),
     ("splice", "passed the bytes on through a pipe (splice): no byte was copied to it."),
+    ("uring", "had the bytes from one multishot RECV of io_uring: every byte was copied to it once."),
     ("map", "asked for mapped pages (TCP_ZEROCOPY_RECEIVE): every byte was copied to it once."),
 ])  # fmt: skip
 def test_the_answer_says_what_the_reader_did(name: str, words: str) -> None:

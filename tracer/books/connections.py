@@ -77,7 +77,7 @@ def sent_by(mode: Mode, thread: Reply) -> dict[str, Transfer]:
 def read_by(receive: Receive, thread: Reply) -> dict[str, Transfer]:
     """What a receiving thread took: a call that mapped some pages and copied the rest is one of both."""
     taken, reads = taken_by(receive, thread), thread["reads"]
-    calls = dict.fromkeys(taken, reads)
+    calls = dict.fromkeys(taken, int(reads))
     if receive.wants_pages:
         calls = {"mapped": thread["mapped_reads"], "copy": thread["copied_reads"]}
     return _used({way: Transfer(calls=calls[way], bytes=size) for way, size in taken.items()})

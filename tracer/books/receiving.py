@@ -61,6 +61,10 @@ RECEIVES = (
         "map", "TCP_ZEROCOPY_RECEIVE: whole pages are mapped, the rest is copied", "mapped", 0,
         "The reader asked for mapped pages (TCP_ZEROCOPY_RECEIVE)",
     ),
+    Receive(
+        "uring", "io_uring: one multishot RECV into buffers that are provided to it", "copy", 1,
+        "The reader had the bytes from one multishot RECV of io_uring",
+    ),
 )  # fmt: skip
 RECEIVE_NAMES = tuple(one.name for one in RECEIVES)
 # What a run does that is not told otherwise.

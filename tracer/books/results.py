@@ -238,9 +238,9 @@ _MEANS = {
     "file": ("a file in memory", "this mode's messages are one", "raise RLIMIT_FSIZE, and free memory"),
     "pipe": ("a pipe", "its messages pass one", "raise RLIMIT_NOFILE (ulimit -n), or fewer --threads"),
     "ring": (
-        "io_uring", "this mode sends by it",
+        "io_uring", "its bytes pass by it",
         "it takes Linux 6.1, kernel.io_uring_disabled=0 (sysctl), and a container whose seccomp filter allows it; else "
-        "zerocopy",
+        "zerocopy, and --receive recv",
     ),
     "ring memory": (
         "io_uring", "its rings are charged to RLIMIT_MEMLOCK", "ulimit -l unlimited, fewer --threads, or zerocopy",
@@ -250,6 +250,9 @@ _MEANS = {
         "ulimit -l unlimited, fewer --threads, or uring-zerocopy",
     ),
     "null": ("/dev/null", "what is spliced ends there", "ls -l /dev/null"),
+    "provide": (
+        "buffers for io_uring's RECV", "it takes them from a ring of them", "it takes Linux 6.1; else --receive recv",
+    ),
     "window": (
         "a window for mapped pages", "TCP_ZEROCOPY_RECEIVE puts them there", "--receive recv, or free memory",
     ),

@@ -64,7 +64,9 @@ class Receiver:
         for job in jobs:
             if result := lib.engine_receiver_open(job):
                 raise Refused(ffi.string(job.step).decode(), result)
-        own = [descriptor for job in jobs for descriptor in (*job.pipe_fds, job.null_fd) if descriptor >= 0]
+        own = [
+            descriptor for job in jobs for descriptor in (*job.pipe_fds, job.null_fd, job.ring_fd) if descriptor >= 0
+        ]
         return Crew(lambda job, _: lib.engine_receive(job), jobs, self._connections, socket.SHUT_RD, *own)
 
     def _job(self, connection: socket.socket, order: dict[str, Any]) -> Any:

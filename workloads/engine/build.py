@@ -10,8 +10,19 @@ from pathlib import Path
 import cffi
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = ("engine.c", "pool.c", "sender.c", "calls.c", "completions.c", "ring.c", "receiver.c", "takes.c")
-HEADERS = ("engine.h", "internal.h")
+SOURCES = (
+    "engine.c",
+    "pool.c",
+    "sender.c",
+    "calls.c",
+    "completions.c",
+    "ring.c",
+    "ring_sends.c",
+    "ring_takes.c",
+    "receiver.c",
+    "takes.c",
+)
+HEADERS = ("engine.h", "internal.h", "ring.h")
 
 # cffi's own wrappers leave parameters unused; the pragmas are in its file alone, the engine's files get no mercy.
 GENERATED_FILE_PROLOGUE = """

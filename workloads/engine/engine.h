@@ -155,6 +155,7 @@ enum engine_take {
 	ENGINE_TAKE_DISCARD,	/* it throws away (MSG_TRUNC) */
 	ENGINE_TAKE_SPLICE,	/* into a pipe, and from there to /dev/null; if it is to verify, by read() */
 	ENGINE_TAKE_MAP,	/* TCP_ZEROCOPY_RECEIVE; what cannot be mapped is copied */
+	ENGINE_TAKE_URING,	/* one multishot RECV of io_uring, into buffers that are provided to it */
 };
 
 /* One receiving thread. */
@@ -189,6 +190,10 @@ struct engine_receiver {
 	uint8_t *window;	/* where pages are mapped to; NULL where none are, as -1 of the others */
 	int pipe_fds[2];
 	int null_fd;
+	int ring_fd;
+	struct engine_ring *ring;
+	void *provided;		/* the ring of buffers that io_uring takes from */
+	int armed;		/* its request is there */
 	uint64_t first_ticks;
 	uint64_t last_ticks;
 };

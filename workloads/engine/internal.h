@@ -112,12 +112,18 @@ hand_over *way_of(const struct engine_sender *sender);
 /* receiver.c */
 void taken(struct engine_receiver *receiver, const uint8_t *bytes, uint64_t count);
 
+/* ring_takes.c */
+int ring_takes_open(struct engine_receiver *receiver);
+void ring_takes_close(struct engine_receiver *receiver);
+uint64_t provided_bytes(const struct engine_receiver *receiver);
+
 /* takes.c: each takes some of what has come; how much, 0 at the end, or -errno. */
 typedef ssize_t take_some(struct engine_receiver *receiver);
 
 take_some *taking(const struct engine_receiver *receiver);
+take_some by_multishot;
 
-/* ring.c */
+/* ring_sends.c */
 int ring_open(struct engine_sender *sender);
 int ring_register(struct engine_sender *sender, void *start, size_t bytes);
 void ring_close(struct engine_sender *sender);

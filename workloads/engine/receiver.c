@@ -32,15 +32,17 @@ static int window_open(struct engine_receiver *receiver)
 
 int engine_receiver_open(struct engine_receiver *receiver)
 {
-	receiver->pipe_fds[0] = receiver->pipe_fds[1] = receiver->null_fd = -1;
+	receiver->pipe_fds[0] = receiver->pipe_fds[1] = receiver->null_fd = receiver->ring_fd = -1;
 	receiver->step = "buffer";
 	if (!receiver->message_bytes || !receiver->buffer_bytes || !taking(receiver))
 		return -EINVAL;
-	receiver->buffer = malloc(receiver->buffer_bytes);
+	receiver->buffer = malloc(receiver->take == ENGINE_TAKE_URING ? provided_bytes(receiver) : receiver->buffer_bytes);
 	if (!receiver->buffer)
 		return -ENOMEM;
 	if (receiver->take == ENGINE_TAKE_SPLICE)
 		return pipe_open(receiver);
+	if (receiver->take == ENGINE_TAKE_URING)
+		return ring_takes_open(receiver);
 	return receiver->take == ENGINE_TAKE_MAP ? window_open(receiver) : 0;
 }
 
@@ -50,6 +52,7 @@ void engine_receiver_close(struct engine_receiver *receiver)
 	if (receiver->window)
 		munmap(receiver->window, receiver->buffer_bytes);
 	receiver->window = NULL;
+	ring_takes_close(receiver);
 	close_if_open(&receiver->pipe_fds[0]);
 	close_if_open(&receiver->pipe_fds[1]);
 	close_if_open(&receiver->null_fd);

@@ -141,6 +141,7 @@ take_some *taking(const struct engine_receiver *receiver)
 		[ENGINE_TAKE_DISCARD] = by_discard,
 		[ENGINE_TAKE_SPLICE] = by_splice,
 		[ENGINE_TAKE_MAP] = by_map,
+		[ENGINE_TAKE_URING] = by_multishot,
 	};
 
 	return receiver->take >= 0 && (size_t)receiver->take < sizeof(ways) / sizeof(ways[0]) ? ways[receiver->take] : NULL;
