@@ -17,6 +17,7 @@ from tracer.books.analysis import document_of
 from tracer.books.drops import dropped_by_sender
 from tracer.books.function_rows import Row
 from tracer.books.modes import STUDIED, USUAL, Conditions, predicted
+from tracer.books.receiving import RECEIVE_NAMES, USUAL_RECEIVE, receive
 from tracer.books.tallies import bytes_at
 from tracer.errors import Interrupted, NettraceError
 from tracer.lab import kernels
@@ -56,7 +57,7 @@ class Way:
 
     link: Link
     conditions: Conditions = USUAL
-    fields: Mapping[str, bool] = field(default_factory=dict)
+    fields: Mapping[str, bool | str] = field(default_factory=dict)
     setup: str = ""
 
 
@@ -82,6 +83,10 @@ LINKS = {
     "lo full-qdisc": _with_qdisc("netem limit 1 delay 2ms"),
     "nic --bounce": Way(Link.NIC, Conditions(bounced=True), {"bounce": True}),
 }
+# Ways to read, on lo; asked for by --links.
+READINGS = {f"lo {name}": Way(Link.LO, fields={"receive": name}) for name in RECEIVE_NAMES}
+WAYS = {**LINKS, **READINGS}
+AT_THE_READER = (Stage.COPY_OUT, Stage.SPLICE_OUT, Stage.MAP_OUT)
 SHOWN = (Stage.COPY_IN, Stage.PIN, Stage.SPLICE, Stage.DEFERRED_COPY, Stage.LINEARIZE, Stage.BOUNCE, Stage.DMA)
 
 
@@ -108,8 +113,8 @@ class Cell:
 
 
 def bytes_in(document: Document, stage: Stage) -> int | None:
-    """None where nobody looked; what is spliced has an entry only where something was."""
-    if stage is Stage.SPLICE and document.ledger.entry(stage) is None:
+    """None where nobody looked; what is spliced, or mapped, has an entry only where something was."""
+    if stage in (Stage.SPLICE, Stage.SPLICE_OUT, Stage.MAP_OUT) and document.ledger.entry(stage) is None:
         return 0
     return document.ledger.bytes_of(stage)
 
@@ -142,8 +147,10 @@ def expected(mode: str, way: Way, at_device: int) -> dict[Stage, int]:
     Args:
         at_device: Payload that came to the device, with what came there again.
     """
-    copies = predicted(modes.mode(mode), way.link, way.conditions, size=SIZE)
-    stages = [stage for stage in SHOWN if stage in copies]
+    reading = receive(str(way.fields.get("receive", USUAL_RECEIVE.name)))
+    copies = predicted(modes.mode(mode), way.link, way.conditions, size=SIZE, receive=reading)
+    seen = SHOWN if way.link is Link.NIC else (*SHOWN, *AT_THE_READER)
+    stages = [stage for stage in seen if stage in copies]
     return {stage: round(copies[stage] * (at_device if stage in _EACH_TIME else SIZE * MESSAGES)) for stage in stages}
 
 
@@ -210,10 +217,10 @@ def _misnamed_drops(document: Document) -> list[str]:
 
 def run(kernel: str, mode: str, link: str, observer: ObserverChoice = ObserverChoice.ALL) -> Cell:
     """One experiment, watched by both observers unless told otherwise."""
-    way = LINKS[link]
+    way = WAYS[link]
     experiment = Experiment(
         mode=mode, size=SIZE, messages=MESSAGES, lab=kernel, link=way.link, observer=observer,
-        setup=(way.setup,) if way.setup else (), **way.fields,
+        setup=(way.setup,) if way.setup else (), **way.fields,  # type: ignore[arg-type]
     )  # fmt: skip
     document = document_of(record(experiment, lambda _: None))
     if not document.complete:  # a signal goes to the guest, which answers with what it has
@@ -256,7 +263,7 @@ def main() -> int:
     """0 if every count is right."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kernels", default=",".join(kernels.names()))
-    parser.add_argument("--links", default=",".join(LINKS))
+    parser.add_argument("--links", default=",".join(LINKS), help=f"or, too: {', '.join(READINGS)}")
     parser.add_argument("--modes", default=",".join(STUDIED))
     parser.add_argument("--observer", default="all", choices=["all", "functions"])
     parser.add_argument("--publish", action="store_true", help=f"put the table into docs/{PAGE.name}")

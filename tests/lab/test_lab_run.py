@@ -186,6 +186,11 @@ class TestLab:
             ("6.12", "vmsplice", "nic --no-sg"),
             ("6.12", "zerocopy-more", "veth"),
             ("6.12", "uring-zerocopy-fixed", "nic"),
+            ("6.1", "onecopy", "lo splice"),
+            ("6.1", "zerocopy", "lo map"),
+            ("6.12", "sendfile", "lo peek"),
+            ("6.12", "onecopy", "lo discard"),
+            ("6.12", "zerocopy", "lo uring"),
         ],
     )
     def test_every_byte_is_where_the_table_says(self, kernel: str, mode: str, link: str) -> None:
@@ -244,6 +249,10 @@ class TestLab:
         assert "the sender cannot have io_uring" in done.stderr
         assert "EPERM" in done.stderr
         assert "kernel.io_uring_disabled=0" in done.stderr
+        done = nettrace("run", "onecopy", "--receive", "uring", *off, "--lab", "6.12", timeout=200)
+
+        assert "the receiver cannot have io_uring" in done.stderr
+        assert "--receive recv" in done.stderr
 
     def test_an_interrupt_reaches_the_guest_and_gives_the_partial_recording(self) -> None:
         """Ctrl-C ends the pass that runs in the guest; the figures so far come back, exit code 130."""
