@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import get_type_hints
+
 from tests.sweep_samples import REPETITIONS, SMALL, plan, sweep
+from tracer.model import Experiment, Settings
 from tracer.study.sweep_plan import default_budget, experiment_of, jobs_left, jobs_of
 
 
@@ -25,6 +28,21 @@ def test_the_order_is_shuffled_and_repeatable():
     first, second = ([job.cell for job in jobs_of(plan()) if job.repetition == one] for one in (0, 1))
     assert first != second
     assert first != plan().cells()
+
+
+def test_settings_are_those_of_an_experiment_and_of_every_run():
+    """By the same names, types and defaults; and each is in the plan that a directory is compared by."""
+    asked = {"fields": 3, "ipv6": True, "congestion": "reno", "nodelay": True, "sndbuf": 65536, "rcvbuf": 32768}
+    set_so = plan(**asked, receive="splice", cpus=(0, 1))
+    names = Settings.__struct_fields__
+    types = [{one: get_type_hints(of, include_extras=True)[one] for one in names} for of in (Settings, Experiment)]
+
+    assert types[0] == types[1]
+    assert [getattr(Settings(), one) for one in names] == [getattr(Experiment(mode="m", size=1), one) for one in names]
+    for job in jobs_of(set_so):
+        experiment = experiment_of(set_so, job)
+        assert {one: getattr(experiment, one) for one in names} == {one: getattr(set_so, one) for one in names}
+    assert set_so != plan()
 
 
 def test_modes_do_the_same_work():

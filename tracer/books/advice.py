@@ -13,7 +13,7 @@ import msgspec
 
 from tracer.books.modes import known
 from tracer.books.receiving import USUAL_RECEIVE
-from tracer.model import Experiment, Link, Nic, ObserverChoice, Recording
+from tracer.model import Experiment, Link, Nic, ObserverChoice, Recording, Settings
 
 # The lab with the kernel that it takes by itself.
 LAB = ""
@@ -89,7 +89,7 @@ def command_line(experiment: Experiment) -> str:
     return " ".join(words)
 
 
-def settings_of(experiment: Experiment) -> list[str]:
+def settings_of(experiment: Experiment | Settings) -> list[str]:
     """The options that set what is usually left as it is."""
     words = [f"--fields {experiment.fields}"] if experiment.fields != 8 else []
     words += ["--ipv6"] if experiment.ipv6 else []

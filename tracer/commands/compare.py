@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,6 +18,7 @@ from tracer.commands.options import (
     peer_option,
     progress_bar,
     repetitions_option,
+    settings_options,
     setup_option,
     size_option,
     threads_option,
@@ -37,6 +39,7 @@ DEFAULT_REPETITIONS = 7
 @link_option
 @peer_option
 @repetitions_option(DEFAULT_REPETITIONS)
+@settings_options
 @lab_option
 @setup_option
 @json_option
@@ -44,6 +47,7 @@ DEFAULT_REPETITIONS = 7
 @click.pass_context
 def command(
     ctx: click.Context,
+    /,
     size: int,
     modes: list[str],
     threads: int,
@@ -54,6 +58,7 @@ def command(
     setup: tuple[str, ...],
     as_json: bool,
     html_path: Path | None,
+    **settings: Any,
 ) -> None:
     """Run all modes at one size, in turn and several times, and say which one wins, if any does."""
     from tracer.reports.compare import encode_comparison, print_comparison
@@ -74,6 +79,7 @@ def command(
         peer=peer,
         lab=lab,
         setup=setup,
+        **settings,
         bytes_budget=default_budget(lab),
     )
     check_plan(plan)

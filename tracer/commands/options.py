@@ -149,10 +149,6 @@ threads_option = click.option(
     "--threads", type=click.IntRange(1, MAX_THREADS), default=1, show_default=True, help="Connections, a thread each."
 )
 link_option = click.option("--link", type=OneOf([link.value for link in Link]), default="lo", show_default=True)
-receive_option = click.option(
-    "--receive", type=OneOf(list(RECEIVE_NAMES)), default=USUAL_RECEIVE.name, show_default=True,
-    help="How the receiver takes the bytes.",
-)  # fmt: skip
 peer_option = click.option("--peer", metavar="HOST:PORT", help="A `nettrace serve` on another machine, for --link nic.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the report.")
 by_option = click.option("--by", type=OneOf(list(BY)), default="program", show_default=True, help="Group the sockets.")
@@ -189,6 +185,34 @@ setup_option = click.option(
     "--setup", metavar="COMMAND", multiple=True,
     help="With --lab: run this in the guest before the passes, e.g. 'ethtool -K eth0 tso off'. Repeatable.",
 )  # fmt: skip
+
+
+_SETTINGS = (
+    click.option(
+        "--fields", type=click.IntRange(1, MAX_FIELDS), default=8, show_default=True,
+        help="Pieces of memory that a message consists of.",
+    ),
+    click.option("--ipv6", is_flag=True, help="Send over IPv6."),
+    click.option("--congestion", metavar="NAME", help="Congestion control of the connections, e.g. cubic."),
+    click.option("--nodelay", is_flag=True, help="Switch Nagle's algorithm off (TCP_NODELAY)."),
+    click.option("--sndbuf", type=Bytes(), help="Bytes of a sender's buffer (SO_SNDBUF); the kernel doubles it."),
+    click.option("--rcvbuf", type=Bytes(), help="Bytes of a receiver's buffer (SO_RCVBUF)."),
+    click.option(
+        "--receive", type=OneOf(list(RECEIVE_NAMES)), default=USUAL_RECEIVE.name, show_default=True,
+        help="How the receiver takes the bytes.",
+    ),
+    click.option(
+        "--cpus", type=Cpus(), callback=lambda _context, _option, given: given or (),
+        help="Bind the sender to CPU S and the receiver to CPU R.",
+    ),
+)  # fmt: skip
+
+
+def settings_options(command: Any) -> Any:
+    """What is usually left as it is: the fields of tracer.model.Settings, by their names."""
+    for option in reversed(_SETTINGS):
+        command = option(command)
+    return command
 
 
 def observer_option(watches: str) -> Callable[[Any], Any]:

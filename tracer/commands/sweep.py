@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,6 +24,7 @@ from tracer.commands.options import (
     peer_option,
     progress_bar,
     repetitions_option,
+    settings_options,
     setup_option,
 )
 from tracer.commands.output import note, write_json
@@ -54,6 +55,7 @@ DEFAULT_REPETITIONS = 15
 @click.option("--bytes-budget", type=Bytes(), help="Payload of one run, at most. [default: 256M; in the lab 4M]")
 @click.option("--time-budget", type=Seconds(), help="Seconds that one run sends, instead of its bytes.")
 @click.option("--aa", is_flag=True, help="Check the noise: each mode runs twice, under two labels.")
+@settings_options
 @lab_option
 @setup_option
 @json_option
@@ -61,6 +63,7 @@ DEFAULT_REPETITIONS = 15
 @click.pass_context
 def command(
     ctx: click.Context,
+    /,
     directory: Path,
     modes: list[str],
     sizes: list[int],
@@ -77,6 +80,7 @@ def command(
     setup: tuple[str, ...],
     as_json: bool,
     html_path: Path | None,
+    **settings: Any,
 ) -> None:
     """Run all modes at all sizes and numbers of threads, several times in shuffled order, into DIRECTORY.
 
@@ -102,6 +106,7 @@ def command(
         peer=peer,
         lab=lab,
         setup=setup,
+        **settings,
         bytes_budget=bytes_budget or default_budget(lab),
         time_budget_s=time_budget,
         same_mode_twice=aa,

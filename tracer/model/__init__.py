@@ -6,7 +6,7 @@ may add some.
 """
 
 from tracer.model.books import Cause, CopiesPerByte, Document, Entry, Ledger, Overhead, Stage, Verdict
-from tracer.model.experiment import SCHEMA, Count, Experiment, Host, Link, Nic, ObserverChoice, Seconds
+from tracer.model.experiment import SCHEMA, Count, Experiment, Host, Link, Nic, ObserverChoice, Seconds, Settings
 from tracer.model.law import Law, LawState
 from tracer.model.measurements import (
     Completions,
@@ -46,6 +46,7 @@ __all__ = [
     "Overhead",
     "Recording",
     "Seconds",
+    "Settings",
     "Stack",
     "Stage",
     "StageCost",

@@ -83,6 +83,19 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     cpus: Annotated[tuple[Count, ...], msgspec.Meta(max_length=2)] = ()
 
 
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What of an experiment is usually left as it is: the same in all runs of a sweep. As in Experiment."""
+
+    fields: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 8
+    ipv6: bool = False
+    congestion: str | None = None
+    nodelay: bool = False
+    sndbuf: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    rcvbuf: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    receive: str = "recv"
+    cpus: Annotated[tuple[Count, ...], msgspec.Meta(max_length=2)] = ()
+
+
 class Nic(msgspec.Struct, frozen=True, kw_only=True):
     """The device that the payload leaves through, and the offloads that decide where it is copied.
 

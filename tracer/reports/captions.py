@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from tracer.books.advice import settings_of
 from tracer.study.intervals import MIN_REPETITIONS
 from tracer.study.sweep_plan import Sweep
 from tracer.texts import counted
@@ -26,7 +27,9 @@ def place(sweep: Sweep) -> str:
     plan, host = sweep.manifest.plan, sweep.manifest.host
     device = f" ({host.nic.device})" if host.nic and host.nic.device != plan.link else ""
     cpu = f"EMULATED CPU {host.cpu}: times say nothing" if host.emulated else host.cpu
-    return f"Linux {host.kernel}, {cpu}, {counted(host.cores, 'core')}, link {plan.link}{device}; seed {plan.seed}"
+    set_to = "".join(f", {word}" for word in settings_of(plan))
+    on = f"Linux {host.kernel}, {cpu}, {counted(host.cores, 'core')}, link {plan.link}{device}"
+    return f"{on}{set_to}; seed {plan.seed}"
 
 
 def repetitions(sweep: Sweep) -> str:

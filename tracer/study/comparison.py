@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from tracer.books.advice import settings_of
 from tracer.books.ledger import ledger_of
 from tracer.books.quantities import MIN_SAMPLES
 from tracer.model import CpuProfile, Recording, Stage
@@ -78,7 +79,7 @@ def comparison_of(sweep: Sweep) -> Comparison:
     return Comparison(
         schema=COMPARE_SCHEMA,
         title=f"{format_size(size)}, {threads} connection{'s' * (threads > 1)} over {plan.link}, {plan.repetitions} "
-        f"repetitions in shuffled order, Linux {host.kernel}",
+        f"repetitions in shuffled order, Linux {host.kernel}{''.join(f', {word}' for word in settings_of(plan))}",
         modes=plan.modes,
         copies={mode: stage_copies(recording) for mode, recording in observed.items()},
         figures={

@@ -41,7 +41,7 @@ def _host_of(plan: Plan, recorder: Recorder) -> Host:
     if plan.lab is not None:  # only the guest knows what it is
         asked = Experiment(mode=plan.modes[0], size=1, messages=1, link=plan.link, lab=plan.lab, setup=plan.setup)
         return recorder(asked, False).host
-    with open_link(plan.link, plan.peer) as link:
+    with open_link(plan.link, plan.peer, ipv6=plan.ipv6) as link:
         return read_host(link)
 
 

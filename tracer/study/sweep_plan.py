@@ -7,7 +7,7 @@ from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
-from tracer.model import Count, Experiment, Host, Link, ObserverChoice, Recording
+from tracer.model import Count, Experiment, Host, Link, ObserverChoice, Recording, Settings
 
 SWEEP_SCHEMA: Literal["nettrace.sweep/1"] = "nettrace.sweep/1"
 
@@ -30,8 +30,8 @@ class Cell(NamedTuple):
     threads: int
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """All that decides what a sweep does.
+class Plan(Settings, frozen=True, kw_only=True):
+    """All that decides what a sweep does; its settings are those of every run.
 
     Args:
         bytes_budget: Payload of one run, bytes; runs of small messages end before it, at 64,000 messages.
@@ -177,4 +177,5 @@ def experiment_of(plan: Plan, job: Job) -> Experiment:
         setup=plan.setup,
         counters=plan.lab is None,
         profile=plan.lab is None and job.repetition == 0,
+        **{name: getattr(plan, name) for name in Settings.__struct_fields__},
     )
