@@ -165,3 +165,27 @@ def test_the_json_document_has_a_schema():
 
     assert document["schema"] == "nettrace.compare/1"
     assert document["figures"]["cycles_per_byte"]["twocopy"] is None
+
+
+def test_who_is_clearly_dearer_is_told_why():
+    """The stage that takes most of the difference, with its figure; of who is as cheap, nothing."""
+    costs = runs(demand=lambda mode, *_: 2.0 if mode == "zerocopy" else 1.0, of=ONE)
+    sampled = {"twocopy": {"copy_in": 100}, "onecopy": {"copy_in": 100}, "zerocopy": {"timers": 150, "pin": 50}}
+    found = [
+        one if one.repetition else msgspec.structs.replace(
+            one, recording=msgspec.structs.replace(one.recording, profile=profile(**sampled[one.label]))
+        )
+        for one in costs
+    ]  # fmt: skip
+    comparison = compared(found=found)
+
+    assert [sentence.split()[1] for sentence in comparison.why] == ["zerocopy"]
+    assert "x the packets" not in comparison.why[0]
+    assert "timers takes" in comparison.why[0]
+    assert "75% of the difference" in comparison.why[0]
+    assert comparison.why[0] in " ".join(text_of(comparison).split())
+
+
+def test_without_a_clear_difference_there_is_no_why():
+    """Noise has no cause."""
+    assert compared().why == []

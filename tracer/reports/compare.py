@@ -6,6 +6,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from tracer.books.mechanics import NOTHING
 from tracer.model import Stage
 from tracer.reports.tables import make_table, paragraph
 from tracer.study.comparison import EMULATED, Comparison
@@ -24,6 +25,8 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     console.print()
     for contest in comparison.contests:
         console.print(paragraph(contest.sentence, console, style="bold" if contest.winner else ""))
+    for sentence in comparison.why:
+        console.print(paragraph(f"  {sentence}", console, "    "))
     for sentence in no_winner(comparison):
         console.print(paragraph(sentence, console))
     console.print()
@@ -44,8 +47,23 @@ def comparison_table(comparison: Comparison, console: Console) -> Table:
         intervals = comparison.figures[quantity.name]
         cells = ["n/a" if (found := intervals[mode]) is None else found.compact() for mode in comparison.modes]
         table.add_row(quantity.short, *cells, comparison.sources[quantity.name])
+    _add_mechanics(table, comparison)
     _add_stages(table, comparison)
     return table
+
+
+def _add_mechanics(table: Table, comparison: Comparison) -> None:
+    """Packets, where somebody counted them."""
+    rows = {
+        "B of payload a packet": ("packet_bytes", ",.0f"),
+        "fragments a packet": ("fragments", ".1f"),
+        "completions a send": ("completions_per_send", ".3g"),
+    }
+    for name, (field, form) in rows.items():
+        values = [getattr(comparison.mechanics.get(mode, NOTHING), field) for mode in comparison.modes]
+        if any(value is not None for value in values):
+            cells = ["n/a" if value is None else format(value, form) for value in values]
+            table.add_row(name, *cells, "observed pass")
 
 
 def _add_stages(table: Table, comparison: Comparison) -> None:

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from tracer.books.advice import settings_of
 from tracer.books.causes import row_of
+from tracer.books.mechanics import mechanics_of, packet_text
 from tracer.books.quantities import DEMAND
 from tracer.model import CpuTime, Document, Entry, Experiment, Law, LawState, Recording, Stage, Workload
 from tracer.reports.costs import cost_tables
@@ -163,6 +164,8 @@ def _add_observed_figures(table: Table, document: Document, observed: Workload) 
     table.add_row("kernel copies per payload byte", sides, "observed pass")
     table.add_row("payload", f"{format_count(observed.payload_bytes)} B", "observed pass")
     table.add_row("retransmitted", f"{format_count(document.ledger.retransmitted_bytes)} B", "observed pass")
+    if packet := packet_text(mechanics_of(document)):
+        table.add_row("a packet (skb)", packet, "observed pass")
     done = observed.completions
     if done is not None:
         text = f"{counted(done.total, 'send')}: {done.copied:,} copied, {done.zerocopy:,} zero-copy; in "

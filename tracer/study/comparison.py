@@ -6,6 +6,7 @@ import msgspec
 
 from tracer.books.advice import settings_of
 from tracer.books.ledger import ledger_of
+from tracer.books.mechanics import Mechanics, mechanics_of
 from tracer.books.quantities import MIN_SAMPLES
 from tracer.model import CpuProfile, Recording, Stage
 from tracer.study.intervals import Interval, repetitions_for, side_of_one
@@ -22,6 +23,7 @@ from tracer.study.measurements import (
     stage_copies,
 )
 from tracer.study.sweep_plan import Cell, Sweep
+from tracer.study.why import why_dearer
 from tracer.texts import counted
 from tracer.units import format_size
 
@@ -37,12 +39,16 @@ class Contest(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         winner: None where no mode is better beyond noise.
         ratio: The best median over the next one's, paired by repetition.
+        best: The mode with the best median, whether it wins or not; empty where there was nothing to compare.
+        behind: Modes that are clearly behind it: its figure over theirs.
     """
 
     quantity: str
     winner: str | None
     sentence: str
     ratio: Interval | None
+    best: str = ""
+    behind: dict[str, Interval | None] = {}
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +60,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         sources: What counted each quantity.
         contests: Empty where the CPU is emulated.
         cpu: By mode: ns of CPU a payload byte, by stage; empty where nothing sampled.
+        mechanics: By mode: packets, fragments, completions.
+        why: A sentence for each mode that costs clearly more than the cheapest: the largest cause, with its figure.
     """
 
     schema: str
@@ -66,6 +74,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     contests: list[Contest]
     trustworthy: bool
     notes: list[str]
+    mechanics: dict[str, Mechanics] = {}
+    why: list[str] = []
 
 
 def comparison_of(sweep: Sweep) -> Comparison:
@@ -76,6 +86,9 @@ def comparison_of(sweep: Sweep) -> Comparison:
     observed = {run.label: run.recording for run in sweep.runs if run.recording.observed}
     doubts = [f"{mode}: {doubt}" for mode, one in observed.items() for doubt in ledger_of(one).doubts]
     emulated = [EMULATED] if host.emulated else []
+    cpu = {mode: _cpu_by_stage(profile_of(recording)) for mode, recording in observed.items()}
+    mechanics = {mode: mechanics_of(recording) for mode, recording in observed.items()}
+    contests = [] if host.emulated else _contests(samples, plan.modes, size, threads)
     return Comparison(
         schema=COMPARE_SCHEMA,
         title=f"{format_size(size)}, {threads} connection{'s' * (threads > 1)} over {plan.link}, {plan.repetitions} "
@@ -86,16 +99,30 @@ def comparison_of(sweep: Sweep) -> Comparison:
             name: {mode: one.interval(mode, size, threads) for mode in plan.modes} for name, one in samples.items()
         },
         sources={name: one.source for name, one in samples.items()},
-        cpu={mode: _cpu_by_stage(profile_of(recording)) for mode, recording in observed.items()},
-        contests=[]
-        if host.emulated
-        else [
-            _contest(samples[quantity.name], plan.modes, size, threads, highest)
-            for quantity, highest in ((THROUGHPUT, True), (LATENCY, False), (_cost(samples), False))
-        ],
+        cpu=cpu,
+        contests=contests,
         trustworthy=not doubts,
         notes=[*doubts, *emulated, *_seldom_sampled(observed)],
+        mechanics=mechanics,
+        why=_why(contests[-1], cpu, mechanics) if contests else [],
     )
+
+
+def _contests(samples: dict[str, Samples], modes: list[str], size: int, threads: int) -> list[Contest]:
+    """By throughput, by time and by cost, in this order."""
+    quantities = ((THROUGHPUT, True), (LATENCY, False), (_cost(samples), False))
+    return [_contest(samples[one.name], modes, size, threads, highest) for one, highest in quantities]
+
+
+def _why(cost: Contest, cpu: dict[str, dict[str, float]], mechanics: dict[str, Mechanics]) -> list[str]:
+    """Of each mode that is clearly dearer than the cheapest."""
+    sentences = []
+    for mode, ratio in cost.behind.items():
+        reason = why_dearer(*((cpu.get(one, {}), mechanics.get(one)) for one in (mode, cost.best)))
+        if reason and ratio:
+            more = f"{1 / ratio.median:.3g}x {cost.best}'s {spoken(cost.quantity)}"
+            sentences.append(f"why {mode} takes {more}: {reason}")
+    return sentences
 
 
 def _seldom_sampled(observed: dict[str, Recording]) -> list[str]:
@@ -129,17 +156,24 @@ def _contest(samples: Samples, modes: list[str], size: int, threads: int, highes
     ratios = {mode: samples.ratio(Cell(best, size, threads), Cell(mode, size, threads)) for _, mode in others}
     better = 1 if highest else -1
     second = ratios[others[0][1]]
-    wins = all(side_of_one(ratio) == better for ratio in ratios.values())
+    behind = {mode: ratio for mode, ratio in ratios.items() if side_of_one(ratio) == better}
     return Contest(
         quantity=name,
-        winner=best if wins else None,
+        winner=best if len(behind) == len(ratios) else None,
         sentence=_sentence(samples, best, ratios, better),
         ratio=second,
+        best=best,
+        behind=behind,
     )
 
 
+def spoken(quantity: str) -> str:
+    """A quantity as a sentence calls it."""
+    return _SPOKEN.get(quantity, quantity.replace("_", " "))
+
+
 def _sentence(samples: Samples, best: str, ratios: dict[str, Interval | None], better: int) -> str:
-    of = _SPOKEN.get(samples.quantity.name, samples.quantity.name.replace("_", " "))
+    of = spoken(samples.quantity.name)
     name = f"{of} (less is better)" if better < 0 else of
     sides = {mode: side_of_one(ratio) for mode, ratio in ratios.items()}
     if None in sides.values():
