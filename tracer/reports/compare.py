@@ -8,8 +8,9 @@ from rich.table import Table
 
 from tracer.books.mechanics import NOTHING
 from tracer.model import Stage
+from tracer.reports.compare_many import table_by_mode, told_of_modes
 from tracer.reports.tables import make_table, paragraph
-from tracer.study.comparison import EMULATED, Comparison
+from tracer.study.comparison import EMULATED, MANY, Comparison
 from tracer.study.measurements import QUANTITIES
 from tracer.units import format_ratio
 
@@ -25,12 +26,14 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     console.print()
     for contest in comparison.contests:
         console.print(paragraph(contest.sentence, console, style="bold" if contest.winner else ""))
-    for sentence in comparison.why:
+    for sentence in comparison.why if len(comparison.modes) <= MANY else ():
         console.print(paragraph(f"  {sentence}", console, "    "))
     for sentence in no_winner(comparison):
         console.print(paragraph(sentence, console))
     console.print()
-    console.print(comparison_table(comparison, console))
+    console.print(table_of(comparison, console))
+    for line in told_of_modes(comparison):
+        console.print(paragraph(line, console, "  "))
     for text in comparison.notes:
         console.print(paragraph(f"note: {text}", console, "      "))
 
@@ -38,6 +41,12 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
 def no_winner(comparison: Comparison) -> list[str]:
     """Why nobody is said to win; nothing where somebody could."""
     return ["no winner is named: only copies are compared here"] if EMULATED in comparison.notes else []
+
+
+def table_of(comparison: Comparison, console: Console) -> Table:
+    """A column a mode, and of many a row each."""
+    table = comparison_table if len(comparison.modes) <= MANY else table_by_mode
+    return table(comparison, console)
 
 
 def comparison_table(comparison: Comparison, console: Console) -> Table:

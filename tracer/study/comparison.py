@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from tracer.books.advice import settings_of
@@ -29,6 +31,8 @@ from tracer.units import format_size
 
 EMULATED = "the CPU is emulated: times and CPU costs say nothing about a real one"
 COMPARE_SCHEMA = "nettrace.compare/1"
+# From so many modes on, each has a row of its own, and a sentence names the next best alone.
+MANY = 5
 # What the words of sweeps and netperf mean, for a sentence.
 _SPOKEN = {LATENCY.name: "time per message", DEMAND.name: "CPU time per KiB"}
 
@@ -60,7 +64,9 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         sources: What counted each quantity.
         contests: Empty where the CPU is emulated.
         cpu: By mode: ns of CPU a payload byte, by stage; empty where nothing sampled.
+        sent_copies: By mode: copies of a payload byte in the kernel on the sending side; None where one is not known.
         mechanics: By mode: packets, fragments, completions.
+        absent: Modes that cannot be done here, with the reason.
         why: A sentence for each mode that costs clearly more than the cheapest: the largest cause, with its figure.
     """
 
@@ -74,17 +80,24 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     contests: list[Contest]
     trustworthy: bool
     notes: list[str]
+    sent_copies: dict[str, float | None] = {}
     mechanics: dict[str, Mechanics] = {}
     why: list[str] = []
+    absent: dict[str, str] = {}
 
 
-def comparison_of(sweep: Sweep) -> Comparison:
-    """From a sweep of one size and one number of threads."""
+def comparison_of(sweep: Sweep, absent: Mapping[str, str] | None = None) -> Comparison:
+    """From a sweep of one size and one number of threads.
+
+    Args:
+        absent: Modes that could not be done, and why.
+    """
     plan, host = sweep.manifest.plan, sweep.manifest.host
     size, threads = plan.sizes[0], plan.threads[0]
     samples = {quantity.name: Samples(sweep.runs, quantity) for quantity in QUANTITIES}
     observed = {run.label: run.recording for run in sweep.runs if run.recording.observed}
-    doubts = [f"{mode}: {doubt}" for mode, one in observed.items() for doubt in ledger_of(one).doubts]
+    ledgers = {mode: ledger_of(recording) for mode, recording in observed.items()}
+    doubts = [f"{mode}: {doubt}" for mode, ledger in ledgers.items() for doubt in ledger.doubts]
     emulated = [EMULATED] if host.emulated else []
     cpu = {mode: _cpu_by_stage(profile_of(recording)) for mode, recording in observed.items()}
     mechanics = {mode: mechanics_of(recording) for mode, recording in observed.items()}
@@ -103,7 +116,9 @@ def comparison_of(sweep: Sweep) -> Comparison:
         contests=contests,
         trustworthy=not doubts,
         notes=[*doubts, *emulated, *_seldom_sampled(observed)],
+        sent_copies={mode: ledger.copies_per_byte.send for mode, ledger in ledgers.items()},
         mechanics=mechanics,
+        absent=dict(absent or {}),
         why=_why(contests[-1], cpu, mechanics) if contests else [],
     )
 
@@ -181,10 +196,20 @@ def _sentence(samples: Samples, best: str, ratios: dict[str, Interval | None], b
         return f"{name}: undecided, {_why_undecided(unknown, samples.family)}"
     ahead = [_times(ratio, mode) for mode, ratio in ratios.items() if sides[mode] == better]
     alike = [mode for mode, side in sides.items() if side != better]
+    if len(ratios) >= MANY:
+        return f"{name}: {_short(best, alike, ahead)}"
     if not alike:
         return f"{name}: {best} wins; its {of} is {', '.join(ahead)}"
     tie = f"{name}: no difference beyond noise between {best} and {' and '.join(alike)}"
     return f"{tie}; {best}'s {of} is {', '.join(_times(ratio, mode) for mode, ratio in ratios.items())}"
+
+
+def _short(best: str, alike: list[str], ahead: list[str]) -> str:
+    """Who is ahead, and by how much of the next that is behind; the table has the others."""
+    behind = f"; {best}'s is {ahead[0]}" if ahead else ""
+    if not alike:
+        return f"{best} wins{behind}"
+    return f"no difference beyond noise between {', '.join([best, *alike[:-1]])} and {alike[-1]}{behind}"
 
 
 def _times(ratio: Interval | None, mode: str) -> str:

@@ -35,6 +35,8 @@ class Plan(Settings, frozen=True, kw_only=True):
 
     Args:
         bytes_budget: Payload of one run, bytes; runs of small messages end before it, at 64,000 messages.
+        first_bytes: The same of the first run of each combination, which is sampled, where that wants more.
+        counters: CPU counters are read, which takes as long as a short run.
         time_budget_s: Time that one run sends for, instead of the bytes budget.
         same_mode_twice: An A/A check: every mode runs under two labels, whose ratio must be 1 but for noise.
         lab: The lab's kernel; None for this machine's own.
@@ -50,6 +52,8 @@ class Plan(Settings, frozen=True, kw_only=True):
     observer: ObserverChoice = ObserverChoice.AUTO
     peer: str | None = None
     bytes_budget: _Positive = DEFAULT_BYTES_BUDGET
+    first_bytes: _Positive | None = None
+    counters: bool = True
     time_budget_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
     same_mode_twice: bool = False
     lab: str | None = None
@@ -162,8 +166,8 @@ def experiment_of(plan: Plan, job: Job) -> Experiment:
 
     In the lab nothing is that measures cost: an emulated CPU has other costs than a real one.
     """
-    cell = job.cell
-    messages = max(_MIN_MESSAGES, min(_MAX_MESSAGES, plan.bytes_budget // cell.size) // cell.threads)
+    cell, budget = job.cell, plan.bytes_budget if job.repetition or not plan.first_bytes else plan.first_bytes
+    messages = max(_MIN_MESSAGES, min(_MAX_MESSAGES, budget // cell.size) // cell.threads)
     return Experiment(
         mode=plan.labels()[cell.label],
         size=cell.size,
@@ -175,7 +179,7 @@ def experiment_of(plan: Plan, job: Job) -> Experiment:
         peer=plan.peer,
         lab=plan.lab,
         setup=plan.setup,
-        counters=plan.lab is None,
+        counters=plan.counters and plan.lab is None,
         profile=plan.lab is None and job.repetition == 0,
         **{name: getattr(plan, name) for name in Settings.__struct_fields__},
     )

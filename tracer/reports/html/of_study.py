@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.table import Table
 
 from tracer.reports.claims import claims_table, count, encode_claims, told_cases, told_repeats
-from tracer.reports.compare import comparison_table, encode_comparison, no_winner
+from tracer.reports.compare import encode_comparison, no_winner, table_of
 from tracer.reports.html.answers_of_study import answers_of_claims, answers_of_comparison, answers_of_sweep
 from tracer.reports.html.grid import Cell, Grid, Row, grid_of, plain_console
 from tracer.reports.html.page import Page, Section
@@ -26,7 +26,7 @@ def page_of_comparison(comparison: Comparison, command: str) -> Page:
     Args:
         command: What was typed.
     """
-    figures = grid_of(comparison_table(comparison, plain_console()), "Figures")
+    figures = grid_of(table_of(comparison, plain_console()), "Figures")
     return Page(
         title=comparison.title,
         sentences=[contest.sentence for contest in comparison.contests] or no_winner(comparison),
