@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from typing import Any
 from tests.command import ROOT, Running
 from tracer.books.socket_file import decode_sockets
 from tracer.books.socket_laws import laws_of
+from tracer.machine.kernel.libbpf import libbpf
 from tracer.model import LawState
 from tracer.model.socket_recording import SocketRecording
 from tracer.model.sockets import SocketLaw
@@ -116,3 +119,18 @@ def held(recording: SocketRecording) -> set[str]:
 def moved(recording: SocketRecording) -> tuple[int, int]:
     """Bytes sent and read."""
     return recording.totals.sent_bytes, recording.totals.read_bytes
+
+
+def programs(*names: bytes) -> set[int]:
+    """Ids of all BPF programs of the machine whose names begin so."""
+    found, number = set(), ctypes.c_uint32()
+    while libbpf().bpf_prog_get_next_id(number, ctypes.byref(number)) == 0:
+        descriptor = libbpf().bpf_prog_get_fd_by_id(number)
+        if descriptor < 0:
+            continue
+        information, length = ctypes.create_string_buffer(232), ctypes.c_uint32(232)
+        libbpf().bpf_obj_get_info_by_fd(descriptor, information, ctypes.byref(length))
+        os.close(descriptor)
+        if information.raw[64:80].startswith(names):
+            found.add(number.value)
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import socket
@@ -13,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.attach.targets import Told, attached
+from tests.attach.targets import Told, attached, programs
 from tests.command import NETTRACE, ROOT, remains_of, wait_for
-from tracer.machine.kernel.libbpf import libbpf
 from tracer.machine.leftovers import cgroup2_mount
 from tracer.observers.attached import OF_PROCESSES, Attachment, no_cgroup
 from tracer.observers.sockets import SocketObserver
@@ -98,24 +96,13 @@ def test_a_direct_descriptor_of_io_uring_is_named_as_not_seen(tmp_path: Path) ->
     assert finding.figures == {"sockets": 1}
 
 
-def programs() -> set[int]:
-    """Ids of all BPF programs of the machine whose names are of nettrace's attaching."""
-    found, number = set(), ctypes.c_uint32()
-    while libbpf().bpf_prog_get_next_id(number, ctypes.byref(number)) == 0:
-        descriptor = libbpf().bpf_prog_get_fd_by_id(number)
-        if descriptor < 0:
-            continue
-        information, length = ctypes.create_string_buffer(232), ctypes.c_uint32(232)
-        libbpf().bpf_obj_get_info_by_fd(descriptor, information, ctypes.byref(length))
-        os.close(descriptor)
-        if information.raw[64:80].startswith((b"on_attached", b"on_sched_proces", b"on_tcp_beginnin")):
-            found.add(number.value)
-    return found
+# What only attach loads, each name as the kernel cuts it off.
+OF_ATTACH = (b"on_attached", b"on_sched_proces", b"on_tcp_beginnin")
 
 
 def test_nothing_stays_of_one_that_is_killed(tmp_path: Path) -> None:
     """At twenty moments of its beginning: no program, hence no link, and no cgroup; the target goes on."""
-    before = programs()
+    before = programs(*OF_ATTACH)
     seen = set[int]()
     with Told() as target:
         target.tell("a, b = pair()")
@@ -128,12 +115,12 @@ def test_nothing_stays_of_one_that_is_killed(tmp_path: Path) -> None:
             )
             until = time.monotonic() + takes_s * (0.3 + 0.05 * moment)
             while time.monotonic() < until:
-                seen |= programs() - before
+                seen |= programs(*OF_ATTACH) - before
                 os.sched_yield()
             process.send_signal(signal.SIGKILL)
             process.wait()
             assert remains_of(process.pid) == []
-        wait_for(lambda: not programs() - before, "programs stay")
+        wait_for(lambda: not programs(*OF_ATTACH) - before, "programs stay")
         target.tell("send(a, 3, 4099, b)")
 
     assert seen, "it was never seen attached"

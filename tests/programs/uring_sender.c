@@ -3,7 +3,9 @@
  * Somebody's io_uring sender over loopback, to a child that reads: 23 x 10007 bytes by SEND_ZC, with or without asking
  * whether they were copied. Prints how many notifications said so.
  *
- *     uring_sender report|silent
+ *     uring_sender report|silent [told]
+ *
+ * Told: a line is printed and one awaited before the ring is made, and before anything is sent by it.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -59,8 +61,16 @@ static int send_one(struct io_uring *ring, int sock, const char *data, unsigned 
 	return copied;
 }
 
+static void wait_to_be_told(const char *what)
+{
+	puts(what);
+	fflush(stdout);
+	getchar();
+}
+
 int main(int argc, char **argv)
 {
+	int told = argc > 2;
 	unsigned int flags = argc > 1 && !strcmp(argv[1], "report") ? IORING_SEND_ZC_REPORT_USAGE : 0;
 	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t length = sizeof(address);
@@ -73,7 +83,11 @@ int main(int argc, char **argv)
 	if (fork() == 0)
 		read_all(listener);
 	require(!connect(sock, (void *)&address, length), "connect");
+	if (told)
+		wait_to_be_told("connected");
 	require(!io_uring_queue_init(8, &ring, 0), "io_uring_queue_init");
+	if (told)
+		wait_to_be_told("has a ring");
 	for (int i = 0; i < CALLS; i++)
 		copied += send_one(&ring, sock, data, flags);
 	shutdown(sock, SHUT_WR);

@@ -167,14 +167,28 @@ def direct_descriptors(pid: int) -> list[str]:
 
     A kernel that names it by its protocol alone (6.1, 6.12) does not say which one it is: none is shown.
     """
+    links = _descriptors(pid)
+    rings = [number for number, link in links.items() if link == _RING]
+    registered = {name for number in rings for name in _registered(pid, number)}
+    return sorted(registered - set(links.values()))
+
+
+def has_ring(pid: int) -> bool:
+    """Whether a process has an io_uring among its descriptors."""
+    return _RING in _descriptors(pid).values()
+
+
+_RING = "anon_inode:[io_uring]"
+
+
+def _descriptors(pid: int) -> dict[str, str]:
+    """Number -> what it leads to; as far as it may be read."""
     links: dict[str, str] = {}
     with contextlib.suppress(OSError):
         for entry in Path(f"/proc/{pid}/fd").iterdir():
             with contextlib.suppress(OSError):
                 links[entry.name] = str(entry.readlink())
-    rings = [number for number, link in links.items() if link == "anon_inode:[io_uring]"]
-    registered = {name for number in rings for name in _registered(pid, number)}
-    return sorted(registered - set(links.values()))
+    return links
 
 
 def _registered(pid: int, ring: str) -> list[str]:

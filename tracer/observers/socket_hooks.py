@@ -42,8 +42,12 @@ UNIX_FUNCTIONS = _returns(
     *("unix_stream_sendmsg", "unix_dgram_sendmsg", "unix_stream_sendpage"),
     *("unix_stream_recvmsg", "unix_dgram_recvmsg", "unix_stream_splice_read"),
 )
+# A send that is no system call, io_uring's, has no registers that tell its way.
+OF_RINGS = Hook(Kind.TP_BTF, "tcp_sendmsg_locked", "on_tcp_sendmsg_locked", "calls of io_uring that send, by way")
+RING_MADE = Hook(Kind.TP_BTF, "io_uring_create", "on_io_uring_create", "who makes an io_uring")
 CALL_TRACEPOINTS = (
-    *_tracepoints("calls that send, by way", "tcp_sendmsg_locked", "sock_send_length"),
+    OF_RINGS,
+    *_tracepoints("calls that send, by way", "sock_send_length"),
     *_tracepoints("calls that read", "sock_recv_length"),
 )
 WISHED = (
