@@ -12,9 +12,9 @@ import pytest
 from tests.attach.targets import attached, held, programs, unheld
 from tests.command import compiled, needs, wait_for
 from tracer.machine.kernel.btf import Btf
-from tracer.observers.choice import why_no_functions
 from tracer.model.socket_recording import SocketRecording
 from tracer.model.sockets import Transfer
+from tracer.observers.choice import why_no_functions
 
 pytestmark = [pytest.mark.live, needs("gcc")]
 
