@@ -28,17 +28,18 @@ ENGINE   = $(filter-out %/_engine.c,$(wildcard workloads/engine/*.[ch])) workloa
 demo: install
 	$(SUDO) $(CURDIR)/.venv/bin/nettrace run zerocopy --size 16384
 
-# Side by side: a guest is one emulated CPU and this machine has another, on which live tests wait more than they work.
+# Side by side: a guest is one emulated CPU, and tests on this machine wait as long as they work.
 test: test-packages dev-install
-	@echo "tests on this machine and, beside them, the pure ones and the lab's, which are shown when they are done"
-	@$(MAKE) --no-print-directory --jobs=3 --keep-going test-here test-pure test-lab
+	@echo "tests on this machine and, beside them, the pure ones and those in guests, which are shown when they are done"
+	@$(MAKE) --no-print-directory --jobs=4 --keep-going test-here test-pure test-lab test-kernels
 
-.PHONY: test-here test-pure test-lab test-again
-PYTEST = $(SUDO) $(CURDIR)/$(PYTHON) -m pytest
-PURELY = not live and not lab and not system
-HERE   = -o cache_dir=build/tests-here -m "(live or system) and not lab"
-PURE   = -o cache_dir=build/tests-pure -m "$(PURELY)"
-LAB    = -o cache_dir=build/tests-lab -m lab
+.PHONY: test-here test-pure test-lab test-kernels test-again
+PYTEST  = $(SUDO) $(CURDIR)/$(PYTHON) -m pytest
+PURELY  = not live and not lab and not system
+HERE    = -o cache_dir=build/tests-here -m "(live or system) and not lab"
+PURE    = -o cache_dir=build/tests-pure -m "$(PURELY)"
+LAB     = -o cache_dir=build/tests-lab -m "lab and not other_kernel"
+KERNELS = -o cache_dir=build/tests-kernels -m "lab and other_kernel"
 
 test-here: | build
 	@$(PYTEST) $(HERE); code=$$?; echo $$code > build/here-tests.code; exit $$code
@@ -50,9 +51,11 @@ beside = $(PYTEST) $(2) > build/$(1)-tests.log 2>&1; code=$$?; cat build/$(1)-te
 test-pure: | build
 	@$(call beside,pure,$(PURE))
 
-# Each kernel's guest is made beside the tests of the one before.
 test-lab: | build
-	@$(SUDO) $(CURDIR)/$(PYTHON) -m tracer lab warm > build/lab-warm.log 2>&1 & $(call beside,lab,$(LAB))
+	@$(call beside,lab,$(LAB))
+
+test-kernels: | build
+	@$(call beside,kernels,$(KERNELS))
 
 # Where tests failed (pytest's exit code 1), these once more, alone; what came to no end is no flake.
 again = case "$$(cat build/$(1)-tests.code)" in \
@@ -65,6 +68,7 @@ test-again: dev-install
 	@$(call again,here,$(HERE))
 	@$(call again,pure,$(PURE))
 	@$(call again,lab,$(LAB))
+	@$(call again,kernels,$(KERNELS))
 
 build:
 	mkdir -p build

@@ -18,6 +18,8 @@ os.environ.pop("COLUMNS", None)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+OTHER_KERNELS = ("6.1", "7.2")
+
 
 @functools.cache
 def why_not_here() -> str | None:
@@ -30,3 +32,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Live tests run a workload on this machine's own kernel."""
     if item.get_closest_marker("live") and (reason := why_not_here()):
         pytest.skip(reason)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The lab's own tests keep, kill and remove guests and snapshots of the default kernel; of others nobody does."""
+    for item in items:
+        kernel = getattr(item, "callspec", None) and item.callspec.params.get("kernel")  # type: ignore[attr-defined]
+        if kernel in OTHER_KERNELS and item.path.parent.name != "lab":
+            item.add_marker(pytest.mark.other_kernel)

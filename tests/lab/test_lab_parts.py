@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -12,7 +13,7 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import given
@@ -245,6 +246,33 @@ def test_bytecode_of_this_interpreter_goes_with_its_module(tmp_path: Path) -> No
         (tmp_path / name).write_text("")
 
     assert set(rootfs._below(str(tmp_path))) == {str(tmp_path / name) for name in mine}
+
+
+def test_an_image_that_another_nettrace_made_meanwhile_is_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Who has waited for it looks again: of two images one would be stale, and the guests that were saved with it."""
+    made: list[Path] = []
+    locked = places.locked
+
+    def compress(_names: list[str], path: Path) -> None:
+        path.write_bytes(b"image")
+        made.append(path)
+
+    @contextlib.contextmanager
+    def wait_while_it_is_made(path: Path, *told: Any) -> Iterator[None]:
+        monkeypatch.setattr(places, "locked", locked)
+        rootfs.image()
+        with locked(path, *told):
+            yield
+
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(rootfs, "contents", lambda: {str(tmp_path / "file")})
+    monkeypatch.setattr(rootfs, "_compress", compress)
+    monkeypatch.setattr(places, "locked", wait_while_it_is_made)
+
+    assert rootfs.image().read_bytes() == b"image"
+    assert (places.locked is locked, len(made)) == (True, 1)
 
 
 def test_an_edit_gives_the_modules_another_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

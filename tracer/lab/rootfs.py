@@ -63,14 +63,23 @@ def image() -> Path:
         LabError: squashfs-tools or something that the guest needs is missing, or there is no room.
     """
     listing = places.images() / f"{_inputs()}.json"
+    found = _kept(listing)
+    if found is None:
+        # Two made at once need not be the same, as bytecode is written meanwhile: guests of one would be stale.
+        with places.locked(places.home() / "image.lock", lambda _: None, "makes it"):
+            found = _kept(listing) or _make(listing)
+    return found
+
+
+def _kept(listing: Path) -> Path | None:
+    """The image of this listing, if it is there and its files are as they were."""
     try:
         known = json.loads(listing.read_bytes())
         path = places.images() / str(known["image"])
-        if path.exists() and known["files"] == [list(one) for one in _states(name for name, *_ in known["files"])]:
-            return path
+        is_current = known["files"] == [list(one) for one in _states(name for name, *_ in known["files"])]
+        return path if is_current and path.exists() else None
     except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return _make(listing)
+        return None
 
 
 def _inputs() -> str:
