@@ -99,7 +99,7 @@ def test_a_process_of_another_user_that_cannot_be_traced_is_watched(tmp_path: Pa
 def test_the_users_are_those_of_the_processes(tmp_path: Path) -> None:
     """As of a server whose workers give up root."""
     with Told() as target:
-        become = "os.setuid(65534); os.write(tell, b'.'); os.read(gate, 1); os._exit(0)"
+        become = "os.setuid(65534); os.close(go); os.write(tell, b'.'); os.read(gate, 1); os._exit(0)"
         target.tell(f"gate, go = os.pipe(); done, tell = os.pipe()\nif os.fork() == 0: {become}\nos.read(done, 1)")
         with attached(tmp_path, "-p", target.pid) as watching:
             recording = watching.end()
