@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import ROOT, free_port, needs, wait_for
+from tests.command import ROOT, free_port, needs, said, wait_for
 from tests.record.servers import FILE_BYTES, Server, fetch, listens, serving
 from tests.record.test_ways import broken_laws, record
 from tracer.books.socket_file import decode_sockets
 from tracer.model.socket_recording import SocketRecording
+from tracer.observers import sockets
 
 pytestmark = pytest.mark.live
 
@@ -252,15 +253,18 @@ SLOW = """
 import socket, select
 s = socket.create_server(('127.0.0.1', 0)); c = socket.create_connection(s.getsockname()); a, _ = s.accept()
 for _ in range(9):
-    c.sendall(bytes(10007)); a.recv(10007, socket.MSG_WAITALL); select.select([], [], [], 0.3)
+    c.sendall(bytes(10007)); a.recv(10007, socket.MSG_WAITALL); select.select([], [], [], 0.1)
 """
 
 
-def test_samples_show_the_bytes_of_sockets_that_still_live(tmp_path: Path) -> None:
-    """One a second, rising, never more than in the end."""
-    recording, _ = record(tmp_path, sys.executable, "-c", SLOW)
+def test_samples_show_the_bytes_of_sockets_that_still_live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One each so often, rising, never more than in the end."""
+    monkeypatch.setattr(sockets, "_SAMPLE_S", 0.02)
+    code, _, errors = said("record", "-o", tmp_path / "recording", "--", sys.executable, "-c", SLOW)
+    recording = decode_sockets((tmp_path / "recording").read_bytes(), "recording")
 
-    sent_until = [sample.sent["copy"] for sample in recording.samples]
+    assert code == 0, errors
+    sent_until = [sample.sent["copy"] for sample in recording.samples if sample.sent]
     assert len(sent_until) >= 2
     assert sent_until == sorted(sent_until)
     assert 0 < sent_until[0] <= sent_until[-1] <= 9 * 10007
