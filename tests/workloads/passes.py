@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and other 
 NOBODY = 65534
 
 T = TypeVar("T")
+_AT_ONCE = 4
+_NUMBERS = itertools.count()
 
 
 def experiment(mode: str, size: int, threads: int = 1, *, verify: bool = True) -> Experiment:
@@ -60,15 +63,18 @@ def wait_until_blocked(port: int) -> None:
 
 
 def at_once(act: Callable[[str], T]) -> dict[str, Future[T]]:
-    """The same with every mode, side by side: of deadlines that each would wait out, one is waited out."""
-    with ThreadPoolExecutor(len(modes.NAMES)) as pool:
+    """The same with every mode, some of them side by side: where all wait for a deadline, it is waited out together.
+
+    No more of them: until then each sends as fast as it can, and would keep the last ones from their start.
+    """
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
         return {mode: pool.submit(act, mode) for mode in modes.NAMES}
 
 
 @contextlib.contextmanager
 def network_namespace() -> Iterator[str]:
     """One with its loopback up, in which sysctls can be changed without harm."""
-    name = f"nettrace-test-{os.getpid()}"
+    name = f"nettrace-test-{os.getpid()}-{next(_NUMBERS)}"
     subprocess.run(["ip", "netns", "add", name], check=True)
     try:
         subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)

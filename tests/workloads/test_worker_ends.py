@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.command import DEADLINE_S, wait_for
+from tests.command import wait_for
 from tests.workloads.passes import (
     at_once,
     experiment,
@@ -24,7 +24,6 @@ from tests.workloads.passes import (
     wait_until_blocked,
     wait_until_sending,
 )
-from tracer.books import modes
 from tracer.errors import WorkloadError
 from tracer.machine import processes
 from tracer.machine.processes import Workers
@@ -153,22 +152,18 @@ def test_a_foreign_peer_that_does_not_read_is_named(mode: str, unread_passes: Pa
 
 @pytest.fixture(scope="module")
 def passes_over_a_link_that_went_down() -> Passes:
-    """In one namespace, as soon as all are sending."""
-    with network_namespace() as namespace:
-
-        def cut() -> None:
-            subprocess.run(["ip", "-n", namespace, "link", "set", "lo", "down"], check=True)
-
-        all_send = threading.Barrier(len(modes.NAMES), cut, timeout=DEADLINE_S)
-
-        def one(mode: str) -> Stuck:
-            with Workers(
+    def one(mode: str) -> Stuck:
+        with (
+            network_namespace() as namespace,
+            Workers(
                 experiment(mode, 10007), address="127.0.0.1", sender_netns=namespace, receiver_netns=namespace,
                 patience_s=SHORT_S,
-            ) as workers:  # fmt: skip
-                return stuck_pass(workers, lambda _: all_send.wait())
+            ) as workers,
+        ):  # fmt: skip
+            cut = ["ip", "-n", namespace, "link", "set", "lo", "down"]
+            return stuck_pass(workers, lambda _: subprocess.run(cut, check=True))
 
-        return at_once(one)
+    return at_once(one)
 
 
 @needs_root
