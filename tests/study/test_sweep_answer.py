@@ -95,8 +95,8 @@ def test_the_screen_ends_with_the_answer_and_what_to_do_next(ratios: dict[str, f
     """More repetitions where noise hides the answer; else the judgement."""
     stream = io.StringIO()
     print_sweep(swept(**ratios), Path("my sweep"), make_console(stream))
-    *_, answer, following = stream.getvalue().splitlines()
+    *before, following = stream.getvalue().splitlines()
 
-    assert answer.startswith("zerocopy ")
+    assert any(line.startswith("zerocopy ") for line in before)
     assert following.startswith("  next: nettrace plot 'my sweep'")
     assert command in following

@@ -10,7 +10,8 @@ from tracer.books.mechanics import NOTHING
 from tracer.model import Stage
 from tracer.reports.compare_many import table_by_mode, told_of_modes
 from tracer.reports.tables import make_table, paragraph
-from tracer.study.comparison import EMULATED, MANY, Comparison
+from tracer.study.comparison import EMULATED, Comparison
+from tracer.study.contests import MANY
 from tracer.study.measurements import QUANTITIES
 from tracer.units import format_ratio
 
@@ -36,6 +37,15 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         console.print(paragraph(line, console, "  "))
     for text in comparison.notes:
         console.print(paragraph(f"note: {text}", console, "      "))
+    print_advice(comparison.advice, console)
+
+
+def print_advice(advice: list[str], console: Console) -> None:
+    """At the end, where the reader is; nothing where none can be given."""
+    if advice:
+        console.print()
+    for sentence in advice:
+        console.print(paragraph(f"  {sentence}", console, "    ", "bold" if sentence.startswith("advice") else ""))
 
 
 def no_winner(comparison: Comparison) -> list[str]:

@@ -10,7 +10,8 @@ from rich.table import Table
 from tracer.books.mechanics import NOTHING
 from tracer.model import Stage
 from tracer.reports.tables import make_table
-from tracer.study.comparison import MANY, Comparison
+from tracer.study.comparison import Comparison
+from tracer.study.contests import MANY
 from tracer.study.measurements import DEMAND, THROUGHPUT
 from tracer.study.why import largest_part
 from tracer.units import format_ratio

@@ -10,6 +10,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from tracer.reports.compare import print_advice
 from tracer.reports.tables import make_table, paragraph
 from tracer.study.crossovers import crossovers
 from tracer.study.intervals import repetitions_for_all
@@ -17,6 +18,7 @@ from tracer.study.measurements import DEMAND, LATENCY, QUANTITIES, THROUGHPUT, S
 from tracer.study.repeats import repeats
 from tracer.study.sweep_answer import answer_of, is_decided
 from tracer.study.sweep_plan import MAX_REPETITIONS, Sweep
+from tracer.study.which_mode import advice_of
 from tracer.texts import counted
 from tracer.units import format_size
 
@@ -33,7 +35,8 @@ def encode_sweep(sweep: Sweep) -> str:
             })  # fmt: skip
     document: dict[str, Any] = {
         **msgspec.to_builtins(sweep.manifest), "notes": sweep.notes, "medians": medians,
-        "crossovers": crossovers(sweep), "answer": answer_of(sweep), "same_mode_twice": repeats(sweep),
+        "crossovers": crossovers(sweep), "answer": answer_of(sweep), "advice": advice_of(sweep),
+        "same_mode_twice": repeats(sweep),
     }  # fmt: skip
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
 
@@ -47,6 +50,7 @@ def print_sweep(sweep: Sweep, directory: Path, console: Console) -> None:
     console.print()
     for sentence in answer_of(sweep):
         console.print(paragraph(sentence, console, "  ", "bold"))
+    print_advice(advice_of(sweep), console)
     console.print(paragraph(f"  next: {next_step(sweep, directory)}", console, "        "))
 
 
