@@ -139,7 +139,8 @@ def is_alike(printed: str, pasted: str) -> bool:
 def test_pages_that_programs_write_are_written() -> None:
     """Tables, not markers or headings alone."""
     assert lab_matrix.PAGE.read_text().partition(lab_matrix.BEGIN)[2].lstrip().startswith("|")
-    assert study.REPORT.read_text().count("| **") == 18
+    verdicts = [line for line in study.REPORT.read_text().splitlines() if line.startswith("| S") and "| **" in line]
+    assert len(verdicts) == 18
 
 
 @pytest.mark.parametrize("text", COMMANDS)

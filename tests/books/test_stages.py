@@ -23,6 +23,7 @@ _LOOPED = ["ip_local_deliver_finish", "__netif_receive_skb_one_core", "process_b
         (["gup_fast_fallback", "__iov_iter_get_pages_alloc", "__do_sys_vmsplice"], Work.SPLICE),
         (["gup_fast_fallback", *_SEND, "io_send_zc", "io_submit_sqes"], Work.PIN),
         (["io_cqring_wait", "__do_sys_io_uring_enter"], Work.SYSTEM_CALL),
+        (["io_notif_tw_complete", "io_run_task_work", "__do_sys_io_uring_enter"], Work.COMPLETION),
         (["rep_movs_alternative", "_copy_from_iter", *_SEND], Work.COPY_IN),
         (["__virt_addr_valid", "__check_object_size", *_SEND], Work.COPY_IN),
         (["__check_object_size", "simple_copy_to_iter", "__skb_datagram_iter", *_READ], Work.COPY_OUT),

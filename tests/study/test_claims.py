@@ -12,6 +12,7 @@ from tests.samples import copied, workload
 from tests.sweep_samples import falling, only, plan, rising, run, runs
 from tracer.study.claim_rules.findings import Case, Evidence, conclude, dependence
 from tracer.study.claims import RULES, judge
+from tracer.study.field_claims import FIELD_RULES
 from tracer.study.sweep_plan import Run
 
 
@@ -19,14 +20,14 @@ def test_without_any_evidence_every_claim_is_open():
     """And each says what is missing."""
     rulings = judge(Evidence([], []))
 
-    assert [one.id for one in rulings] == [f"S{number}" for number in range(1, 19)]
+    assert [one.id for one in rulings] == [*(f"S{number}" for number in range(1, 19)), "F1", "F2", "F3", "F4"]
     assert {one.outcome for one in rulings} == {UNDECIDED}
     assert all(one.missing and one.missing in one.sentence for one in rulings)
 
 
 def test_every_rule_has_a_sentence_for_every_outcome():
     """Sentences are data; none may be missing."""
-    for rule in RULES:
+    for rule in (*RULES, *FIELD_RULES):
         assert set(rule.because) == {CONFIRMED, REFUTED, DEPENDS}
         assert "{on}" in rule.because[DEPENDS]
 

@@ -140,6 +140,10 @@ TABLE: tuple[Row, ...] = (
         "sock_ofree",
         Work.COMPLETION, "the error queue that notifications wait in",
     ),
+    Row(
+        "io_alloc_notif io_notif_tw_complete io_tx_ubuf_complete io_link_skb",
+        Work.COMPLETION, "io_uring's notification of a zero-copy request: made, linked, posted",
+    ),
     Row("skb_set_owner_r", Work.COMPLETION, "charges a notification to the socket", below="sock_queue_err_skb"),
     Row(
         _POLL, Work.COMPLETION, "the engine's sender sleeps in poll() for notifications, and for nothing else",

@@ -14,7 +14,7 @@ from tracer.commands.html import html_option, typed, write_page
 from tracer.commands.options import lab_option
 from tracer.commands.output import note, write_json
 from tracer.commands.sweep import DEFAULT_DIRECTORY, DEFAULT_MODES
-from tracer.errors import UsageError
+from tracer.errors import Interrupted, NettraceError, UsageError
 
 if TYPE_CHECKING:
     from tracer.books.perf_attempt import PerfAttempt
@@ -62,7 +62,9 @@ def command(
     html_path: Path | None,
     markdown: Path | None,
 ) -> None:
-    """Settle the claims S1 to S18 from the sweep in DIRECTORY; runs it first, or the rest of it, where it is missing.
+    """Settle S1 to S18 of the source study, and F1 to F4 of the field, from the sweep in DIRECTORY.
+
+    It runs it first, or the rest of it, where it is missing.
 
     With --lab, the claims about a NIC are put to the test in a virtual machine; its times decide nothing.
     """
@@ -76,10 +78,13 @@ def command(
     given = _load_all(files)
     sweeps = sweeps_of(directory, repeat, no_run)
     recordings = given + _load_all(sorted((directory / RECORDINGS).glob("*.json")))
+    missing: dict[str, str] = {}
+    if not no_run:
+        recordings += _record_here(directory, recordings, missing)
     if lab is not None and not no_run:
-        recordings += _record_in_lab(directory, lab, recordings)
+        recordings += _record_missing(directory, _lab_experiments(lab), recordings)
     perf = _try_perf(no_run, lower_paranoid)
-    evidence = [_evidence_of(sweep, recordings, perf) for sweep in sweeps] or [_evidence_of(None, recordings, perf)]
+    evidence = [_evidence_of(sweep, recordings, perf, missing) for sweep in (sweeps or (None,))]
     rulings = standing([judge(one) for one in evidence])
     notes = _notes(sweeps, evidence[0])
     if markdown is not None:
@@ -109,14 +114,17 @@ def _load_all(files: tuple[Path, ...] | list[Path]) -> list[Recording]:
 
 
 def _evidence_of(
-    sweep: Sweep | None, recordings: list[Recording], perf: tuple[list[PerfAttempt] | None, str]
+    sweep: Sweep | None,
+    recordings: list[Recording],
+    perf: tuple[list[PerfAttempt] | None, str],
+    refused: dict[str, str],
 ) -> Evidence:
     from tracer.study.claim_rules.findings import Evidence
 
     attempts, why = perf
     rest = "" if sweep is None or sweep.complete else "the rest of this sweep: the same command without --no-run"
     missing = {name: text for name, text in (("perf", why), ("sweep", rest)) if text}
-    return Evidence(sweep.runs if sweep else [], recordings, attempts, missing)
+    return Evidence(sweep.runs if sweep else [], recordings, attempts, {**refused, **missing})
 
 
 def _try_perf(no_run: bool, lower_paranoid: bool) -> tuple[list[PerfAttempt] | None, str]:
@@ -126,12 +134,13 @@ def _try_perf(no_run: bool, lower_paranoid: bool) -> tuple[list[PerfAttempt] | N
 
 
 def _lab_experiments(kernel: str) -> list[Experiment]:
-    """What the claims on a NIC take: each mode as it should be, and the two cases in which a second copy is real."""
+    """What the claims on a NIC take: each mode as it should be, and the cases in which a second copy is real."""
     from tracer.model import Experiment, Link
 
     ways = [
         *((mode, True, False) for mode in DEFAULT_MODES.split(",")),
-        *((mode, False, False) for mode in ("twocopy", "zerocopy")),
+        *((mode, True, False) for mode in ("sendfile", "uring-zerocopy")),
+        *((mode, False, False) for mode in ("twocopy", "zerocopy", "sendfile")),
         *((mode, True, True) for mode in ("twocopy", "zerocopy")),
     ]
     return [
@@ -143,29 +152,53 @@ def _lab_experiments(kernel: str) -> list[Experiment]:
     ]  # fmt: skip
 
 
-def _record_in_lab(directory: Path, kernel: str, recordings: list[Recording]) -> list[Recording]:
-    """The lab's recordings that are not there yet; saved, so that the next call has them."""
+def _experiments_here() -> list[Experiment]:
+    """What the claims of the field take beside a sweep of the three modes that the study asked about."""
+    import msgspec
+
+    from tracer.model import Experiment
+
+    sendfile, uring = (Experiment(mode=mode, size=_LAB_SIZE) for mode in ("sendfile", "uring-zerocopy"))
+    return [sendfile, msgspec.structs.replace(uring, profile=True)]
+
+
+def _record_here(directory: Path, recordings: list[Recording], missing: dict[str, str]) -> list[Recording]:
+    """One that this machine cannot do leaves its claim open, and the others go on; `missing` then says why."""
+    found = []
+    for experiment in _experiments_here():
+        try:
+            found += _record_missing(directory, [experiment], recordings)
+        except Interrupted:
+            raise
+        except NettraceError as error:
+            missing["field"] = f"{experiment.mode} on this machine: {error.what}, {error.why}"
+    return found
+
+
+def _record_missing(directory: Path, wanted: list[Experiment], recordings: list[Recording]) -> list[Recording]:
+    """The recordings that are not there yet; saved, so that the next call has them."""
     from tracer.machine.recordings import save
     from tracer.runs.dispatch import record
 
     (directory / RECORDINGS).mkdir(parents=True, exist_ok=True)
-    there = {_lab_key(recording.experiment) for recording in recordings}
+    there = {_key(recording.experiment) for recording in recordings}
     found = []
-    for experiment in _lab_experiments(kernel):
-        if _lab_key(experiment) not in there:
+    for experiment in wanted:
+        if _key(experiment) not in there:
             recording = record(experiment, note)
-            save(recording, directory / RECORDINGS / f"{_lab_name(experiment)}.json")
+            save(recording, directory / RECORDINGS / f"{_name(experiment)}.json")
             found.append(recording)
     return found
 
 
-def _lab_key(experiment: Experiment) -> tuple[object, ...]:
+def _key(experiment: Experiment) -> tuple[object, ...]:
     return experiment.lab, experiment.mode, experiment.link, experiment.scatter_gather, experiment.bounce
 
 
-def _lab_name(experiment: Experiment) -> str:
+def _name(experiment: Experiment) -> str:
     special = "-no-sg" * (not experiment.scatter_gather) + "-bounce" * experiment.bounce
-    return f"lab-{experiment.lab}-{experiment.link}-{experiment.mode}{special}"
+    where = "here" if experiment.lab is None else f"lab-{experiment.lab}"
+    return f"{where}-{experiment.link}-{experiment.mode}{special}"
 
 
 def _notes(sweeps: list[Sweep], evidence: Evidence) -> list[str]:

@@ -1,4 +1,4 @@
-"""The verdicts on the source study's claims: on the screen, as JSON, as Markdown."""
+"""The verdicts on the claims: on the screen, as JSON, as Markdown."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def told_place(case: Case) -> str:
 
 def write_markdown(rulings: list[Ruling], notes: list[str], pictures: list[Path], path: Path) -> str:
     """The report as Markdown; pictures are linked relative to its place."""
-    lines = ["# The claims of the source study, settled", "", f"{count(rulings)}.", ""]
+    lines = ["# The claims of the source study, and of the field, settled", "", f"{count(rulings)}.", ""]
     lines += ["| claim | | verdict | why |", "|---|---|---|---|"]
     lines += [f"| {one.id} | {_cell(one.claim)} | **{one.outcome}** | {_cell(one.sentence)} |" for one in rulings]
     for picture in pictures:

@@ -1,10 +1,11 @@
-"""The claims S1 to S18 of the source study, each with the rule that settles it. Pure."""
+"""The claims S1 to S18 of the source study, each with the rule that settles it; and those of the field. Pure."""
 
 from __future__ import annotations
 
 from tracer.study.claim_rules import bytes as byte_rules
 from tracer.study.claim_rules import costs, modes, privilege, times
 from tracer.study.claim_rules.findings import Evidence, Outcome, Rule, Ruling, ruling_of
+from tracer.study.field_claims import FIELD_RULES
 
 _C, _R, _D = Outcome.CONFIRMED, Outcome.REFUTED, Outcome.DEPENDS
 _CLEAR = "the interval of the median ratio, paired by repetition (95 % for all comparisons of this rule together),"
@@ -224,4 +225,4 @@ RULES: tuple[Rule, ...] = (
 
 def judge(evidence: Evidence) -> list[Ruling]:
     """A ruling for each claim, in their order."""
-    return [ruling_of(rule, evidence) for rule in RULES]
+    return [ruling_of(rule, evidence) for rule in (*RULES, *FIELD_RULES)]

@@ -75,14 +75,14 @@ def tiny_sizes(samples: Samples) -> list[int]:
     return [size for size in samples.values_of(1) if size <= TINY]
 
 
-def overtakes(challenger: str, claimed: int) -> Callable[[Evidence], Finding]:
-    """A rule: the challenger overtakes two-copy at about the claimed size."""
+def overtakes(challenger: str, claimed: int, reference: str = "twocopy") -> Callable[[Evidence], Finding]:
+    """A rule: the challenger overtakes the reference at about the claimed size."""
 
     def find(evidence: Evidence) -> Finding:
         cases = []
         for link, samples in by_link(evidence, THROUGHPUT):
             for threads in samples.values_of(2):
-                crossover = crossover_of(samples, challenger, "twocopy", threads)
+                crossover = crossover_of(samples, challenger, reference, threads)
                 where: Where = {"link": str(link), "threads": threads}
                 cases.append(Case(where=where, holds=_is_about(crossover, claimed, samples), text=_told(crossover)))
         return finding(evidence, cases, remark=looped_remark(evidence) if challenger == "zerocopy" else "")
