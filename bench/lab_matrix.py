@@ -15,6 +15,7 @@ from pathlib import Path
 from tracer.books import modes
 from tracer.books.analysis import document_of
 from tracer.books.drops import dropped_by_sender
+from tracer.books.function_entries import transmit_row
 from tracer.books.function_rows import Row
 from tracer.books.modes import STUDIED, USUAL, Conditions, predicted
 from tracer.books.receiving import RECEIVE_NAMES, USUAL_RECEIVE, receive
@@ -27,6 +28,8 @@ from tracer.runs.in_lab import record
 # Odd and prime, so that nothing adds up by accident: 230161 B.
 SIZE, MESSAGES = 10007, 23
 HEADERS = SIZE // 8 * MESSAGES
+# UDP pins what fits into one packet alone.
+SIZES = {"udp-zerocopy": 1021}
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "lab-matrix.md"
 BEGIN, END = "<!-- lab-matrix -->", "<!-- /lab-matrix -->"
 
@@ -137,6 +140,11 @@ def _times(count: int | None, payload: int) -> str:
     return "0" if not count else "1x" if count == payload else f"{count:,} B"
 
 
+def size_of(mode: str) -> int:
+    """Bytes of a message."""
+    return SIZES.get(mode, SIZE)
+
+
 # Done to a byte each time that it comes to the device; the other stages are done once.
 _EACH_TIME = (Stage.DEFERRED_COPY, Stage.LINEARIZE, Stage.BOUNCE, Stage.DMA)
 
@@ -147,26 +155,27 @@ def expected(mode: str, way: Way, at_device: int) -> dict[Stage, int]:
     Args:
         at_device: Payload that came to the device, with what came there again.
     """
-    reading = receive(str(way.fields.get("receive", USUAL_RECEIVE.name)))
-    copies = predicted(modes.mode(mode), way.link, way.conditions, size=SIZE, receive=reading)
+    reading, size = receive(str(way.fields.get("receive", USUAL_RECEIVE.name))), size_of(mode)
+    copies = predicted(modes.mode(mode), way.link, way.conditions, size=size, receive=reading)
     seen = SHOWN if way.link is Link.NIC else (*SHOWN, *AT_THE_READER)
     stages = [stage for stage in seen if stage in copies]
-    return {stage: round(copies[stage] * (at_device if stage in _EACH_TIME else SIZE * MESSAGES)) for stage in stages}
+    return {stage: round(copies[stage] * (at_device if stage in _EACH_TIME else size * MESSAGES)) for stage in stages}
 
 
 def came_to_device(document: Document) -> int:
     """What TCP sent, less what was dropped before the device, and what a qdisc has doubled."""
     seen = document.observations[0]
-    sent, doubled = bytes_at(seen, Row.TRANSMIT), bytes_at(seen, Row.XMIT_UNOWNED)
+    sent, doubled = bytes_at(seen, transmit_row(seen)), bytes_at(seen, Row.XMIT_UNOWNED)
     return (sent or 0) - (dropped_by_sender(seen) or 0) + (doubled or 0)
 
 
 def verdict_expected(mode: str, way: Way) -> str:
     """The code of the verdict."""
-    conditions = way.conditions
+    conditions, taken = way.conditions, modes.mode(mode)
+    if taken.is_datagrams and not predicted(taken, way.link, conditions, size=size_of(mode))[Stage.PIN]:
+        return _of_copied_datagrams(taken, conditions)
     if conditions.linear or conditions.bounced:
         return "copied-without-sg" if conditions.linear else "bounced"
-    taken = modes.mode(mode)
     if not taken.asks_zerocopy:
         return _without_pinning(taken, conditions)
     if way.link is not Link.NIC:
@@ -174,6 +183,12 @@ def verdict_expected(mode: str, way: Way) -> str:
     if conditions.tapped or conditions.summed:
         return "copied-for-tap" if conditions.tapped else "copied-for-checksum"
     return "partly-copied" if taken.header else "zero-copy"
+
+
+def _of_copied_datagrams(taken: modes.Mode, conditions: Conditions) -> str:
+    if conditions.bounced or (conditions.linear and taken.segmented):
+        return "bounced" if conditions.bounced else "copied-without-sg"
+    return "copied-at-once" if taken.asks_zerocopy else "copied"
 
 
 def _without_pinning(taken: modes.Mode, conditions: Conditions) -> str:
@@ -192,7 +207,7 @@ def _is_right(mode: str, stage: Stage, found: int | None, wanted: Mapping[Stage,
 def problems_of(document: Document, mode: str, way: Way) -> list[str]:
     """What is not as it must be; empty if all is."""
     ledger, observed = document.ledger, document.observed
-    if observed is None or observed.payload_bytes != SIZE * MESSAGES:
+    if observed is None or observed.payload_bytes != size_of(mode) * MESSAGES:
         return ["payload not sent whole"]
     if observed.received_bytes != observed.payload_bytes:
         return [f"received {observed.received_bytes}"]
@@ -219,7 +234,7 @@ def run(kernel: str, mode: str, link: str, observer: ObserverChoice = ObserverCh
     """One experiment, watched by both observers unless told otherwise."""
     way = WAYS[link]
     experiment = Experiment(
-        mode=mode, size=SIZE, messages=MESSAGES, lab=kernel, link=way.link, observer=observer,
+        mode=mode, size=size_of(mode), messages=MESSAGES, lab=kernel, link=way.link, observer=observer,
         setup=(way.setup,) if way.setup else (), **way.fields,  # type: ignore[arg-type]
     )  # fmt: skip
     document = document_of(record(experiment, lambda _: None))

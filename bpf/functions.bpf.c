@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Sees each copying function of the TCP send and receive path run, and counts the payload bytes it moves.
+ * Sees each copying function of TCP's and UDP's send and receive path run, and counts the payload bytes it moves.
  *
  * A handler holds the logic of one probe point. The observer generates one line for each point it can attach: a shell
  * that hands arguments over, from fentry's array or from the registers of a kprobe (tracer/observers/functions.py).
  *
- * Whose bytes: in process context, of the thread that is inside tcp_sendmsg_locked() or tcp_recvmsg_locked() on a socket
- * of the workload. In softirq the current task means nothing: there an skb belongs to the workload by its ubuf_info
+ * Whose bytes: in process context, of the thread that is inside the send or the receive call (tcp_sendmsg_locked(),
+ * udp_recvmsg(), ...) on a socket of the workload. In softirq the current task means nothing: there an skb belongs to the workload by its ubuf_info
  * (recorded when the send call filled the skb), by skb->sk, or by being the one the driver is handling on this CPU.
  */
 

@@ -6,11 +6,13 @@
  * The structs (sk_buff, net_device, ...) are declared from the running kernel's BTF: tracer/observers/headers.py.
  */
 /*
- * Which packets are the workload's where they have no socket: port in host order, inodes of network namespaces. A map and
- * not -D flags, so that one compiled program serves many runs.
+ * Which packets are the workload's where they have no socket: port in host order, inodes of network namespaces, and IP's
+ * number of the protocol: a TCP connection beside datagrams, of the same port, is none of it. A map and not -D flags, so
+ * that one compiled program serves many runs.
  */
 struct flow {
 	u32 port;
+	u32 protocol;
 	u32 sender_netns;
 	u32 receiver_netns;
 };
@@ -67,14 +69,31 @@ static __always_inline bool is_before_device(struct packet *packet)
 }
 
 #define PROTOCOL_TCP 6
+#define PROTOCOL_UDP 17
+#define UDP_HEADER 8
 #define FRAGMENT_OFFSET 0x1fff		/* in bytes / 8; include/net/ip.h: IP_OFFSET */
 #define OF_FRAGMENT 0x3fff		/* this, or IP_MF: more fragments follow */
 
-/* Is it TCP, and is it a fragment of an IPv4 packet? IPv6's MTU, 1280, is more than TCP would need to be cut at. */
+/* Which protocol's is it, and is it a fragment? As IPv4 says it, of IPv6 too. */
 struct ip {
 	u8 version, protocol;
 	u16 fragment;
 };
+
+/* include/net/ipv6.h: NEXTHDR_FRAGMENT, struct frag_hdr */
+#define NEXT_IS_FRAGMENT 44
+#define MORE_FRAGMENTS 0x2000
+
+static __always_inline void read_ipv6_fragment(struct ip *ip, void *ipv6)
+{
+	u8 header[4] = {};
+	u16 offset;
+
+	READ(header, ipv6 + 40);
+	offset = header[2] << 8 | header[3];
+	ip->protocol = header[0];
+	ip->fragment = offset >> 3 | (offset & 1 ? MORE_FRAGMENTS : 0);
+}
 
 static __always_inline void read_ip(struct ip *ip, struct packet *packet)
 {
@@ -84,26 +103,32 @@ static __always_inline void read_ip(struct ip *ip, struct packet *packet)
 	ip->version = header[0];
 	if (ip->version >> 4 == 6) {
 		ip->protocol = header[6];
+		if (ip->protocol == NEXT_IS_FRAGMENT)
+			read_ipv6_fragment(ip, packet->head + packet->network_header);
 		return;
 	}
 	ip->protocol = header[9];
 	ip->fragment = header[6] << 8 | header[7];
 }
 
-/* Bytes from data to the payload, which data can be behind; of the fragments, the first alone has a TCP header. */
+/* Bytes from data to the payload, which data can be behind; of the fragments, the first alone has TCP's or UDP's header. */
 static __always_inline s32 header_bytes(struct packet *packet, struct ip *ip)
 {
-	void *tcp = packet->head + packet->transport_header;
+	void *transport = packet->head + packet->transport_header;
+	s32 before = transport - packet->data;
 	u8 doff = 0;
 
 	if (packet->transport_header == NO_HEADER)
 		return 0;
-	if (!(ip->fragment & FRAGMENT_OFFSET))
-		READ(doff, tcp + 12);
-	return (s32)(tcp - packet->data) + (doff >> 4) * 4;
+	if (ip->fragment & FRAGMENT_OFFSET)
+		return before;
+	if (ip->protocol == PROTOCOL_UDP)
+		return before + UDP_HEADER;
+	READ(doff, transport + 12);
+	return before + (doff >> 4) * 4;
 }
 
-/* Bytes of TCP payload in a packet; its data is at the link's, the IP or the TCP header, or behind them all. */
+/* Bytes of TCP's or UDP's payload in a packet; its data is at the link's, IP's or their header, or behind them all. */
 static __always_inline u32 payload_of(struct packet *packet, struct ip *ip)
 {
 	s32 headers = header_bytes(packet, ip);
@@ -124,7 +149,7 @@ static __always_inline bool has_our_port(struct packet *packet, struct ip *ip)
 {
 	if (packet->network_header == NO_HEADER || packet->transport_header == NO_HEADER)
 		return false;
-	return ip->protocol == PROTOCOL_TCP && !(ip->fragment & FRAGMENT_OFFSET) && to_our_port(packet);
+	return ip->protocol == the_flow().protocol && !(ip->fragment & FRAGMENT_OFFSET) && to_our_port(packet);
 }
 
 static __always_inline bool is_of_netns(struct net_device *device, u32 inode)
@@ -209,7 +234,7 @@ static __always_inline enum place place_of_arrived(struct net_device *device)
 /* By its headers: it has left its sender's socket, and no other has taken it yet, or this kernel does not tell which. */
 static __always_inline enum place place_by_headers(struct packet *packet, struct ip *ip, struct net_device *device)
 {
-	bool later_fragment = ip->protocol == PROTOCOL_TCP && ip->fragment & FRAGMENT_OFFSET;
+	bool later_fragment = ip->protocol == the_flow().protocol && ip->fragment & FRAGMENT_OFFSET;
 
 	if (!later_fragment && !has_our_port(packet, ip))
 		return NOT_OURS;

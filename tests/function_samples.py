@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.samples import PAYLOAD, changed, experiment, recording, workload
 from tracer.books.function_rows import ROWS_WITH_PAGES, Row
+from tracer.books.probes import PROBE_POINTS
 from tracer.model import Link, Observation, Recording, Tally
 
 HEADERS = 29 * 54
@@ -15,15 +16,18 @@ PULLED = 29 * 4
 Counted = dict[str, tuple[int, ...]]
 
 
-def functions(counted: Counted, missing: tuple[str, ...] = (), lost: int | None = 0) -> Observation:
+def functions(
+    counted: Counted, missing: tuple[str, ...] = (), lost: int | None = 0, transport: str = "tcp"
+) -> Observation:
     """All rows at zero, but for those given as {row: (events, bytes[, pages])} and those of missing symbols."""
+    points = [point.symbol for point in PROBE_POINTS if point.transport in ("", transport)]
+    attached = {symbol: "fentry" for symbol in points if symbol not in missing}
     tallies = {}
     for name in Row:
-        if set(name.needs) & set(missing):
+        if not name.is_known(attached):
             continue
         events, size, *pages = counted.get(str(name), (0, 0, 0))
         tallies[str(name)] = Tally(events=events, bytes=size, pages=pages[0] if name in ROWS_WITH_PAGES else None)
-    attached = {symbol: "fentry" for row in Row for symbol in row.needs if symbol not in missing}
     attached["kfree_skb"] = "tracepoint"
     unattached = dict.fromkeys(missing, "no such function: inlined, or of another kernel")
     return Observation(observer="functions", tallies=tallies, attached=attached, unattached=unattached, lost=lost)

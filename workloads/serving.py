@@ -14,7 +14,9 @@ from typing import Any
 
 from tracer.books.results import receiver_failure
 from tracer.errors import NettraceError
+from workloads.child.crew import Refused
 from workloads.child.receiver import RECEIVE_BUFFER_BYTES
+from workloads.child.udp import GREETING, Datagrams, answer
 from workloads.engine._engine import ffi, lib
 
 
@@ -29,7 +31,7 @@ class Connection:
     """
 
     peer: str
-    socket: socket.socket
+    socket: socket.socket | Datagrams
     job: Any
     ended: threading.Event
     verified_size: int | None = None
@@ -76,6 +78,8 @@ class Server:
         self._accepted: list[Connection] = []
         self._closing, self._close = os.pipe()
         self._one_ended = threading.Condition()
+        # Of several datagram sockets on one port, one at a time waits to be told whose it is.
+        self._agreeing = threading.Lock()
         self._acceptor = threading.Thread(target=self._accept_all, daemon=True)
 
     def __enter__(self) -> Server:
@@ -124,14 +128,28 @@ class Server:
         threading.Thread(target=self._read, args=(connection,), daemon=True).start()
 
     def _read(self, connection: Connection) -> None:
-        with connection.socket:
+        try:
+            self._agree(connection)
             connection.result = lib.engine_receiver_open(connection.job) or lib.engine_receive(connection.job)
-            lib.engine_receiver_close(connection.job)
+        except Refused as refused:
+            connection.result = -abs(refused.code)
+        lib.engine_receiver_close(connection.job)
+        connection.socket.close()
         with self._one_ended:
             connection.ended.set()
             self._one_ended.notify_all()
             if self._on_end is not None:
                 self._on_end(connection)
+
+    def _agree(self, connection: Connection) -> None:
+        """If it is beside datagrams, receive these. Whoever holds an idle one says nothing until it is closed."""
+        control = connection.socket
+        assert isinstance(control, socket.socket), "nothing has been agreed on yet"
+        with contextlib.suppress(OSError):  # whoever reads it learns that it broke
+            if control.recv(len(GREETING), socket.MSG_PEEK | socket.MSG_WAITALL) == GREETING:
+                with self._agreeing:
+                    connection.socket = datagrams = answer(control, (self.address, self.port), None)
+                datagrams.receive_by(connection.job)
 
     def wait_for(self, count: int, deadline_s: float) -> bool:
         """Whether so many connections have come and ended, waiting for at most so many seconds."""

@@ -1,5 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Whose a socket is: kprobes may not look into a socket's storage, so it is told by the port. */
+/* Whose a socket is: kprobes may not look into a socket's storage, so it is told by the port and the protocol. */
+
+static __always_inline bool is_of_protocol(struct sock *sk)
+{
+	u16 protocol = 0;
+
+	READ(protocol, &sk->protocol);
+	return protocol == the_flow().protocol;
+}
 
 /* The socket of the workload that sends the payload: connected to the workload's port. */
 static __always_inline bool is_sender(struct sock *sk)
@@ -10,7 +18,7 @@ static __always_inline bool is_sender(struct sock *sk)
 	if (!sk)
 		return false;
 	READ(dport, &sk->dport);
-	if (dport != __builtin_bswap16(the_flow().port))
+	if (dport != __builtin_bswap16(the_flow().port) || !is_of_protocol(sk))
 		return false;
 	READ(net, &sk->net);
 	return in_netns(net, the_flow().sender_netns);
@@ -25,7 +33,7 @@ static __always_inline bool is_receiver(struct sock *sk)
 	if (!sk)
 		return false;
 	READ(num, &sk->num);
-	if (num != the_flow().port)
+	if (num != the_flow().port || !is_of_protocol(sk))
 		return false;
 	READ(net, &sk->net);
 	return in_netns(net, the_flow().receiver_netns);

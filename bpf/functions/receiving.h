@@ -24,6 +24,18 @@ static __always_inline int leave_recvmsg(void *ctx, s64 result)
 	return 0;
 }
 
+static __always_inline int leave_datagram_recvmsg(void *ctx, s64 result)
+{
+	u32 tid = bpf_get_current_pid_tgid();
+
+	if (!receiving.lookup(&tid))
+		return 0;
+	receiving.delete(&tid);
+	if ((s32)result > 0)
+		add(DATAGRAM_READ, (s32)result, 0);
+	return 0;
+}
+
 static __always_inline int enter_copy_to_iter(void *ctx, u64 address, u64 length, u64 a3, u64 a4, u64 a5)
 {
 	if (is_inside(false))

@@ -96,6 +96,67 @@ static __always_inline int enter_account_pages(void *ctx, u64 pinned, u64 size, 
 	return 0;
 }
 
+/* UDP's send call; what it pins is a datagram whole, and a send that it copies instead is completed all the same. */
+
+static __always_inline int leave_datagram_sendmsg(void *ctx, s64 result)
+{
+	u32 tid = bpf_get_current_pid_tgid();
+
+	if (!sending.lookup(&tid))
+		return 0;
+	sending.delete(&tid);
+	if ((s32)result > 0)
+		add(DATAGRAM_SENT, (s32)result, 0);
+	return 0;
+}
+
+static __always_inline int leave_zerocopy_realloc(void *ctx, s64 result)
+{
+	u64 ubuf = result;
+	u8 one = 1;
+
+	if (ubuf && is_inside(true) && ubufs.update(&ubuf, &one))
+		add(LOST, 0, 0);
+	return 0;
+}
+
+static __always_inline int enter_datagram_pinned(void *ctx, u64 msg, u64 sk, u64 skb, u64 from, u64 length)
+{
+	if (is_inside(true))
+		add_here(ctx, DATAGRAM_PINNED, length);
+	return 0;
+}
+
+/* Its packet, or the first of a chain of IP's fragments, whose length is that of all. */
+static __always_inline int add_datagram(struct sk_buff *skb)
+{
+	struct packet packet = {};
+	struct sock *sk = NULL;
+	struct ip ip = {};
+	u32 payload;
+
+	READ(sk, &skb->sk);
+	if (!is_sender(sk))
+		return 0;
+	look_at(&packet, skb);
+	read_ip(&ip, &packet);
+	/* Of a chain, the first one's header says that more follow, and has UDP's. */
+	payload = payload_of(&packet, &ip);
+	if (payload)
+		add(DATAGRAM_TRANSMIT, payload, 0);
+	return 0;
+}
+
+static __always_inline int enter_ip_send(void *ctx, u64 net, u64 skb, u64 a3, u64 a4, u64 a5)
+{
+	return add_datagram((void *)skb);
+}
+
+static __always_inline int enter_ip6_send(void *ctx, u64 skb, u64 a2, u64 a3, u64 a4, u64 a5)
+{
+	return add_datagram((void *)skb);
+}
+
 /* TCP's output; the skb has no headers yet, so its length is payload, and 0 for a pure ACK. */
 
 static __always_inline int enter_transmit(void *ctx, u64 sk, u64 skb, u64 clone, u64 gfp, u64 a5)

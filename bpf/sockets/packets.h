@@ -98,7 +98,6 @@ static __always_inline void count_fragments(struct row *row, struct payload *pay
 {
 	u32 bytes = payload->in_fragments;
 
-	look_at_fragments(seen, payload->shinfo);
 	if (way == LEAVES) {
 		ADD(row, LEFT_FRAGMENTS, seen->number);
 		ADD_AT(row, LEFT_COPIED, state_of(seen->flags), 3, bytes);
@@ -113,6 +112,20 @@ static __always_inline void count_fragments(struct row *row, struct payload *pay
 		READ(uarg, payload->shinfo + __builtin_offsetof(struct k_shinfo, destructor_arg));
 		owners.update(&uarg, &row->cookie);
 	}
+#endif
+}
+
+/*
+ * A datagram that IP has cut already is a chain of packets, in which its bytes lie behind the headers. One of ours is
+ * pinned whole or copied whole, which the kernel marks of TCP's packets alone.
+ */
+static __always_inline void look_at_datagram(struct payload *payload, struct fragments *seen)
+{
+	if (!seen->number)
+		payload->in_fragments = 0;
+#ifdef OF_A_LINK
+	if (seen->flags & SKBFL_ZEROCOPY_ENABLE)
+		seen->flags |= SKBFL_PURE_ZEROCOPY;
 #endif
 }
 
@@ -140,12 +153,20 @@ static __always_inline void count_packet(struct __sk_buff *context, u32 way, u64
 	if (row->device != context->ifindex) /* most often it is, and a store would take the line from another CPU */
 		row->device = context->ifindex;
 	ADD(row, way == LEAVES ? LEFT_PACKETS : CAME_PACKETS, 1);
+	if (payload.in_fragments)
+		look_at_fragments(&seen, payload.shinfo);
+	if (protocol != TCP)
+		look_at_datagram(&payload, &seen);
 	if (payload.bytes > payload.in_fragments)
 		ADD(row, way == LEAVES ? LEFT_LINEAR : CAME_LINEAR, payload.bytes - payload.in_fragments);
 	if (payload.in_fragments)
 		count_fragments(row, &payload, way, &seen);
-	if (protocol != TCP)
+	if (protocol != TCP) {
+#ifdef OF_A_LINK
+		tally_packet(way == LEAVES ? EGRESS : INGRESS, &payload, &seen, 0);
+#endif
 		return;
+	}
 	if (way == LEAVES) {
 		again = count_again(&payload, &row->left_end, &row->has_left);
 		if (again)

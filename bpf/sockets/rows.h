@@ -108,8 +108,13 @@ static __always_inline struct row *make_row(struct k_sock *sk, u64 cookie)
 {
 	u32 zero = 0;
 	struct row *row = blank.lookup(&zero);
-	bool is_first = row && !rows_apart.insert(&cookie, row);
+	u16 protocol = 0;
+	bool is_first;
 
+	READ(protocol, &sk->protocol);
+	if (protocol != the_flow().protocol)
+		return NULL;
+	is_first = row && !rows_apart.insert(&cookie, row);
 	row = rows_apart.lookup(&cookie);
 	if (!row)
 		count_fate(NOT_MADE);

@@ -41,6 +41,36 @@ def test_later_copies_follow_from_the_link_and_its_conditions(mode, link, condit
     assert copies_after_the_send_call(mode, link, **conditions) == later
 
 
+@pytest.mark.parametrize(
+    ("mode", "link", "size", "conditions", "pinned"),
+    [
+        ("udp-zerocopy", Link.LO, 32768, {}, True),
+        ("udp-zerocopy", Link.VETH, 1472, {}, True),
+        ("udp-zerocopy", Link.VETH, 1473, {}, False),
+        ("udp-zerocopy", Link.VETH, 1453, {"ipv6": True}, False),
+        ("udp-zerocopy", Link.NIC, 1472, {}, True),
+        ("udp-zerocopy", Link.NIC, 1472, {"linear": True}, False),
+        ("udp-zerocopy", Link.NIC, 1472, {"summed": True}, False),
+        ("udp", Link.LO, 1472, {}, False),
+    ],
+)
+def test_udp_pins_what_one_packet_takes_as_it_is(mode, link, size, conditions, pinned):
+    """Else it copies in the send call, and what is copied at once is not copied again."""
+    found = predicted(modes.mode(mode), link, Conditions(**conditions), size=size)
+
+    assert (found[Stage.PIN], found[Stage.COPY_IN]) == (float(pinned), float(not pinned))
+    assert found[Stage.DEFERRED_COPY] == float(pinned and link is not Link.NIC)
+
+
+def test_what_the_kernel_cuts_into_datagrams_a_linear_device_gets_copied() -> None:
+    """A datagram that is cut by nobody, or by IP, is linear from the beginning."""
+    found = {
+        name: predicted(modes.mode(name), Link.NIC, Conditions(linear=True), size=10007) for name in ("udp", "udp-gso")
+    }
+
+    assert [found[name][Stage.LINEARIZE] for name in found] == [0.0, 1.0]
+
+
 @pytest.mark.parametrize("bounced", [True, False])
 def test_a_byte_is_handed_over_in_place_or_bounced(bounced):
     """Never both."""
@@ -76,7 +106,7 @@ def test_an_unknown_mode_suggests_the_near_miss() -> None:
 
 def test_a_mode_is_a_row_of_words_that_the_engine_knows() -> None:
     """Its call and its buffers are names in workloads/engine/engine.h; each row is another way."""
-    rows = [(mode.call, mode.buffers, mode.way, mode.header) for mode in modes.MODES]
+    rows = [(mode.call, mode.buffers, mode.way, mode.header, mode.protocol, mode.segmented) for mode in modes.MODES]
 
     assert all(numbered(word) >= 0 for call, buffers, *_ in rows for word in (call, buffers))
     assert len(set(rows)) == len(set(modes.NAMES)) == len(rows)

@@ -78,6 +78,50 @@ def test_what_does_not_go_together_is_a_usage_error(
     assert words in " ".join(errors.split())
 
 
+@pytest.mark.parametrize(
+    ("mode", "options", "words"),
+    [
+        ("udp", ["--congestion", "cubic"], "--congestion needs TCP"),
+        ("udp-gso", ["--nodelay"], "--nodelay needs TCP"),
+        ("udp", ["--size", "65508"], "a message of this --size is no datagram"),
+        ("udp", ["--size", "65528", "--ipv6"], "a message of this --size is no datagram"),
+        ("udp-zerocopy", ["--size", "32785"], "cannot be pinned as one datagram"),
+        ("udp-zerocopy", ["--fields", "18"], "cannot be pinned as one datagram"),
+    ],
+)
+def test_what_a_datagram_cannot_be_is_a_usage_error(
+    monkeypatch: pytest.MonkeyPatch, mode: str, options: list[str], words: str
+) -> None:
+    """Before anything is sent: the kernel would refuse it in the middle (EMSGSIZE)."""
+    monkeypatch.setattr("tracer.runs.dispatch.record", never)
+    code, output, errors = said("run", mode, *options)
+
+    assert (code, output) == (2, "")
+    assert words in " ".join(errors.split())
+
+
+@pytest.mark.parametrize(
+    "experiment",
+    [
+        Experiment(mode="udp", size=65507),
+        Experiment(mode="udp-gso", size=65527, ipv6=True),
+        Experiment(mode="udp-zerocopy", size=32768),
+        Experiment(mode="udp-zerocopy", size=65507, fields=1),
+    ],
+)
+def test_the_longest_datagrams_are_let_through(experiment: Experiment) -> None:
+    """To the byte."""
+    check_conditions(experiment)
+
+
+def test_a_comparison_refuses_what_one_of_its_modes_cannot_do() -> None:
+    """Not after half of its runs."""
+    code, output, errors = said("compare", "--modes", "onecopy,udp", "--size", "128K")
+
+    assert (code, output) == (2, "")
+    assert "a message of this --size is no datagram" in " ".join(errors.split())
+
+
 def never(*_: object, **__: object) -> None:
     raise AssertionError("something was done")
 

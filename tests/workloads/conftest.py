@@ -10,8 +10,9 @@ from tests.workloads.passes import network_namespace
 from tracer.books import modes
 
 
-@pytest.fixture(params=modes.NAMES)
+@pytest.fixture(params=[mode.name for mode in modes.MODES if not mode.is_datagrams])
 def mode(request: pytest.FixtureRequest) -> str:
+    """Those over TCP; for the others see test_datagrams.py."""
     return str(request.param)
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tracer.books.modes import known
+from tracer.books.modes import ETHERNET_MTU, known, udp_headers
 from tracer.books.receiving import USUAL_RECEIVE
 from tracer.model import Experiment, Link, Nic, ObserverChoice, Recording, Settings
 
@@ -140,11 +140,26 @@ def with_function_probes(recording: Recording, observer: str | None) -> list[Adv
     return another_run(recording, words, lab=LAB, link=Link.VETH, observer=ObserverChoice.AUTO)
 
 
+def by_copying(recording: Recording, words: str) -> list[Advice]:
+    """The same calls without zero-copy; words follow the mode's name."""
+    now = known(recording.experiment.mode)
+    mode = "udp" if now is not None and now.is_datagrams else "onecopy"
+    return another_run(recording, f"{mode} {words}", mode=mode)
+
+
 def on_a_nic(recording: Recording, words: str) -> list[Advice]:
     """Zero-copy, in this mode if it asks for that, over a NIC with scatter-gather: this one or the lab's."""
-    now = known(recording.experiment.mode)
-    mode = now.name if now is not None and now.asks_zerocopy else "zerocopy"
+    changes = _asking_for_it(recording.experiment)
     if leads_away(recording.experiment.link, recording.host.nic):
-        return another_run(recording, words, mode=mode)
-    changes = {"scatter_gather": True, "bounce": False, "observer": ObserverChoice.AUTO}
-    return another_run(recording, words, mode=mode, link=Link.NIC, lab=LAB, **changes)
+        return another_run(recording, words, **changes)
+    changes |= {"scatter_gather": True, "bounce": False, "observer": ObserverChoice.AUTO}
+    return another_run(recording, words, link=Link.NIC, lab=LAB, **changes)
+
+
+def _asking_for_it(asked: Experiment) -> dict[str, Any]:
+    """What has the pages pinned; of datagrams, those that fit into a packet."""
+    now = known(asked.mode)
+    if now is not None and now.is_datagrams:
+        most = ETHERNET_MTU - udp_headers(ipv6=asked.ipv6)
+        return {"mode": "udp-zerocopy", "size": min(asked.size, most)}
+    return {"mode": now.name if now is not None and now.asks_zerocopy else "zerocopy"}

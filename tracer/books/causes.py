@@ -14,6 +14,7 @@ import msgspec
 from tracer.books.advice import (
     Advice,
     another_run,
+    by_copying,
     change_the_machine,
     look_at_the_machine,
     on_a_nic,
@@ -179,8 +180,7 @@ def _why_unknown(scene: Scene) -> str:
 
 
 def _without_pinning(recording: Recording) -> list[Advice]:
-    words = "onecopy copies just as often here, without pinning pages and reaping completions"
-    return another_run(recording, words, mode="onecopy")
+    return by_copying(recording, "copies just as often here, without pinning pages and reaping completions")
 
 
 def _fix_local(recording: Recording, _: str | None) -> list[Advice]:

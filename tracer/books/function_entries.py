@@ -80,7 +80,7 @@ def orphaned_bytes(observation: Observation) -> int | None:
 
 def doubled_bytes(observation: Observation) -> int | None:
     """Payload that came to the driver beyond what was sent and not dropped: a qdisc has doubled packets."""
-    went_on = difference(bytes_at(observation, Row.TRANSMIT), dropped_by_sender(observation) or 0)
+    went_on = difference(bytes_at(observation, transmit_row(observation)), dropped_by_sender(observation) or 0)
     return difference(bytes_at(observation, Row.XMIT_PAYLOAD, Row.XMIT_UNOWNED), went_on)
 
 
@@ -89,8 +89,25 @@ def checked_bytes(observation: Observation, point: str) -> int | None:
     return bytes_at(observation, point) if events_at(observation, CHECK_ANY) else None
 
 
+def are_datagrams(observation: Observation) -> bool:
+    """Whether UDP was watched: its functions are attached for its payload alone."""
+    return Row.DATAGRAM_SENT in observation.tallies
+
+
+def pinning_row(observation: Observation) -> Row:
+    """Where the sender's pages are pinned."""
+    return Row.DATAGRAM_PINNED if are_datagrams(observation) else Row.ZEROCOPY_STREAM
+
+
+def transmit_row(observation: Observation) -> Row:
+    """Where the transport hands its packets down."""
+    return Row.DATAGRAM_TRANSMIT if are_datagrams(observation) else Row.TRANSMIT
+
+
 def copied_in_bytes(observation: Observation) -> int | None:
     """Law L1: accepted by the send call, and neither pinned nor spliced."""
+    if are_datagrams(observation):
+        return difference(bytes_at(observation, Row.DATAGRAM_SENT), bytes_at(observation, Row.DATAGRAM_PINNED))
     sent = bytes_at(observation, Row.SEND_RETURN)
     through_sendmsg = total(
         bytes_at(observation, Row.ZEROCOPY_STREAM),
@@ -154,11 +171,11 @@ def _copy_in(observation: Observation) -> Entry:
 
 
 def _pin(observation: Observation) -> Entry:
-    point = Row.ZEROCOPY_STREAM
+    point = pinning_row(observation)
     accounted = pages_at(observation, Row.ACCOUNTED)
     return Entry(
         stage=Stage.PIN,
-        function="skb_zerocopy_iter_stream",
+        function=point.symbol,
         source=_source(observation, point),
         bytes=bytes_at(observation, point),
         events=events_at(observation, point),
@@ -253,7 +270,8 @@ def uncopied_bytes(observation: Observation, workload: Workload) -> int | None:
 
 
 def _copy_out(observation: Observation) -> Entry:
-    point = Row.COPY_TO_ITER
+    # Of what UDP copies, one kind of packet alone goes through simple_copy_to_iter(): what recv() returned is it all.
+    point = Row.DATAGRAM_READ if are_datagrams(observation) else Row.COPY_TO_ITER
     return Entry(
         stage=Stage.COPY_OUT,
         function="_copy_to_iter",

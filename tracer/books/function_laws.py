@@ -15,10 +15,40 @@ from tracer.model import Law, Link, Observation, Workload
 
 def function_laws(observation: Observation, scene: Scene, workload: Workload) -> list[Law]:
     """Those that the link allows."""
+    if workload.datagrams:
+        return _laws_of_datagrams(observation, scene, workload)
     laws = _send_laws(observation, workload) + _transmit_laws(observation, scene, workload)
     if scene.link is Link.NIC:
         return laws + _device_laws(observation, scene)
     return laws + _receive_laws(observation, workload)
+
+
+def _laws_of_datagrams(observation: Observation, scene: Scene, workload: Workload) -> list[Law]:
+    """Some of it is summed up while it is copied, by functions that are not watched: there the counts are bounds."""
+    payload, dropped = workload.payload_bytes, drops.dropped_by_sender(observation)
+    pinned, transmitted = (bytes_at(observation, row) for row in (Row.DATAGRAM_PINNED, Row.DATAGRAM_TRANSMIT))
+    checked = total(functions.checked_bytes(observation, functions.CHECK_SEND), pinned)
+    laws = [
+        law("L1", "returned by udp_sendmsg = payload that send calls accepted",
+            bytes_at(observation, Row.DATAGRAM_SENT), payload),
+        bound("L1a", "payload >= checked before copy_from_user + pinned", payload, checked),
+        law("L2b", "bytes through ip_send_skb = payload", transmitted, payload),
+        unless_dropped(_driver_law(observation, dropped), dropped),
+        _copy_law(observation),
+        *_completion_laws(observation, workload),
+    ]  # fmt: skip
+    if workload.completions is not None:
+        laws.append(_completed_law(observation))
+    if scene.link is Link.NIC:
+        return laws + _device_laws(observation, scene)
+    read, received = bytes_at(observation, Row.DATAGRAM_READ), workload.received_bytes
+    checked = functions.checked_bytes(observation, functions.CHECK_RECEIVE)
+    return [
+        *laws,
+        _reception_law(observation),
+        law("L6", "returned by udp_recvmsg = bytes the receiver read", read, received),
+        bound("L6b", "returned by udp_recvmsg >= checked before copy_to_user", read, checked),
+    ]
 
 
 def _send_laws(observation: Observation, workload: Workload) -> list[Law]:
@@ -36,11 +66,13 @@ def _send_laws(observation: Observation, workload: Workload) -> list[Law]:
         law("L1a", "checked before copy_from_user + pinned + spliced = payload", total(checked, avoided), payload),
         law("L1b", "_copy_from_iter at a breakpoint + pinned + spliced = payload", total(broken_at, avoided), payload),
     ]
-    if workload.completions is not None:
-        completed = bytes_at(observation, Row.COMPLETION_ZEROCOPY, Row.COMPLETION_COPIED)
-        accounted = bytes_at(observation, Row.ACCOUNTED)
-        laws.append(law("L7b", "bytes of completed ranges = bytes accounted when they were sent", completed, accounted))
-    return laws
+    return [*laws, _completed_law(observation)] if workload.completions is not None else laws
+
+
+def _completed_law(observation: Observation) -> Law:
+    completed = bytes_at(observation, Row.COMPLETION_ZEROCOPY, Row.COMPLETION_COPIED)
+    accounted = bytes_at(observation, Row.ACCOUNTED)
+    return law("L7b", "bytes of completed ranges = bytes accounted when they were sent", completed, accounted)
 
 
 def _transmit_laws(observation: Observation, scene: Scene, workload: Workload) -> list[Law]:
@@ -59,16 +91,17 @@ def _completion_laws(observation: Observation, workload: Workload) -> list[Law]:
     What copies, copies every packet, and then the range's bytes are the bound; but for what changes single packets.
     """
     copied_later = total(functions.linearized_bytes(observation), bytes_at(observation, Row.COPY_UBUFS))
-    laws = copied_as_completed(copied_later, bytes_at(observation, Row.ZEROCOPY_STREAM), workload)
+    laws = copied_as_completed(copied_later, bytes_at(observation, functions.pinning_row(observation)), workload)
     reason = "single packets were copied: the completion of a range speaks for all that are in it"
     return [unless(one, reason, less=None if bytes_at(observation, Row.WHOLE_COPY) else 0) for one in laws]
 
 
 def _driver_law(observation: Observation, dropped: int | None) -> Law:
     but = " - dropped on this machine" if dropped else ""
-    statement = f"bytes given to the driver = bytes through __tcp_transmit_skb{but}"
+    down = functions.transmit_row(observation)
+    statement = f"bytes given to the driver = bytes through {down.symbol}{but}"
     owned, orphaned = bytes_at(observation, Row.XMIT_PAYLOAD), functions.orphaned_bytes(observation)
-    went_on = difference(bytes_at(observation, Row.TRANSMIT), dropped or 0)
+    went_on = difference(bytes_at(observation, down), dropped or 0)
     return given_to_driver("L2", statement, owned, orphaned, went_on)
 
 
@@ -90,14 +123,12 @@ def _counter_laws(observation: Observation, workload: Workload, dropped: int | N
 def _linear_laws(observation: Observation, scene: Scene, dropped: int | None) -> list[Law]:
     """Payload becomes linear by copies alone: TCP puts it into fragments. The packets at the driver are witnesses."""
     linear, doubled = functions.linearized_bytes(observation), functions.doubled_bytes(observation)
-    copied = total(linear, bytes_at(observation, Row.COPY_AGAIN), functions.pulled_bytes(observation))
     lost = None if dropped is None else total(dropped, drops.dropped_bytes(observation, drops.Place.UNOWNED))
     reason = "packets were dropped or doubled by a qdisc: how many of them were linear, nobody knows"
-    by_copies = "segmented + linearized + copied whole"
-    witnessed = law("L4b", f"payload in the linear part at the driver = {by_copies}",
+    witnessed = law("L4b", f"payload in the linear part at the driver = {_BY_COPIES}",
         bytes_at(observation, Row.XMIT_LINEAR), linear)  # fmt: skip
     laws = [
-        law("L4", f"skb_copy_bits = {by_copies} + pulled by the driver", bytes_at(observation, Row.COPY_BITS), copied),
+        _copy_law(observation),
         unless(witnessed, reason, less=lost, more=doubled or 0),
     ]
     if scene.without_sg:
@@ -105,6 +136,16 @@ def _linear_laws(observation: Observation, scene: Scene, dropped: int | None) ->
         statement = "without scatter-gather: segmented + linearized = bytes given to the driver"
         laws.append(unless(law("L4a", statement, linear, given), reason, less=doubled or 0, more=lost))
     return laws
+
+
+_BY_COPIES = "segmented + linearized + copied whole"
+
+
+def _copy_law(observation: Observation) -> Law:
+    linear, pulled = functions.linearized_bytes(observation), functions.pulled_bytes(observation)
+    copied = total(linear, bytes_at(observation, Row.COPY_AGAIN), pulled)
+    statement = f"skb_copy_bits = {_BY_COPIES} + pulled by the driver"
+    return law("L4", statement, bytes_at(observation, Row.COPY_BITS), copied)
 
 
 def _device_laws(observation: Observation, scene: Scene) -> list[Law]:

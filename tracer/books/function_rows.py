@@ -5,6 +5,7 @@ A row whose probe points are not all attached is not in the observation: unknown
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
 
 
@@ -12,13 +13,16 @@ class Row(StrEnum):
     """The name in C, and the name of the tally: "symbol:aspect"."""
 
     SEND_RETURN = "tcp_sendmsg_locked:return"
+    DATAGRAM_SENT = "udp_sendmsg:return"
     CHECK_SEND = "__check_object_size:send"
     ZEROCOPY_STREAM = "skb_zerocopy_iter_stream:return"
+    DATAGRAM_PINNED = "__zerocopy_sg_from_iter:entry"
     SPLICE_FROM_ITER = "skb_splice_from_iter:return"
     SENDPAGES = "do_tcp_sendpages:return"
     USER_PAGES = "get_user_pages_fast:return"
     ACCOUNTED = "mm_account_pinned_pages:entry"
     TRANSMIT = "__tcp_transmit_skb:entry"
+    DATAGRAM_TRANSMIT = "ip_send_skb:entry"
     RETRANSMIT = "tcp_retransmit_skb:tracepoint"
     XMIT_PAYLOAD = "net_dev_start_xmit:payload"
     XMIT_UNOWNED = "net_dev_start_xmit:unowned"
@@ -41,6 +45,7 @@ class Row(StrEnum):
     COMPLETION_ZEROCOPY = "__msg_zerocopy_callback:zerocopy"
     COMPLETION_COPIED = "__msg_zerocopy_callback:copied"
     RECEIVE_RETURN = "tcp_recvmsg_locked:return"
+    DATAGRAM_READ = "udp_recvmsg:return"
     CHECK_RECEIVE = "__check_object_size:receive"
     COPY_TO_ITER = "simple_copy_to_iter:entry"
     SPLICE_READ = "tcp_splice_read:return"
@@ -58,8 +63,12 @@ class Row(StrEnum):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The symbols that must be attached for it to be known."""
+        """The symbols that must be attached for it to be known; "a|b" is one of them."""
         return (self.symbol, *_NEEDS_BESIDES.get(self, ()))
+
+    def is_known(self, attached: Collection[str]) -> bool:
+        """Whether what it needs is among these symbols."""
+        return all(any(symbol in attached for symbol in either.split("|")) for either in self.needs)
 
 
 _INSIDE_SEND = (
@@ -69,9 +78,10 @@ _INSIDE_RECEIVE = (Row.CHECK_RECEIVE, Row.COPY_TO_ITER, Row.BREAK_TO_ITER)
 _BY_UBUF = (Row.COPY_UBUFS, Row.COMPLETION_ZEROCOPY, Row.COMPLETION_COPIED)
 _INSIDE_DRIVER = (Row.BOUNCE_WIRE, Row.BOUNCE, Row.DMA_WIRE, Row.DMA)
 _NEEDS_BESIDES: dict[Row, tuple[str, ...]] = {
-    **dict.fromkeys(_INSIDE_SEND, ("tcp_sendmsg_locked",)),
-    **dict.fromkeys(_INSIDE_RECEIVE, ("tcp_recvmsg_locked",)),
-    **dict.fromkeys(_BY_UBUF, ("skb_zerocopy_iter_stream",)),
+    **dict.fromkeys(_INSIDE_SEND, ("tcp_sendmsg_locked|udp_sendmsg",)),
+    **dict.fromkeys(_INSIDE_RECEIVE, ("tcp_recvmsg_locked|udp_recvmsg",)),
+    **dict.fromkeys(_BY_UBUF, ("skb_zerocopy_iter_stream|msg_zerocopy_realloc",)),
+    Row.DATAGRAM_PINNED: ("udp_sendmsg",),
     **dict.fromkeys(_INSIDE_DRIVER, ("dma_map_page_attrs", "net_dev_start_xmit", "net_dev_xmit")),
     # Without it the bounced bytes would be counted as the device's.
     Row.DMA: ("swiotlb_map", "net_dev_start_xmit", "net_dev_xmit"),

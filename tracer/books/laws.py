@@ -9,7 +9,8 @@ from __future__ import annotations
 import msgspec
 
 from tracer.books import function_entries, tracepoint_entries
-from tracer.books.drops import dropped_by_sender, lost_fragments, lost_on_the_way
+from tracer.books.datagram_entries import entries_of_datagrams
+from tracer.books.drops import Place, dropped_by_sender, dropped_bytes, lost_fragments, lost_on_the_way
 from tracer.books.function_laws import function_laws
 from tracer.books.law import law, unless
 from tracer.books.row_laws import row_laws
@@ -26,7 +27,8 @@ def laws_of(recording: Recording) -> list[Law]:
     workload = recording.observed
     if workload is None:
         return []
-    laws, scene, by_socket = _engine_laws(workload), scene_of(recording), bool(recording.sockets)
+    laws, scene = _engine_laws(workload, recording.observations), scene_of(recording)
+    by_socket = bool(recording.sockets)
     for observation in recording.observations:
         letter = _LETTERS[observation.observer]
         laws += [_named(one, letter) for one in _observer_laws(observation, scene, workload, by_socket)]
@@ -70,17 +72,29 @@ _COPIED_BY_TAPS = ("F.L3", "A deferred_copy")
 _COPIES_WITNESSED = ("F.L4b", "F.L8", "T.L8")
 
 
-def _engine_laws(workload: Workload) -> list[Law]:
+def _engine_laws(workload: Workload, observations: list[Observation]) -> list[Law]:
     laws = []
     if workload.received_bytes is not None:
         statement = "bytes the receiver read = bytes send calls accepted"
-        laws.append(law("E1", statement, workload.received_bytes, workload.payload_bytes))
+        read = law("E1", statement, workload.received_bytes, workload.payload_bytes)
+        laws.append(_unless_lost_or_doubled(read, observations) if workload.datagrams else read)
     if workload.completions is not None:
         statement = "completion notifications = zero-copy send calls"
         laws.append(
             law("L7", statement, workload.completions.total, _asked_sends(workload), "in notifications, not bytes")
         )
     return laws
+
+
+def _unless_lost_or_doubled(one: Law, observations: list[Observation]) -> Law:
+    """UDP sends nothing again that was dropped, and takes whatever comes twice."""
+    for seen in observations:
+        by_functions = seen.observer == "functions"
+        doubled = function_entries.doubled_bytes(seen) if by_functions else tracepoint_entries.unowned_bytes(seen)
+        dropped = None if lost_fragments(seen) else dropped_bytes(seen, *Place)
+        reason = "datagrams were dropped or doubled on this machine: UDP sends none again, and takes each that comes"
+        one = unless(one, reason, less=dropped or 0, more=doubled or 0)
+    return one
 
 
 def _asked_sends(workload: Workload) -> int:
@@ -109,6 +123,8 @@ def entries_of(
     """
     if observation.observer == "functions":
         return function_entries.entries_from_functions(observation, link, qdiscs, workload)
+    if workload.datagrams:
+        return entries_of_datagrams(observation, link, qdiscs)
     return tracepoint_entries.entries_from_tracepoints(
         observation, link, sent_again(observation, workload), qdiscs, workload
     )

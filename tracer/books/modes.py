@@ -7,7 +7,7 @@ follows from these.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from tracer.books.receiving import UNCOPIED, USUAL_RECEIVE, Receive
 from tracer.errors import UsageError
@@ -15,6 +15,13 @@ from tracer.model import Link, Stage
 from tracer.texts import did_you_mean
 
 Copies = Mapping[Stage, float]
+
+ETHERNET_MTU, LOOPBACK_MTU = 1500, 65536
+
+
+def udp_headers(*, ipv6: bool) -> int:
+    """Bytes that IP and UDP put before a datagram's payload."""
+    return (40 if ipv6 else 20) + 8
 
 
 class Mode(NamedTuple):
@@ -27,6 +34,8 @@ class Mode(NamedTuple):
         buffers: Where it lies, likewise: enum engine_buffers.
         way: How the kernel takes it, in the words of record (tracer/model/sockets.py, SEND_WAYS).
         header: The first field goes ahead with MSG_MORE, copied; the others in that way.
+        protocol: What carries it: a stream, or a datagram a message.
+        segmented: Several datagrams a message: the kernel cuts it (UDP_SEGMENT).
     """
 
     name: str
@@ -36,6 +45,8 @@ class Mode(NamedTuple):
     buffers: str
     way: str
     header: bool = False
+    protocol: Literal["tcp", "udp"] = "tcp"
+    segmented: bool = False
 
     @property
     def batches(self) -> bool:
@@ -51,6 +62,30 @@ class Mode(NamedTuple):
     def asks(self) -> str:
         """What asks the kernel for zero-copy; empty where nothing does."""
         return {"zerocopy": "MSG_ZEROCOPY", "uring_zerocopy": "SEND_ZC"}.get(self.way, "")
+
+    @property
+    def is_datagrams(self) -> bool:
+        """Whether each message is a datagram, or several."""
+        return self.protocol == "udp"
+
+    def segment_bytes(self, *, ipv6: bool) -> int | None:
+        """Of the datagrams that the kernel cuts a message into, as Ethernet takes them; None where it cuts none."""
+        return ETHERNET_MTU - udp_headers(ipv6=ipv6) if self.segmented else None
+
+    def most_bytes(self, *, ipv6: bool) -> int | None:
+        """Of a message: what a length of 16 bits leaves of a datagram; None where there is no limit.
+
+        IPv4's counts its own header (ip_append_data(), net/ipv4/ip_output.c).
+        """
+        return 0xFFFF - udp_headers(ipv6=ipv6) + (40 if ipv6 else 0) if self.is_datagrams else None
+
+    @property
+    def most_pieces(self) -> int | None:
+        """Pages that a message's fields may lie in; None where one message can be several packets.
+
+        MAX_SKB_FRAGS, include/linux/skbuff.h: a datagram that is pinned is refused (EMSGSIZE) where it takes more.
+        """
+        return 17 if self.is_datagrams and self.asks_zerocopy else None
 
     @property
     def packs(self) -> bool:
@@ -132,6 +167,21 @@ MODES = (
         "io_uring: SEND_ZC(registered buffer, REPORT_USAGE), a notification each",
         call="uring", buffers="registered", way="uring_zerocopy",
     ),
+    Mode(
+        "udp", "sendmsg() over the 8 fields on a UDP socket, a datagram each",
+        "sendmsg(iovec of the 8 fields), a UDP datagram each",
+        call="sendmsg", buffers="heap", way="copy", protocol="udp",
+    ),
+    Mode(
+        "udp-gso", "as udp, and the kernel cuts each message into datagrams of a packet (UDP_SEGMENT)",
+        "sendmsg(iovec of the 8 fields), cut into UDP datagrams by UDP_SEGMENT",
+        call="sendmsg", buffers="heap", way="copy", protocol="udp", segmented=True,
+    ),
+    Mode(
+        "udp-zerocopy", "as udp, with MSG_ZEROCOPY, completions from the error queue",
+        "sendmsg(iovec of the 8 fields, MSG_ZEROCOPY), a UDP datagram each, recvmsg(MSG_ERRQUEUE) for the completions",
+        call="sendmsg", buffers="heap", way="zerocopy", protocol="udp",
+    ),
 )  # fmt: skip
 
 NAMES = tuple(mode.name for mode in MODES)
@@ -165,12 +215,14 @@ class Conditions(NamedTuple):
         bounced: Every DMA goes through a bounce buffer.
         summed: The device makes no checksums.
         tapped: A packet socket gets a copy of what the device sends.
+        ipv6: It is IPv6, whose headers are longer.
     """
 
     linear: bool = False
     bounced: bool = False
     summed: bool = False
     tapped: bool = False
+    ipv6: bool = False
 
 
 USUAL = Conditions()
@@ -195,17 +247,44 @@ def predicted(
         receive: How they are read. Which of the pages of deferred copies are whole ones, and can be mapped, depends on
             how TCP cuts its packets: of these no stage at the reader is there.
     """
+    if mode.is_datagrams:
+        return _predicted_of_datagrams(mode, link, conditions, size)
     copies = {Stage.PACK: float(mode.packs), **_taken(mode, header_bytes(mode, size, fields) / size)}
     # skb_orphan_frags_rx(): a packet that is looped gets copies of the pinned pages after all. Pages of the socket's
     # own are never copied for a tap, nor to be summed up: those of others alone may change meanwhile.
     looped, is_others = link is not Link.NIC, mode.way != "copy"
     copies[Stage.DEFERRED_COPY] = mode.asks_zerocopy * (float(looped) + conditions.tapped)
     copies[Stage.LINEARIZE] = float(conditions.linear or (is_others and conditions.summed))
-    copies[Stage.BOUNCE] = float(conditions.bounced)
     copies |= _read(receive, is_own=bool(copies[Stage.DEFERRED_COPY]))
-    if link is Link.NIC:
-        copies[Stage.DMA] = float(not conditions.bounced)
-    return copies
+    return copies | _at_the_device(link, conditions)
+
+
+def _at_the_device(link: Link, conditions: Conditions) -> dict[Stage, float]:
+    """How it comes to have each byte."""
+    bounced = float(conditions.bounced)
+    return {Stage.BOUNCE: bounced} | ({Stage.DMA: 1 - bounced} if link is Link.NIC else {})
+
+
+def _predicted_of_datagrams(mode: Mode, link: Link, conditions: Conditions, size: int) -> dict[Stage, float]:
+    """UDP pins where the device takes one packet as it is, scattered and not summed up; else it copies at once.
+
+    net/ipv4/ip_output.c: __ip_append_data(). What it copies it puts behind the headers, unless the kernel is to cut it
+    into datagrams: those lie in fragments, which a device without scatter-gather gets copied.
+    """
+    mtu = LOOPBACK_MTU if link is Link.LO else ETHERNET_MTU
+    fits = size + udp_headers(ipv6=conditions.ipv6) <= mtu
+    pinned = mode.asks_zerocopy and fits and not (conditions.linear or conditions.summed)
+    looped = float(link is not Link.NIC)
+    return {
+        Stage.PACK: 0.0,
+        Stage.COPY_IN: float(not pinned),
+        Stage.PIN: float(pinned),
+        Stage.SPLICE: 0.0,
+        Stage.DEFERRED_COPY: pinned * (looped + conditions.tapped),
+        Stage.LINEARIZE: float(mode.segmented and conditions.linear),
+        Stage.COPY_OUT: 1.0,
+        **_at_the_device(link, conditions),
+    }
 
 
 def header_bytes(mode: Mode, size: int, fields: int) -> int:

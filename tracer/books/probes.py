@@ -31,6 +31,7 @@ class ProbePoint(NamedTuple):
         counts: How the bytes are counted.
         source: File of the kernel that the function is in.
         why: What the row is there for.
+        transport: Of what payload it tells, "tcp" or "udp"; empty of either.
     """
 
     symbol: str
@@ -40,19 +41,31 @@ class ProbePoint(NamedTuple):
     counts: str
     source: str
     why: str
+    transport: str = ""
 
 
-def _entry(symbol: str, handler: str, stage: Stage | None, counts: str, source: str, why: str) -> ProbePoint:
-    return ProbePoint(symbol, At.ENTRY, handler, stage, counts, source, why)
+def _entry(
+    symbol: str, handler: str, stage: Stage | None, counts: str, source: str, why: str, transport: str = ""
+) -> ProbePoint:
+    return ProbePoint(symbol, At.ENTRY, handler, stage, counts, source, why, transport)
 
 
-def _return(symbol: str, handler: str, stage: Stage | None, counts: str, source: str, why: str) -> ProbePoint:
-    return ProbePoint(symbol, At.RETURN, handler, stage, counts, source, why)
+def _return(
+    symbol: str, handler: str, stage: Stage | None, counts: str, source: str, why: str, transport: str = ""
+) -> ProbePoint:
+    return ProbePoint(symbol, At.RETURN, handler, stage, counts, source, why, transport)
 
 
 _TCP, _SKB, _DATAGRAM, _USERCOPY = "net/ipv4/tcp.c", "net/core/skbuff.c", "net/core/datagram.c", "mm/usercopy.c"
+_UDP, _UDP6 = "net/ipv4/udp.c", "net/ipv6/udp.c"
+_OF_TCP = frozenset(
+    {
+        "tcp_sendmsg_locked", "skb_zerocopy_iter_stream", "skb_splice_from_iter", "do_tcp_sendpages",
+        "__tcp_transmit_skb", "tcp_retransmit_skb", "tcp_recvmsg_locked", "skb_splice_bits", "tcp_splice_read",
+    }
+)  # fmt: skip
 
-PROBE_POINTS = (
+_POINTS = (
     _entry("tcp_sendmsg_locked", "enter_sendmsg", None, "", _TCP, "marks the thread as inside the send call"),
     _return(
         "tcp_sendmsg_locked", "leave_sendmsg", None, "return value", _TCP, "the payload: left side of law L1"
@@ -160,3 +173,45 @@ PROBE_POINTS = (
         "maps whole pages to the reader, and copies the rest",
     ),
 )  # fmt: skip
+_OF_UDP = (
+    *(
+        point
+        for function, source in (("udp_sendmsg", _UDP), ("udpv6_sendmsg", _UDP6))
+        for point in (
+            _entry(function, "enter_sendmsg", None, "", source, "marks the thread as inside the send call", "udp"),
+            _return(function, "leave_datagram_sendmsg", None, "return value", source, "the payload: law L1", "udp"),
+        )
+    ),
+    _return(
+        "msg_zerocopy_realloc", "leave_zerocopy_realloc", None, "", _SKB, "remembers whose ubuf_info it is", "udp"
+    ),
+    _entry(
+        "__zerocopy_sg_from_iter", "enter_datagram_pinned", Stage.PIN, "length, inside the send call", _DATAGRAM,
+        "puts references to the sender's pages into the skb", "udp",
+    ),
+    _entry(
+        "ip_send_skb", "enter_ip_send", None, "skb->len - headers", "net/ipv4/ip_output.c", "law L2: what UDP sends",
+        "udp",
+    ),
+    _entry(
+        "ip6_send_skb", "enter_ip6_send", None, "skb->len - headers", "net/ipv6/ip6_output.c",
+        "law L2: what UDP sends", "udp",
+    ),
+    *(
+        point
+        for function, source in (("udp_recvmsg", _UDP), ("udpv6_recvmsg", _UDP6))
+        for point in (
+            _entry(function, "enter_recvmsg", None, "", source, "marks the thread as inside the receive call", "udp"),
+            _return(
+                function, "leave_datagram_recvmsg", Stage.COPY_OUT, "return value", source,
+                "what recv() copied to the reader", "udp",
+            ),
+        )
+    ),
+)  # fmt: skip
+
+# Only what tells of a run's payload is attached: each takes a tenth of a second in the lab.
+PROBE_POINTS = (
+    *(point._replace(transport="tcp") if point.symbol in _OF_TCP else point for point in _POINTS),
+    *_OF_UDP,
+)

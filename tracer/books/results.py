@@ -48,7 +48,10 @@ def workload_of(experiment: Experiment, *, asks_zerocopy: bool, sender: Reply, r
     """
     elapsed_s = max(0, end_ns(sender, receiver) - min(thread["start_ns"] for thread in sender["threads"])) / 1e9
     payload_bytes = total(sender, "bytes")
-    arrived = total(receiver, "bytes") if receiver else payload_bytes
+    # A receiver of datagrams tells its sender, too.
+    told = sender.get("told_bytes")
+    read = total(receiver, "bytes") if receiver else told
+    arrived = payload_bytes if read is None else read
     latency = sender["latency_ns"]
     return Workload(
         payload_bytes=payload_bytes,
@@ -62,10 +65,10 @@ def workload_of(experiment: Experiment, *, asks_zerocopy: bool, sender: Reply, r
         enobufs=total(sender, "enobufs"),
         enomem=total(sender, "enomem"),
         enobufs_limit=limit_of(sender) if total(sender, "enobufs") else None,
-        received_bytes=arrived if receiver else None,
+        received_bytes=read,
         verified=True if experiment.verify and receiver else None,
         packed_bytes=total(sender, "packed_bytes"),
-        retransmitted_bytes=sender["bytes_retrans"],
+        retransmitted_bytes=sender["bytes_retrans"] if told is None else 0,
         bytes_sent=sender["bytes_sent"],
         bytes_acked=sender["bytes_acked"],
         bytes_received=receiver["bytes_received"] if receiver else None,
@@ -75,6 +78,7 @@ def workload_of(experiment: Experiment, *, asks_zerocopy: bool, sender: Reply, r
         asked_bytes=total(sender, "asked_bytes") if asks_zerocopy else None,
         taken=taken_of(experiment.receive, receiver) if receiver else None,
         hinted_bytes=total(receiver, "hinted_bytes") if receiver and receive(experiment.receive).wants_pages else None,
+        datagrams=told is not None,
     )
 
 
@@ -161,7 +165,7 @@ def _sender_failure(experiment: Experiment, thread: Reply, sender: Reply) -> Net
     if code in _BROKEN_BOOKS:
         what, fix = "the completions of MSG_ZEROCOPY make no sense", "report it with the kernel's release"
         return WorkloadError(what, _BROKEN_BOOKS[code], fix)
-    if -code in (errno.EPIPE, errno.ECONNRESET):
+    if -code in (errno.EPIPE, errno.ECONNRESET, errno.ECONNREFUSED):
         why = f"{thread['bytes']} bytes had been sent: {_reason(code)}"
         return WorkloadError("the receiver closed the connection", why, "look at the receiving program")
     return WorkloadError("the sender could not go on", _reason(code), _AGAIN)
@@ -199,6 +203,9 @@ def refusal(role: str, error: Reply, address: str, port: int) -> NettraceError:
     if during == "accept":
         fix = "look for a firewall: nft list ruleset"
         return WorkloadError("the sender's connections do not reach the receiver", detail, fix)
+    if during == "datagrams":
+        fix = f"is the receiver a nettrace that knows UDP? does a firewall drop it? ss -lun 'sport = :{port}'"
+        return WorkloadError("sender and receiver do not agree on datagrams", detail or _reason(-code), fix)
     if during in _SETTINGS:
         return _cannot_set(during, code, detail, role)
     if during in _MEANS:

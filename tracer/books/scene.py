@@ -18,6 +18,7 @@ class Scene(NamedTuple):
         without_sg: The device's scatter-gather was switched off for the run.
         copied: Completions that say copied, and all of them; None where there are none.
         bounce: The machine was booted with swiotlb=force for the run.
+        transport: The protocol, as people call it.
     """
 
     link: Link
@@ -26,6 +27,7 @@ class Scene(NamedTuple):
     without_sg: bool
     copied: tuple[int, int] | None = None
     bounce: bool = False
+    transport: str = "TCP"
 
     @property
     def device(self) -> str:
@@ -46,4 +48,5 @@ def scene_of(recording: Recording) -> Scene:
     done = recording.observed.completions if recording.observed else None
     copied = (done.copied, done.total) if done else None
     without_sg = not experiment.scatter_gather
-    return Scene(experiment.link, host.nic, host.packet_taps, without_sg, copied, experiment.bounce)
+    transport = "UDP" if recording.observed and recording.observed.datagrams else "TCP"
+    return Scene(experiment.link, host.nic, host.packet_taps, without_sg, copied, experiment.bounce, transport)

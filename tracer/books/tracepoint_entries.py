@@ -41,15 +41,15 @@ def entries_from_tracepoints(
     if (spliced := bytes_at(observation, spliced_name(Point.EGRESS))) is not None:
         entries.append(_splice(observation, spliced, retransmitted))
     if link is Link.NIC:
-        return [
-            *entries,
-            _unseen(Stage.DEFERRED_COPY, "skb_copy_ubufs"),
-            _linearize(observation, Point.XMIT),
-            _unseen(Stage.BOUNCE, "swiotlb_map"),
-            *entries_of_drops(observation, qdiscs),
-        ]
-    arrived = [_deferred_copy(observation), _linearize(observation, Point.INGRESS), _copy_out(observation)]
+        drops = entries_of_drops(observation, qdiscs)
+        return [*entries, *unseen_at_nic(_linearize(observation, Point.XMIT)), *drops]
+    arrived = [deferred_copy(observation), _linearize(observation, Point.INGRESS), _copy_out(observation)]
     return [*entries, *arrived, *_uncopied(workload), *entries_of_drops(observation, qdiscs)]
+
+
+def unseen_at_nic(linearize: Entry) -> list[Entry]:
+    """What follows the driver's own place: of two of the stages there only functions could tell."""
+    return [_unseen(Stage.DEFERRED_COPY, "skb_copy_ubufs"), linearize, _unseen(Stage.BOUNCE, "swiotlb_map")]
 
 
 def copy_for_taps(observation: Observation, taps: list[str]) -> Entry:
@@ -130,7 +130,8 @@ def _unseen(stage: Stage, function: str) -> Entry:
     return Entry(stage=stage, function=function, source="", bytes=None, note="needs function probes")
 
 
-def _source(point: Point) -> str:
+def source_of(point: Point) -> str:
+    """What looks there."""
     return point.replace("cgroup_", "cgroup:") if point in (Point.EGRESS, Point.INGRESS) else f"tracepoint:{point}"
 
 
@@ -157,7 +158,7 @@ def _copy_in(observation: Observation, retransmitted: int | None) -> Entry:
     return Entry(
         stage=Stage.COPY_IN,
         function="_copy_from_iter",
-        source=_source(Point.EGRESS),
+        source=source_of(Point.EGRESS),
         bytes=_first_sent(observation, SkbState.COPIED, retransmitted),
         events=events_at(observation, tally_name(Point.EGRESS, SkbState.COPIED)),
         note=_why_hidden(observation),
@@ -168,7 +169,7 @@ def _pin(observation: Observation, retransmitted: int | None) -> Entry:
     return Entry(
         stage=Stage.PIN,
         function="skb_zerocopy_iter_stream",
-        source=_source(Point.EGRESS),
+        source=source_of(Point.EGRESS),
         bytes=_first_sent(observation, SkbState.ZEROCOPY, retransmitted),
         events=events_at(observation, tally_name(Point.EGRESS, SkbState.ZEROCOPY)),
         pages=_pinned_pages(observation),
@@ -190,7 +191,7 @@ def _splice(observation: Observation, spliced: int, retransmitted: int | None) -
     return Entry(
         stage=Stage.SPLICE,
         function="skb_splice_from_iter",
-        source=_source(Point.EGRESS),
+        source=source_of(Point.EGRESS),
         bytes=difference(spliced, retransmitted) if alone else None if retransmitted else spliced,
         events=events_at(observation, spliced_name(Point.EGRESS)),
         note="inferred from skb state",
@@ -207,11 +208,12 @@ def _pinned_pages(observation: Observation) -> int | None:
     )
 
 
-def _deferred_copy(observation: Observation) -> Entry:
+def deferred_copy(observation: Observation) -> Entry:
+    """Zero-copy when it left, ordinary when it arrived."""
     return Entry(
         stage=Stage.DEFERRED_COPY,
         function="skb_copy_ubufs",
-        source=_source(Point.INGRESS),
+        source=source_of(Point.INGRESS),
         bytes=deferred_bytes(observation),
         events=events_at(
             observation, tally_name(Point.EGRESS, SkbState.ZEROCOPY), tally_name(Point.EGRESS, SkbState.MIXED)
@@ -224,7 +226,7 @@ def _linearize(observation: Observation, point: Point) -> Entry:
     return Entry(
         stage=Stage.LINEARIZE,
         function="skb_segment",
-        source=_source(point),
+        source=source_of(point),
         bytes=linear_bytes(observation, point),
         events=events_at(observation, tally_name(point, SkbState.LINEAR)),
         note="payload in the linear part of an skb",
@@ -243,7 +245,7 @@ def _copy_out(observation: Observation) -> Entry:
     return Entry(
         stage=Stage.COPY_OUT,
         function="_copy_to_iter",
-        source=_source(Point.COPY_OUT),
+        source=source_of(Point.COPY_OUT),
         bytes=all_bytes(observation, Point.COPY_OUT),
         events=total(
             events_at(observation, *(tally_name(Point.COPY_OUT, state) for state in SkbState)),

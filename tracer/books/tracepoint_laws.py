@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tracer.books import drops
 from tracer.books import tracepoint_entries as tracepoints
+from tracer.books.datagram_entries import reader_laws_of_datagrams, sending_laws_of_datagrams
 from tracer.books.law import bound, copied_as_completed, given_to_driver, law, read_law, unless, unless_dropped
 from tracer.books.receiving import uncopied_bytes
 from tracer.books.scene import Scene
@@ -20,12 +21,16 @@ def tracepoint_laws(observation: Observation, scene: Scene, workload: Workload, 
     """
     left_ip = tracepoints.all_bytes(observation, Point.EGRESS)
     dropped = drops.dropped_by_sender(observation)
+    on_the_way = _ways_laws(observation, scene, difference(left_ip, dropped or 0), _BUT if dropped else "")
+    on_the_way = [unless_dropped(one, dropped) for one in on_the_way]
+    if workload.datagrams:
+        reader = [] if scene.link is Link.NIC else reader_laws_of_datagrams(observation, workload)
+        return [*sending_laws_of_datagrams(observation, workload), *on_the_way, *reader]
     laws = [] if by_socket else _leaving_laws(left_ip, dropped, workload)
     if tracepoints.mixed_bytes(observation) and workload.asked_bytes is not None:
         statement = "bytes that left IP in packets with pinned pages >= bytes of calls that asked for zero-copy"
         laws.append(bound("L1", statement, tracepoints.flagged_bytes(observation, Point.EGRESS), workload.asked_bytes))
-    on_the_way = _ways_laws(observation, scene, difference(left_ip, dropped or 0), _BUT if dropped else "")
-    laws += [unless_dropped(one, dropped) for one in on_the_way]
+    laws += on_the_way
     return laws if scene.link is Link.NIC else laws + _reader_laws(observation, workload)
 
 
@@ -54,17 +59,18 @@ def _ways_laws(observation: Observation, scene: Scene, went_on: int | None, but:
     if scene.link is Link.NIC:
         return [given_to_driver("L3", statement, owned, orphaned, went_on)]
     if not orphaned:
-        return [_arrival_law(observation, f"bytes that left IP{but}", went_on)]
+        return [_arrival_law(observation, scene.transport, f"bytes that left IP{but}", went_on)]
+    given = total(owned, tracepoints.unowned_bytes(observation))
     return [
-        _arrival_law(observation, "bytes given to the driver", total(owned, tracepoints.unowned_bytes(observation))),
+        _arrival_law(observation, scene.transport, "bytes given to the driver", given),
         given_to_driver("L3a", statement, owned, orphaned, went_on),
     ]
 
 
-def _arrival_law(observation: Observation, came: str, before: int | None) -> Law:
+def _arrival_law(observation: Observation, transport: str, came: str, before: int | None) -> Law:
     early = drops.dropped_bytes(observation, drops.Place.ARRIVING, drops.Place.ARRIVING_FRAGMENT) or 0
     arrived = total(tracepoints.all_bytes(observation, Point.INGRESS), early)
-    statement = f"bytes that entered the receiver's TCP{' + dropped on the way in' if early else ''} = {came}"
+    statement = f"bytes that entered the receiver's {transport}{' + dropped on the way in' if early else ''} = {came}"
     one = law("L3", statement, arrived, before)
     # They have no ports: some may be of acknowledgements.
     reason = "IP fragments were dropped: whose, and how much of their packets was lost with them, nobody knows"

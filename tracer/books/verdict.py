@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tracer.books.advice import Advice, another_run, on_a_nic, with_function_probes
 from tracer.books.causes import LATER_COPIES, ROWS, CauseRow, hints, row_of
-from tracer.books.modes import known
+from tracer.books.modes import known, udp_headers
 from tracer.books.receiving import USUAL_RECEIVE, told_of_reader
 from tracer.books.scene import Scene, scene_of
 from tracer.model import Cause, Completions, LawState, Ledger, Link, Recording, Stage, Verdict
@@ -20,6 +20,7 @@ UNTRUSTWORTHY = "untrustworthy"
 UNDECIDED = "undecided"
 INTERRUPTED = "interrupted"
 COPIED = "copied"
+COPIED_AT_ONCE = "copied-at-once"
 ZERO_COPY = "zero-copy"
 MIXED = "mixed"
 PARTLY = "partly-copied"
@@ -87,7 +88,7 @@ def _judged(recording: Recording, ledger: Ledger) -> Judgement:
     if pinned is None or copied_in is None:
         return _undecided(recording, ledger, "where the send call took the bytes was not observed")
     if copied_in == _payload(recording) and not pinned:
-        return _copied(recording)
+        return _copied(recording) if _completions(recording) is None else _copied_at_once(recording, ledger)
     if ledger.bytes_of(Stage.SPLICE):
         return _spliced(recording, ledger)
     return _pinned(recording, ledger, pinned)
@@ -266,6 +267,22 @@ def _with_reader(found: Judgement, recording: Recording, ledger: Ledger) -> Judg
     """What a way to read that is not the usual one did."""
     told = told_of_reader(recording.experiment.receive, ledger.bytes_of(Stage.COPY_OUT), _payload(recording))
     return found._replace(sentence=f"{found.sentence}{told}")
+
+
+def _copied_at_once(recording: Recording, ledger: Ledger) -> Judgement:
+    """UDP looks before it pins, and the completions say what it did (net/ipv4/ip_output.c: __ip_append_data())."""
+    why, advice = _why_unpinned(recording)
+    sentence = f"{_asking(recording)} was asked for, but the send call copied every byte into the kernel at once"
+    return Judgement(COPIED_AT_ONCE, f"{sentence}: {why}{_flag(recording, ledger)}.", advice)
+
+
+def _why_unpinned(recording: Recording) -> tuple[str, list[Advice]]:
+    nic, experiment = recording.host.nic, recording.experiment
+    most = nic.mtu - udp_headers(ipv6=experiment.ipv6) if nic is not None and nic.mtu else None
+    if most is not None and experiment.size > most:
+        why = f"a datagram that takes more than one packet is not pinned, and one of the device's holds {most:,} B"
+        return why, another_run(recording, "a datagram that fits into one packet", size=most)
+    return "UDP pins only what its device takes in pieces, and sums up by itself", []
 
 
 def _with_drops(found: Judgement, recording: Recording, ledger: Ledger) -> Judgement:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from tracer.books.modes import Mode, known
 from tracer.books.receiving import USUAL_RECEIVE, receive
 from tracer.commands.options import ALL
 from tracer.errors import UsageError
@@ -25,6 +26,26 @@ class Condition(NamedTuple):
 
 def _forces_bounce() -> bool:
     return "swiotlb=force" in Path("/proc/cmdline").read_text()
+
+
+def _mode(asked: Experiment) -> Mode:
+    found = known(asked.mode)
+    assert found is not None, "an experiment's mode has been looked up"
+    return found
+
+
+def _is_too_long(asked: Experiment) -> bool:
+    most = _mode(asked).most_bytes(ipv6=asked.ipv6)
+    return most is not None and asked.size > most
+
+
+def _lies_in_too_many_pages(asked: Experiment) -> bool:
+    most = _mode(asked).most_pieces
+    if most is None:
+        return False
+    from workloads.child.udp import most_pages
+
+    return most_pages(asked.size, asked.fields) > most
 
 
 CONDITIONS = (
@@ -91,6 +112,29 @@ CONDITIONS = (
         "--cpus S,R needs a receiver of this run", "the one at the other end of a nic runs where it was started",
         "--cpus S",
         lambda asked, _: len(asked.cpus) > 1 and asked.link is Link.NIC,
+    ),
+    Condition(
+        "--receive needs TCP", "what comes over UDP is read by recv() here", "leave out --receive",
+        lambda asked, _: asked.receive != USUAL_RECEIVE.name and _mode(asked).is_datagrams,
+    ),
+    Condition(
+        "--congestion needs TCP", "UDP sends what it is given, and controls nothing", "leave out --congestion",
+        lambda asked, _: asked.congestion is not None and _mode(asked).is_datagrams,
+    ),
+    Condition(
+        "--nodelay needs TCP", "UDP holds nothing back", "leave out --nodelay",
+        lambda asked, _: asked.nodelay and _mode(asked).is_datagrams,
+    ),
+    Condition(
+        "a message of this --size is no datagram", "UDP takes 65,507 B at most over IPv4, and 65,527 B over IPv6",
+        "--size 65507, or a mode over TCP",
+        lambda asked, _: _is_too_long(asked),
+    ),
+    Condition(
+        "these --fields cannot be pinned as one datagram",
+        "they may lie in more than 17 pages, which is what a packet refers to at most (MAX_SKB_FRAGS)",
+        "fewer --fields or a smaller --size; or zerocopy, over TCP",
+        lambda asked, _: _lies_in_too_many_pages(asked),
     ),
     Condition(
         "--setup needs --lab", "it would change this very machine", "add --lab",

@@ -141,4 +141,6 @@ def check_plan(plan: Plan) -> None:
     """
     from tracer.study.sweep_plan import experiment_of, jobs_of
 
-    check_conditions(experiment_of(plan, jobs_of(plan)[0]))
+    for job in jobs_of(plan):
+        if job.repetition == 0:
+            check_conditions(experiment_of(plan, job))

@@ -129,6 +129,11 @@ class Workers:
         return self._processes["receiver"].pid if self._ours else None
 
     @property
+    def sends_datagrams(self) -> bool:
+        """Whether the port is UDP's."""
+        return self._mode.is_datagrams
+
+    @property
     def port(self) -> int:
         """The receiver's port; waits until it listens."""
         return int(self._hello("receiver")["port"]) if self._ours else self._asked_port
@@ -160,6 +165,8 @@ class Workers:
             "congestion": self._experiment.congestion,
             "nodelay": self._experiment.nodelay,
             "sndbuf": self._experiment.sndbuf,
+            "protocol": self._mode.protocol,
+            "segment": self._mode.segment_bytes(ipv6=self._experiment.ipv6),
             "call": self._mode.call,
             "buffers": self._mode.buffers,
             "zerocopy": self._mode.asks_zerocopy,

@@ -71,7 +71,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
         enobufs: Send calls refused with ENOBUFS and repeated after reaping completions.
         enobufs_limit: The limit that caused them.
         enomem: Zero-copy requests of io_uring refused with ENOMEM (RLIMIT_MEMLOCK), and repeated likewise.
-        received_bytes: None where the receiver is not ours.
+        received_bytes: None where the receiver is not ours, unless it tells its sender, as one of datagrams does.
         verified: True where every received byte matched the pattern; None where that was not checked.
         packed_bytes: Bytes copied in user space to pack the fields before sending.
         retransmitted_bytes: Payload that TCP sent again, by its own count (TCP_INFO, tcpi_bytes_retrans); None where
@@ -86,6 +86,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
         taken: Bytes that the receiver took, by way (tracer/model/sockets.py, READ_WAYS); what it peeked at has one of
             its own, besides. None where the receiver is not ours, or the file does not say.
         hinted_bytes: Of those it copied, what TCP_ZEROCOPY_RECEIVE left to recv() (recv_skip_hint); None of other ways.
+        datagrams: It was sent over UDP: TCP has no figures of it, and nothing is sent again.
     """
 
     payload_bytes: Count
@@ -110,6 +111,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     asked_bytes: Count | None = None
     taken: dict[str, Count] | None = None
     hinted_bytes: Count | None = None
+    datagrams: bool = False
     sender_cpu_ns: CpuTime
     receiver_cpu_ns: CpuTime | None
 

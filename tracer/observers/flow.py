@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ class Flow(NamedTuple):
         receiver_netns: The same of the receiver; 0, which no namespace has, where it is another machine.
         cgroup: The workload's own cgroup, a directory of the cgroup2 hierarchy.
         leaves_machine: The packets go to a device, not to a socket of this machine.
+        datagrams: They are UDP's; a TCP connection of the same port is none of the workload's.
     """
 
     port: int
@@ -22,11 +24,14 @@ class Flow(NamedTuple):
     receiver_netns: int
     cgroup: Path
     leaves_machine: bool = False
+    datagrams: bool = False
 
     def watched(self) -> dict[str, int]:
         """struct flow of bpf/link.h."""
-        return {"port": self.port, "sender_netns": self.sender_netns, "receiver_netns": self.receiver_netns}
+        protocol = socket.IPPROTO_UDP if self.datagrams else socket.IPPROTO_TCP
+        namespaces = {"sender_netns": self.sender_netns, "receiver_netns": self.receiver_netns}
+        return {"port": self.port, "protocol": int(protocol), **namespaces}
 
 
-NOTHING = dict.fromkeys(("port", "sender_netns", "receiver_netns"), 0)
+NOTHING = dict.fromkeys(("port", "protocol", "sender_netns", "receiver_netns"), 0)
 """struct flow that no socket belongs to: no namespace has the inode 0."""

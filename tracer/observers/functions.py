@@ -129,6 +129,8 @@ class FunctionObserver:
             raise MachineError(
                 "function probes cannot run on this kernel", reason, "--observer tracepoints, or the lab: --lab"
             )
+        transport = "udp" if flow.datagrams else "tcp"
+        self._own = [one for one in self._attachments if one.point.transport in ("", transport)]
         self._stacks = stacks and why_no_names() is None
         self._flow = flow
         flags, text_of_plan = defines(self._attachments, self._stacks), program_text(self._attachments)
@@ -149,7 +151,7 @@ class FunctionObserver:
             self._program.forget_skipped_runs()
             return
         self._is_attached = True
-        for attachment in self._attachments:
+        for attachment in self._own:
             point = attachment.point
             if attachment.way == "tracepoint":
                 self._program.attach_raw_tracepoint(point.symbol, point.handler)
@@ -162,10 +164,10 @@ class FunctionObserver:
         """Stop to count; what was counted. The probes go with close(): fentry takes 0.1 s for each."""
         self._program.write("flows", **NOTHING)
         sums = self._program.read_tallies("tallies", len(Row) + 1)
-        attached = {one.point.symbol: one.way for one in self._attachments if one.way}
+        attached = {one.point.symbol: one.way for one in self._own if one.way}
         tallies = {}
         for row, (events, size, pages) in zip(Row, sums, strict=False):
-            if all(symbol in attached for symbol in row.needs):
+            if row.is_known(attached):
                 tallies[str(row)] = Tally(events=events, bytes=size, pages=pages if row in ROWS_WITH_PAGES else None)
         if Row.COPY_UBUFS in tallies and why_no_names() is None:
             tallies |= {f"{Row.COPY_UBUFS.symbol}:{caller}": tally for caller, tally in self._callers().items()}
@@ -176,7 +178,7 @@ class FunctionObserver:
         return Observation(
             observer="functions",
             tallies=tallies,
-            unattached={one.point.symbol: one.reason for one in self._attachments if not one.way},
+            unattached={one.point.symbol: one.reason for one in self._own if not one.way},
             attached=attached,
             lost=lost,
             stacks=self._read_stacks() if self._stacks else {},

@@ -51,6 +51,7 @@ WANTED = (
             "dport": ("__sk_common.skc_dport",),
             "num": ("__sk_common.skc_num",),
             "net": ("__sk_common.skc_net.net",),
+            "protocol": ("sk_protocol",),
         },
     ),
     Wanted("net_device", ("net_device",), {"net": ("nd_net.net",), "lower": ("adj_list.lower.next",)}),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import Iterator
+from socket import IPPROTO_TCP
 
 import msgspec
 
@@ -71,7 +72,7 @@ class TracepointObserver:
             MachineError: a tracepoint or the cgroup is missing.
         """
         self.close()
-        flow = {"flows": struct.pack("<III", *self._flow.watched().values())}
+        flow = {"flows": struct.pack("<IIII", *self._flow.watched().values())}
         self._programs = SocketPrograms(self._flow.cgroup, self._plan, flow, self._image)
         self._programs.attach()
 
@@ -123,10 +124,17 @@ class TracepointObserver:
 
 
 def _wait_for_ends(maps: Maps) -> None:
-    """A connection that both ends have closed ends a moment later; one that does not is told of as it is."""
+    """A connection that both ends have closed ends a moment later; one that does not is told of as it is.
+
+    Datagrams have no such end: who has closed their sockets has ended.
+    """
     deadline = time.monotonic() + _DRAIN_S
-    while not all(row.number("ended") for row in _rows(maps)) and time.monotonic() < deadline:
+    while any(map(_goes_on, _rows(maps))) and time.monotonic() < deadline:
         time.sleep(_LOOK_S)
+
+
+def _goes_on(row: Row) -> bool:
+    return row.number("protocol") == IPPROTO_TCP and not row.number("ended")
 
 
 def _rows(maps: Maps) -> list[Row]:

@@ -9,6 +9,7 @@ from rich.text import Text
 from tracer.books.advice import settings_of
 from tracer.books.causes import row_of
 from tracer.books.mechanics import mechanics_of, packet_text
+from tracer.books.modes import known
 from tracer.books.quantities import DEMAND
 from tracer.model import CpuTime, Document, Entry, Experiment, Law, LawState, Recording, Stage, Workload
 from tracer.reports.costs import cost_tables
@@ -83,6 +84,9 @@ def title_of(document: Recording) -> str:
     work = counted(experiment.messages, "message") if experiment.messages else f"{experiment.duration_s or 0:g} s"
     where = f"lab, emulated {host.cpu}" if host.emulated else host.where
     control = f", {experiment.congestion or host.congestion_control}" if host.congestion_control else ""
+    sent = known(experiment.mode)
+    if sent is not None and sent.is_datagrams:
+        control = ""
     connections = counted(experiment.threads, "connection")
     title = (
         f"{experiment.mode}, {format_size(experiment.size)} x {work} x {connections} over {experiment.link}, "

@@ -6,8 +6,9 @@ import contextlib
 import os
 import socket
 import threading
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from workloads.child.descriptors import close_others, own_table
 from workloads.engine._engine import lib
@@ -21,6 +22,14 @@ class Refused(Exception):  # noqa: N818 - an answer to the parent, not a bug
         self.during, self.code, self.detail = during, code, detail
 
 
+class Connection(Protocol):
+    """What a crew needs of one: of a socket, or of what stands in for it."""
+
+    def fileno(self) -> int: ...
+
+    def shutdown(self, how: int, /) -> None: ...
+
+
 class Crew:
     """The engine threads of one pass.
 
@@ -31,7 +40,7 @@ class Crew:
     """
 
     def __init__(
-        self, run: Any, jobs: list[Any], connections: list[socket.socket], direction: int, *besides: int
+        self, run: Any, jobs: list[Any], connections: Sequence[Connection], direction: int, *besides: int
     ) -> None:
         self.jobs = jobs
         self.results = [0] * len(jobs)

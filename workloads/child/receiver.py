@@ -9,6 +9,7 @@ from typing import Any
 
 from workloads.child.crew import Crew, Refused, counts_of, kernel_keeps_time_by_tsc, numbered
 from workloads.child.tcp import Info, set_buffer, sum_known, tcp_info
+from workloads.child.udp import Datagrams, answer
 from workloads.engine._engine import ffi, lib
 
 ACCEPT_DEADLINE_S = 15.0
@@ -34,7 +35,8 @@ class Receiver:
     def __init__(self, config: dict[str, Any]) -> None:
         self._address = (config["address"], config["port"])
         self._family = socket.AF_INET6 if ":" in config["address"] else socket.AF_INET
-        self._connections: list[socket.socket] = []
+        self._rcvbuf = config["rcvbuf"]
+        self._connections: list[socket.socket | Datagrams] = []
         self._ports: list[int] = []
         # Before it listens: the window's scale is told in the handshake.
         self._listener = socket.socket(self._family)
@@ -58,8 +60,13 @@ class Receiver:
             except TimeoutError:
                 raise Refused("accept", errno.ETIMEDOUT, f"{len(self._connections)} connections came") from None
             connection.settimeout(None)
-            self._connections.append(connection)
-            self._ports.append(port)
+            if order["protocol"] == "udp":
+                datagrams = self._answered(connection)
+                self._connections.append(datagrams)
+                self._ports.append(datagrams.getpeername()[1])
+            else:
+                self._connections.append(connection)
+                self._ports.append(port)
         jobs = [self._job(connection, order) for connection in self._connections]
         for job in jobs:
             if result := lib.engine_receiver_open(job):
@@ -67,11 +74,18 @@ class Receiver:
         own = [
             descriptor for job in jobs for descriptor in (*job.pipe_fds, job.null_fd, job.ring_fd) if descriptor >= 0
         ]
+        own += [one.control.fileno() for one in self._connections if isinstance(one, Datagrams)]
         return Crew(lambda job, _: lib.engine_receive(job), jobs, self._connections, socket.SHUT_RD, *own)
 
-    def _job(self, connection: socket.socket, order: dict[str, Any]) -> Any:
+    def _answered(self, connection: socket.socket) -> Datagrams:
+        address = (self._address[0], self._listener.getsockname()[1])
+        return answer(connection, address, self._rcvbuf)
+
+    def _job(self, connection: socket.socket | Datagrams, order: dict[str, Any]) -> Any:
         job = ffi.new("struct engine_receiver *")
         job.fd = connection.fileno()
+        if isinstance(connection, Datagrams):
+            connection.receive_by(job)
         job.take = numbered(f"take_{order['receive']}")
         job.use_tsc = kernel_keeps_time_by_tsc()
         job.verify = order["verify"]

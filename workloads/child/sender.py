@@ -13,6 +13,7 @@ from typing import Any
 from workloads.child.crew import Crew, Refused, counts_of, kernel_keeps_time_by_tsc, numbered
 from workloads.child.latency import merged_latency
 from workloads.child.tcp import Info, is_window_closed, set_buffer, sum_known, tcp_info
+from workloads.child.udp import Datagrams, ask
 from workloads.engine._engine import ffi, lib
 
 CONNECT_DEADLINE_S = 10.0
@@ -39,7 +40,7 @@ class Sender:
     stop_grace_s = 0.1
 
     def __init__(self) -> None:
-        self._connections: list[socket.socket] = []
+        self._connections: list[socket.socket | Datagrams] = []
         self._gate: int | None = None
         self._gate_reader: int | None = None
 
@@ -59,30 +60,34 @@ class Sender:
     def prepare(self, order: dict[str, Any]) -> Crew:
         self._gate_reader, self._gate = os.pipe()
         for _ in range(order["threads"]):
-            self._connections.append(connect(order))
+            connection = connect(order)
+            self._connections.append(ask(connection, order) if order["protocol"] == "udp" else connection)
         jobs = [self._job(connection, order) for connection in self._connections]
         for job in jobs:
             if result := lib.engine_sender_open(job):
                 raise Refused(ffi.string(job.step).decode(), result)
         own = [descriptor for job in jobs for descriptor in descriptors_of(job)]
+        own += [one.control.fileno() for one in self._connections if isinstance(one, Datagrams)]
         self._closed_ns: list[int] = []
         return Crew(self._send, jobs, self._connections, socket.SHUT_WR, self._gate_reader, *own)
 
-    def _send(self, job: Any, connection: socket.socket) -> int:
+    def _send(self, job: Any, connection: socket.socket | Datagrams) -> int:
         result = int(lib.engine_send(job))
-        closed_ns = None if result else wait_until_closed(connection, job)
+        closed_ns = None if result else closed(connection, job)
         self._closed_ns.append(closed_ns or job.span.end_ns)
         return result
 
-    def _job(self, connection: socket.socket, order: dict[str, Any]) -> Any:
+    def _job(self, connection: socket.socket | Datagrams, order: dict[str, Any]) -> Any:
         job = ffi.new("struct engine_sender *")
         job.fd = connection.fileno()
+        if isinstance(connection, Datagrams):
+            job.control_fd, job.window_bytes = connection.control.fileno(), connection.pace_bytes
         job.gate_fd = self._gate_reader
         job.call = numbered(order["call"])
         job.buffers = numbered(order["buffers"])
         job.zerocopy = order["zerocopy"]
         job.header = order["header"]
-        job.nodelay = order["nodelay"]
+        job.nodelay = order["nodelay"] or order["protocol"] == "udp"
         job.fields = order["fields"]
         job.use_tsc = kernel_keeps_time_by_tsc()
         job.verify = order["verify"]
@@ -114,6 +119,7 @@ class Sender:
             thread["port"] = connection.getsockname()[1]
         latency = merged_latency(crew.jobs)
         told = [tcp_info(connection) for connection in self._connections]
+        told_bytes = sum_known([job.told_bytes if job.window_bytes else None for job in crew.jobs])
         for job, connection in zip(crew.jobs, self._connections, strict=True):
             lib.engine_sender_close(job)
             connection.close()
@@ -126,6 +132,7 @@ class Sender:
             "latency_ns": latency,
             "closed_ns": max(self._closed_ns),
             **{name: sum_known([info[name] for info in told]) for name in tcp},
+            "told_bytes": told_bytes,
         }
 
 
@@ -156,6 +163,13 @@ def set_congestion(connection: socket.socket, name: str) -> None:
 def descriptors_of(job: Any) -> list[int]:
     """What the engine has opened for it."""
     return [descriptor for descriptor in (job.file_fd, *job.pipe_fds, job.ring_fd) if descriptor >= 0]
+
+
+def closed(connection: socket.socket | Datagrams, job: Any) -> int | None:
+    """When the peer closed, CLOCK_MONOTONIC, ns; None where it broke off or does not."""
+    if isinstance(connection, Datagrams):
+        return connection.wait_until_closed(job, lib.ENGINE_STOP_NOW)
+    return wait_until_closed(connection, job)
 
 
 def wait_until_closed(connection: socket.socket, job: Any) -> int | None:

@@ -6,8 +6,12 @@ import contextlib
 import errno
 import socket
 import sys
+from typing import TYPE_CHECKING
 
 from workloads.child.crew import Refused
+
+if TYPE_CHECKING:
+    from workloads.child.udp import Datagrams
 
 # Offset and end in the struct; its first byte is the state.
 _FIELDS = {
@@ -42,7 +46,7 @@ def set_buffer(connection: socket.socket, option: int, asked: int | None) -> Non
         raise Refused("sndbuf" if option == socket.SO_SNDBUF else "rcvbuf", errno.EINVAL, f"{given // 2}")
 
 
-def tcp_info(connection: socket.socket) -> Info:
+def tcp_info(connection: socket.socket | Datagrams) -> Info:
     """Its state and counters, by their names without "tcpi_"; None where this kernel does not tell.
 
     Bytes are payload: the sequence numbers that SYN and FIN take up are in tcpi_bytes_acked of who connected and in

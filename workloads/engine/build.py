@@ -21,6 +21,7 @@ SOURCES = (
     "ring_takes.c",
     "receiver.c",
     "takes.c",
+    "datagrams.c",
 )
 HEADERS = ("engine.h", "internal.h", "ring.h")
 

@@ -97,7 +97,9 @@ struct engine_ring;
 /* One sending thread. All counts are of this thread. */
 struct engine_sender {
 	/* The caller sets these before engine_sender_open(). */
-	int fd;				/* connected, blocking TCP socket without time-outs: no EAGAIN */
+	int fd;				/* connected, blocking socket without time-outs: no EAGAIN */
+	int control_fd;			/* of UDP: the TCP connection beside it */
+	uint64_t window_bytes;		/* of UDP: on their way at most; one message at least. 0: it is TCP */
 	int gate_fd;			/* reading end of a pipe; engine_send() starts when nobody has the other end open */
 	int call;			/* enum engine_call */
 	int buffers;			/* enum engine_buffers */
@@ -125,6 +127,7 @@ struct engine_sender {
 	uint64_t eintr;
 	uint64_t enobufs;		/* calls refused with ENOBUFS, and repeated */
 	uint64_t enomem;		/* zero-copy requests of io_uring refused with ENOMEM, and repeated */
+	uint64_t told_bytes;		/* of UDP: what the receiver says it has read */
 	uint64_t refused_optmem_bytes;	/* at the first ENOBUFS: charged to this socket's option memory */
 	uint64_t completions;		/* sends notified */
 	uint64_t copied;		/* of these, the ones with SO_EE_CODE_ZEROCOPY_COPIED, or IORING_NOTIF_USAGE_ZC_COPIED */
@@ -136,6 +139,8 @@ struct engine_sender {
 	/* The engine's own. */
 	struct engine_tracker tracker;
 	struct engine_pool *pool;
+	uint64_t settled_bytes;		/* of UDP: read, or taken for lost, */
+	uint32_t guesses;		/* which is a guess: so many since the receiver was heard */
 	const char *step;	/* what engine_sender_open() was at when it failed */
 	int file_fd;		/* -1 where there is none, as of the others */
 	int pipe_fds[2];	/* its reading end and its writing end */
@@ -162,9 +167,13 @@ enum engine_take {
 struct engine_receiver {
 	/* The caller sets these before engine_receiver_open(). */
 	int fd;			/* as the sender's */
-	int take;		/* enum engine_take */
+	int take;		/* enum engine_take; of datagrams, ENGINE_TAKE_RECV */
+	int control_fd;		/* of UDP, likewise */
+	uint64_t report_bytes;	/* of UDP: how often it tells how far it is. 0: it is TCP */
+	uint64_t segment_bytes;	/* of UDP: of a datagram, but for the last of a message */
 	int use_tsc;
 	int verify;		/* compare every byte with the pattern of message_bytes; not of what is thrown away */
+	volatile int stop;	/* of UDP: set before shutdown(fd, SHUT_RD), which looks as an empty datagram does */
 	uint64_t message_bytes;
 	uint64_t buffer_bytes;	/* of one call at most */
 
@@ -196,10 +205,13 @@ struct engine_receiver {
 	int armed;		/* its request is there */
 	uint64_t first_ticks;
 	uint64_t last_ticks;
+	uint64_t reported_bytes;
+	uint64_t next_datagram;	/* the number of the one that should come next */
 };
 
 int engine_receiver_open(struct engine_receiver *receiver);
-/* Until the peer shuts its side down, or another thread calls shutdown(fd, SHUT_RD) and no more byte is queued. */
+/* Until the peer shuts its side down (of UDP: has told how much there was), or another thread calls
+ * shutdown(fd, SHUT_RD) and no more byte is queued. */
 int engine_receive(struct engine_receiver *receiver);
 void engine_receiver_close(struct engine_receiver *receiver);
 

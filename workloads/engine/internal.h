@@ -17,6 +17,9 @@
 /* A wait for completions looks at the stop flag this often. */
 enum { TICK_MS = 100 };
 
+/* The rest of a message was given up: ENGINE_STOP_NOW, and no completion came or the socket was shut down. */
+enum { GIVEN_UP = 1 };
+
 static inline int64_t clock_ns(clockid_t clock)
 {
 	struct timespec now;
@@ -65,11 +68,22 @@ static inline uint64_t pattern_at(uint64_t message, uint64_t position)
 	return message * PATTERN_BY_MESSAGE + position * PATTERN_BY_POSITION;
 }
 
+static inline bool sends_datagrams(const struct engine_sender *sender)
+{
+	return sender->window_bytes;
+}
+
 /* engine.c */
 int wait_for_gate(int gate_fd);
 void span_start(struct engine_span *span, int use_tsc);
 void span_end(struct engine_span *span, int use_tsc);
 void close_if_open(int *fd);
+
+/* datagrams.c */
+int datagrams_make_room(struct engine_sender *sender);
+void datagrams_end(struct engine_sender *sender);
+int receive_datagrams(struct engine_receiver *receiver);
+uint64_t place_of_datagram(struct engine_receiver *receiver, const uint8_t *bytes, uint64_t count);
 
 /* pool.c: messages of several fields. */
 struct message {

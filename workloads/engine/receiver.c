@@ -69,15 +69,16 @@ static int64_t ns_of(const struct engine_span *span, uint64_t ticks)
 	return span->start_ns + (all > 0 ? (int64_t)(part / all * (double)(span->end_ns - span->start_ns)) : 0);
 }
 
-static void check_pattern(struct engine_receiver *receiver, const uint8_t *bytes, uint64_t count)
+/* start: in the stream. */
+static void check_pattern(struct engine_receiver *receiver, uint64_t start, const uint8_t *bytes, uint64_t count)
 {
-	uint64_t message = receiver->bytes / receiver->message_bytes;
-	uint64_t position = receiver->bytes % receiver->message_bytes;
+	uint64_t message = start / receiver->message_bytes;
+	uint64_t position = start % receiver->message_bytes;
 	uint64_t value = pattern_at(message, position);
 
 	for (uint64_t i = 0; i < count; i++) {
 		if (bytes[i] != (uint8_t)(value >> 56)) {
-			receiver->wrong_offset = receiver->bytes + i;
+			receiver->wrong_offset = start + i;
 			receiver->wrong_byte = bytes[i];
 			receiver->expected_byte = (uint8_t)(value >> 56);
 			return;
@@ -90,6 +91,12 @@ static void check_pattern(struct engine_receiver *receiver, const uint8_t *bytes
 	}
 }
 
+/* A stream goes on where it was. */
+static uint64_t start_of_taken(struct engine_receiver *receiver, const uint8_t *bytes, uint64_t count)
+{
+	return receiver->report_bytes ? place_of_datagram(receiver, bytes, count) : receiver->bytes;
+}
+
 /* Bytes that have come: where they lie, unless nobody can see them. After a wrong one the rest is only counted. */
 void taken(struct engine_receiver *receiver, const uint8_t *bytes, uint64_t count)
 {
@@ -97,7 +104,7 @@ void taken(struct engine_receiver *receiver, const uint8_t *bytes, uint64_t coun
 	if (!receiver->bytes)
 		receiver->first_ticks = receiver->last_ticks;
 	if (receiver->verify && bytes && receiver->expected_byte < 0)
-		check_pattern(receiver, bytes, count);
+		check_pattern(receiver, start_of_taken(receiver, bytes, count), bytes, count);
 	receiver->bytes += count;
 }
 
@@ -125,7 +132,7 @@ int engine_receive(struct engine_receiver *receiver)
 
 	receiver->wrong_byte = receiver->expected_byte = -1;
 	span_start(&receiver->span, receiver->use_tsc);
-	error = receive_all(receiver);
+	error = receiver->report_bytes ? receive_datagrams(receiver) : receive_all(receiver);
 	span_end(&receiver->span, receiver->use_tsc);
 	if (receiver->bytes) {
 		receiver->first_byte_ns = ns_of(&receiver->span, receiver->first_ticks);

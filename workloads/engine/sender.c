@@ -12,9 +12,6 @@
 /* More sends than a pool has messages, because a message can take several. */
 enum { TRACKER_CAPACITY = 4096 };
 
-/* The rest of a message was given up: ENGINE_STOP_NOW, and no completion came or the socket was shut down. */
-enum { GIVEN_UP = 1 };
-
 static bool hurried(const struct engine_sender *sender)
 {
 	return sender->stop == ENGINE_STOP_NOW;
@@ -244,6 +241,8 @@ static int send_one(struct engine_sender *sender, hand_over *way, uint32_t buffe
 	struct rest rest;
 	int result = sender->zerocopy ? make_room(sender, buffer, true) : 0;
 
+	if (!result && sends_datagrams(sender))
+		result = datagrams_make_room(sender);
 	if (!result && sender->verify)
 		result = pool_renew(sender, message, sender->messages);
 	if (result)
@@ -327,7 +326,10 @@ int engine_send(struct engine_sender *sender)
 	if (sender->zerocopy && !result)
 		drained = completions_drain(sender);
 	/* The pages of sends that are still outstanding stay pinned by the kernel after their memory is freed. */
-	shutdown(sender->fd, SHUT_WR);
+	if (sends_datagrams(sender))
+		datagrams_end(sender);
+	else
+		shutdown(sender->fd, SHUT_WR);
 	span_end(&sender->span, sender->use_tsc);
 	return result ? result : drained;
 }

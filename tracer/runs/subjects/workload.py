@@ -73,7 +73,9 @@ class OfWorkload:
         """Which packets and sockets are its own; waits until the receiver listens."""
         receiver = self._link.receiver_netns_inode
         sender = self._link.sender_netns_inode
-        return Flow(self.workers.port, sender, receiver or 0, self._cgroup, leaves_machine=receiver is None)
+        away, datagrams = receiver is None, self.workers.sends_datagrams
+        port = self.workers.port
+        return Flow(port, sender, receiver or 0, self._cgroup, leaves_machine=away, datagrams=datagrams)
 
     @property
     def runs_as(self) -> int:
