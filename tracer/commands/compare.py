@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from tracer.books.modes import NAMES
-from tracer.commands.conditions import require_files
+from tracer.commands.conditions import check_conditions, require_files
 from tracer.commands.html import html_option, typed, write_page
 from tracer.commands.options import (
     json_option,
@@ -31,6 +31,7 @@ from tracer.errors import EXIT_OK, EXIT_UNTRUSTWORTHY, UsageError
 from tracer.model import Link
 
 if TYPE_CHECKING:
+    from tracer.model import Experiment, Recording
     from tracer.study.comparison import Comparison
     from tracer.study.sweep_plan import Plan
 
@@ -61,8 +62,8 @@ def command(ctx: click.Context, /, *, all_modes: bool, as_json: bool, html_path:
     require_files({"--html": html_path})
     _check_all(ctx, all_modes)
     plan = _plan(given, list(NAMES) if all_modes else given["modes"])
-    check_plan(plan)
     plan, absent = _of_all(plan) if all_modes else (plan, {})
+    check_plan(plan)
     with progress_bar("compare") as progress:
         comparison = comparison_of(measure(plan, progress, record_run), absent)
     # Also where nobody reads the screen to its end: nettrace compare --html FILE | head -1
@@ -95,11 +96,18 @@ def _plan(given: dict[str, Any], modes: list[str]) -> Plan:
 
 def _of_all(plan: Plan) -> tuple[Plan, dict[str, str]]:
     """The plan for those of its modes that can be done here, and why the others cannot."""
-    from tracer.runs.dispatch import record_run
     from tracer.study.all_modes import plan_of_all, refusals
 
-    absent = refusals(plan, record_run)
+    absent = refusals(plan, record_if_possible)
     return plan_of_all(plan, absent), absent
+
+
+def record_if_possible(experiment: Experiment, observed: bool) -> Recording:
+    """Of all modes, one may know no such setting, or no such size."""
+    from tracer.runs.dispatch import record_run
+
+    check_conditions(experiment)
+    return record_run(experiment, observed)
 
 
 def _emit(comparison: Comparison, as_json: bool) -> None:
