@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.samples import PAYLOAD, changed, copied, experiment, tracepoints, workload
+from tests.samples import PAYLOAD, changed, copied, experiment, looped, tracepoints, workload
 from tracer.books.analysis import document_of
 from tracer.books.modes import mode, predicted
-from tracer.books.receiving import RECEIVES, receive
+from tracer.books.receiving import RECEIVES, mapped_text, receive
 from tracer.books.results import taken_of
 from tracer.errors import UsageError
 from tracer.model import Document, LawState, Link, Stage
@@ -79,7 +79,11 @@ def test_what_may_be_mapped_is_not_predicted() -> None:
     ("discard", "threw the bytes away unread (MSG_TRUNC): no byte was copied to it."),
     ("splice", "passed the bytes on through a pipe (splice): no byte was copied to it."),
     ("uring", "had the bytes from one multishot RECV of io_uring: every byte was copied to it once."),
-    ("map", "asked for mapped pages (TCP_ZEROCOPY_RECEIVE): every byte was copied to it once."),
+    (
+        "map",
+        "asked for mapped pages (TCP_ZEROCOPY_RECEIVE): every byte was copied to it once; it takes whole pages that "
+        "are the packet's own, and none was.",
+    ),
 ])  # fmt: skip
 def test_the_answer_says_what_the_reader_did(name: str, words: str) -> None:
     """And no longer that its recv() copied."""
@@ -89,6 +93,29 @@ def test_the_answer_says_what_the_reader_did(name: str, words: str) -> None:
     assert sentence.endswith(f"The reader {words}")
     assert "recv() copied" not in sentence
     assert "the reader's recv()" not in sentence
+
+
+def test_to_a_reader_that_maps_copying_does_not_come_to_the_same() -> None:
+    """The pages of the deferred copy alone can be mapped: sending by a copy would cost it another one."""
+    asked = experiment("zerocopy", receive="map")
+    taken = [{"copy": 0, "mapped": PAYLOAD}, {"copy": PAYLOAD, "mapped": 0}]
+    told = [
+        " ".join(document_of(changed(looped(), experiment=asked, observed=workload(taken=one))).verdict.next)
+        for one in taken
+    ]
+
+    assert ["onecopy copies just as often" in one for one in told] == [False, True]
+
+
+def test_the_three_ways_of_a_mapping_read_are_told_apart() -> None:
+    """Mapped, through the copy buffer of the same call, and left to recv() by its hint; nothing of other ways."""
+    taken = {"copy": 3000, "mapped": 8192}
+
+    assert mapped_text(workload("onecopy", taken=taken, hinted_bytes=1000)) == (
+        "8,192 B mapped, 2,000 B through the copy buffer, 1,000 B left to recv()"
+    )
+    assert mapped_text(workload("onecopy", taken={"copy": PAYLOAD})) == ""
+    assert mapped_text(workload("onecopy")) == ""
 
 
 def test_the_answer_claims_nothing_of_a_reader_that_nobody_saw() -> None:

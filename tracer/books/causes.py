@@ -20,6 +20,7 @@ from tracer.books.advice import (
     on_a_nic,
     with_function_probes,
 )
+from tracer.books.receiving import taken_in
 from tracer.books.scene import Scene, scene_of
 from tracer.model import Cause, Entry, Link, Recording, Stage
 
@@ -180,6 +181,9 @@ def _why_unknown(scene: Scene) -> str:
 
 
 def _without_pinning(recording: Recording) -> list[Advice]:
+    """Not to a reader that maps: the pages of this copy alone are such that it can."""
+    if recording.observed is not None and taken_in(recording.observed, "mapped"):
+        return []
     return by_copying(recording, "copies just as often here, without pinning pages and reaping completions")
 
 

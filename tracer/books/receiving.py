@@ -122,7 +122,20 @@ def told_of_reader(name: str, copied: int | None, payload: int) -> str:
     found = next((one for one in RECEIVES if one.name == name), USUAL_RECEIVE)
     if not found.told or copied is None or not payload:
         return ""
-    return f" {found.told}: {_amount(copied, payload)}."
+    why = _WHY_NOT_MAPPED if found.wants_pages and copied >= payload else ""
+    return f" {found.told}: {_amount(copied, payload)}{why}."
+
+
+_WHY_NOT_MAPPED = "; it takes whole pages that are the packet's own, and none was"
+
+
+def mapped_text(workload: Workload) -> str:
+    """How the bytes came to a reader that asked for mapped pages; empty of any other."""
+    mapped, copied, hinted = taken_in(workload, "mapped"), taken_in(workload, "copy"), workload.hinted_bytes
+    if hinted is None or mapped is None or copied is None:
+        return ""
+    parts = ((mapped, "mapped"), (copied - hinted, "through the copy buffer"), (hinted, "left to recv()"))
+    return ", ".join(f"{format_count(size)} B {how}" for size, how in parts)
 
 
 def _amount(copied: int, payload: int) -> str:

@@ -11,6 +11,7 @@ from tracer.books.causes import row_of
 from tracer.books.mechanics import mechanics_of, packet_text
 from tracer.books.modes import known
 from tracer.books.quantities import DEMAND
+from tracer.books.receiving import mapped_text
 from tracer.model import CpuTime, Document, Entry, Experiment, Law, LawState, Recording, Stage, Workload
 from tracer.reports.costs import cost_tables
 from tracer.reports.picture import draw_path
@@ -168,6 +169,8 @@ def _add_observed_figures(table: Table, document: Document, observed: Workload) 
     table.add_row("kernel copies per payload byte", sides, "observed pass")
     table.add_row("payload", f"{format_count(observed.payload_bytes)} B", "observed pass")
     table.add_row("retransmitted", f"{format_count(document.ledger.retransmitted_bytes)} B", "observed pass")
+    if mapped := mapped_text(observed):
+        table.add_row("TCP_ZEROCOPY_RECEIVE", mapped, "observed pass")
     if packet := packet_text(mechanics_of(document)):
         table.add_row("a packet (skb)", packet, "observed pass")
     done = observed.completions
