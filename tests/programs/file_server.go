@@ -1,9 +1,10 @@
-// Somebody's file server: net/http of the standard library.
+// Somebody's file server: net/http of the standard library. Says when it listens.
 //
 //	file_server PORT DIRECTORY
 package main
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -14,5 +15,6 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
+	fmt.Println("listening")
 	panic(http.Serve(listener, http.FileServer(http.Dir(os.Args[2]))))
 }

@@ -1,8 +1,11 @@
 """23 calls of 10007 B over gRPC, server and client in one process; prints the bytes that came back.
 
+    python3 grpc_echo.py [PORT]
+
 It runs under the distribution's Python, which has grpc.
 """
 
+import sys
 from concurrent import futures
 
 import grpc
@@ -15,7 +18,7 @@ class Echo(grpc.GenericRpcHandler):
 
 server = grpc.server(futures.ThreadPoolExecutor(2))
 server.add_generic_rpc_handlers((Echo(),))
-port = server.add_insecure_port("127.0.0.1:0")
+port = server.add_insecure_port(f"127.0.0.1:{sys.argv[1] if sys.argv[1:] else 0}")
 server.start()
 with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
     call = channel.unary_unary("/test/echo")

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Somebody's io_uring server: multishot accept into direct descriptors (no number in the process), multishot receive into
- * provided buffers; when its client has sent all, it sends that back, by SEND or by SEND_ZC. Prints what it counted.
+ * provided buffers; when its client has sent all, it sends that back, by SEND or by SEND_ZC. Says when it listens, and
+ * what it counted.
  *
  *     uring_server PORT send|zerocopy
  */
@@ -139,6 +140,8 @@ int main(int argc, char **argv)
 	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	require(!bind(listener, (struct sockaddr *)&address, sizeof(address)) && !listen(listener, 8), "listen");
 	prepare(listener);
+	puts("listening");
+	fflush(stdout);
 	while (1) {
 		struct completion cqe = next_completion();
 

@@ -117,11 +117,17 @@ SSH_OPTIONS = (
 )  # fmt: skip
 
 
-def ssh_server(directory: Path, port: int) -> Server:
+def ssh_server(directory: Path, port: int) -> list[object]:
+    """Its command, with keys made."""
     subprocess.run(["dropbearkey", "-t", "ed25519", "-f", directory / "host"], capture_output=True, check=True)
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", directory / "key"], check=True)
     home = pwd.getpwuid(os.getuid()).pw_dir
-    return Server(directory / "server", port, "unshare", "-m", "sh", "-c", SSH_SERVER, "sh", home, directory, port)
+    return ["unshare", "-m", "sh", "-c", SSH_SERVER, "sh", home, directory, port]
+
+
+def scp(directory: Path, port: int, *ends: object) -> list[object]:
+    """Its command; says what it sent on stderr."""
+    return ["scp", "-v", "-O", "-F", "/dev/null", "-P", port, "-i", directory / "key", *SSH_OPTIONS, *ends]
 
 
 @needs("scp", "ssh", "ssh-keygen", "dropbear", "dropbearkey")
@@ -129,20 +135,23 @@ def ssh_server(directory: Path, port: int) -> Server:
 def test_scp_copies_a_file(tmp_path: Path, big: Path, direction: str) -> None:
     """Both ends agree, and ssh's own figure is it, but for its first line and a tag of 16 B behind each packet."""
     port = free_port()
-    server = ssh_server(tmp_path, port)
+    server = Server(tmp_path / "server", port, *ssh_server(tmp_path, port))
     user, copy = pwd.getpwuid(os.getuid()).pw_name, tmp_path / "copy"
     ends = (f"{user}@127.0.0.1:{big}", copy) if direction == "here" else (big, f"{user}@127.0.0.1:{copy}")
-    client, done = record(
-        tmp_path, "scp", "-v", "-O", "-F", "/dev/null", "-P", port, "-i", tmp_path / "key", *SSH_OPTIONS, *ends
-    )
+    client, done = record(tmp_path, *scp(tmp_path, port, *ends))
     served, _ = server.stop()
 
     assert (done.returncode, copy.stat().st_size) == (0, FILE_BYTES), done.stderr
     assert sent(client) == {"copy": served.totals.read["copy"].bytes}
     assert sent(served) == {"copy": client.totals.read["copy"].bytes}
-    greeting = re.search(r"Local version string (.*)", done.stderr)[1].rstrip() + "\r\n"
-    said = int(re.search(r"Transferred: sent (\d+)", done.stderr)[1])
-    tags, rest = divmod(client.totals.sent["copy"].bytes - said - len(greeting), CHACHA_TAG)
-    assert (rest, tags > 0) == (0, True)
+    assert agrees_with_ssh(client.totals.sent["copy"].bytes, done.stderr)
     sound(client)
     sound(served)
+
+
+def agrees_with_ssh(sent_bytes: int, said: str) -> bool:
+    """Whether that is ssh's own figure, with its first line and a tag behind each packet, which it leaves out."""
+    greeting = re.search(r"Local version string (.*)", said)[1].rstrip() + "\r\n"
+    told = int(re.search(r"Transferred: sent (\d+)", said)[1])
+    tags, rest = divmod(sent_bytes - told - len(greeting), CHACHA_TAG)
+    return rest == 0 < tags

@@ -156,12 +156,15 @@ def test_redis_and_its_benchmark_agree(tmp_path: Path) -> None:
     sound(served)
 
 
+RSYNC = "use chroot = no\nuid = 0\ngid = 0\n[www]\npath = {root}\nread only = yes\n"
+
+
 @needs("rsync")
 def test_an_rsync_daemon_serves_a_file(tmp_path: Path, big: Path) -> None:
     """The daemon's children are watched as well: what it sends is what the client says it received."""
     port = free_port()
     config = tmp_path / "rsyncd.conf"
-    config.write_text(f"use chroot = no\nuid = 0\ngid = 0\n[www]\npath = {big.parent}\nread only = yes\n")
+    config.write_text(RSYNC.format(root=big.parent))
     server = Server(
         tmp_path / "server", port, "rsync", "--daemon", "--no-detach", f"--port={port}", "--address=127.0.0.1",
         f"--config={config}",
@@ -170,12 +173,30 @@ def test_an_rsync_daemon_serves_a_file(tmp_path: Path, big: Path) -> None:
     served, _ = server.stop()
 
     assert (tmp_path / "copy").stat().st_size == FILE_BYTES
-    # rsync counts from behind its greeting on: two lines with versions and digests, and the module's name.
-    said = int(re.search(r"Total bytes received: ([\d,]+)", done.stdout)[1].replace(",", ""))
-    assert 0 < client.totals.read["copy"].bytes - said < 256
+    assert 0 < client.totals.read["copy"].bytes - received_by_rsync(done.stdout) < 256
     assert served.totals.sent["copy"].bytes == client.totals.read["copy"].bytes > FILE_BYTES
     sound(client)
     sound(served)
+
+
+def received_by_rsync(said: str) -> int:
+    """Bytes from behind its greeting on: two lines with versions and digests, and the module's name."""
+    return int(re.search(r"Total bytes received: ([\d,]+)", said)[1].replace(",", ""))
+
+
+HAPROXY = """
+global
+  maxconn 50
+defaults
+  mode tcp
+  timeout connect 5s
+  timeout client 30s
+  timeout server 30s
+  option splice-response
+listen one
+  bind 127.0.0.1:{front}
+  server s 127.0.0.1:{behind}
+"""
 
 
 @needs("haproxy")
@@ -183,11 +204,7 @@ def test_haproxy_splices_what_it_forwards(tmp_path: Path, big: Path) -> None:
     """A proxy with splice: what it reads by splice it sends by splice, and nothing of that is copied."""
     behind, front = free_port(), free_port()
     config = tmp_path / "haproxy.cfg"
-    config.write_text(
-        "global\n  maxconn 50\ndefaults\n  mode tcp\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\n"
-        "  option splice-response\n"
-        f"listen one\n  bind 127.0.0.1:{front}\n  server s 127.0.0.1:{behind}\n"
-    )
+    config.write_text(HAPROXY.format(front=front, behind=behind))
     with serving(sys.executable, "-m", "http.server", behind, "-b", "127.0.0.1", "-d", big.parent):
         wait_for(lambda: listens(behind), "it does not listen")
         server = Server(tmp_path / "server", front, "/usr/sbin/haproxy", "-db", "-f", config)
