@@ -1,6 +1,6 @@
 """Real programs under the kernels that people run: both ends in the guest, over its loopback.
 
-One guest a kernel runs them one after the other, each on a port of its own, by which its rows are told apart.
+One guest a kernel runs them one after the other: tests/record/programs_in_guest.py.
 """
 
 from __future__ import annotations
@@ -8,137 +8,36 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
-from itertools import count
 from pathlib import Path
-from typing import NamedTuple
 
-import msgspec
 import pytest
 
-from tests.command import needs
-from tests.record.test_programs import NGINX, beside, sound
-from tests.record.test_ways import record
+from tests.command import file_server, needs
+from tests.record.programs_in_guest import (
+    BEHIND,
+    CONNECTIONS,
+    FILE_BYTES,
+    IPERF3_CASES,
+    KERNELS,
+    NGINX_CASES,
+    URING_CASES,
+    Part,
+    record_parts,
+)
+from tests.record.test_more_programs import BYTES, agrees_with_ssh
+from tests.record.test_programs import beside, received_by_rsync, sound
 from tracer.model.socket_recording import SocketRecording
-from tracer.model.sockets import Socket
+from tracer.model.sockets import Completions, Socket
 
 pytestmark = [
     pytest.mark.lab, pytest.mark.timeout(600),
-    needs("nginx", "curl", "iperf3", "redis-server", "redis-benchmark"),
+    needs("nginx", "curl", "iperf3", "redis-server", "redis-benchmark", "rsync", "haproxy", "go", "gcc"),
+    needs("scp", "ssh", "ssh-keygen", "dropbear", "dropbearkey"),
 ]  # fmt: skip
 
-FILE_BYTES = 1_000_003
-FIRST_PORT = 4711
-
-# A server says itself when it listens: no connection of ours, and no wait, is among what is counted.
-PRELUDE = """
-set -e
-start() { # PATTERN PROGRAM...: in the background, until a line of its output has PATTERN
-  pattern=$1; shift
-  says=$(mktemp -d)/says; mkfifo $says
-  "$@" >$says 2>&1 &
-  exec 3<$says
-  while read -r line <&3; do case $line in *"$pattern"*) return;; esac; done
-  exit 1
-}
-"""
-# Between the outputs of two parts; what nginx logs has its port at the front, and may come later.
-MARK = "#### "
-
-NGINX_CASES = [
-    ("6.1", "sendfile on; tcp_nopush on;", "splice"),
-    ("6.12", "sendfile on;", "splice"),
-    ("6.12", "sendfile off;", "copy"),
-]
-CONNECTIONS = 103
-A_CONNECTION_A_REQUEST = "sendfile on; keepalive_requests 1;"
-IPERF3_CASES = [
-    ("6.1", "-Z"), ("6.1", "-R"), ("6.12", ""), ("6.12", "-Z"), ("6.12", "-Z -6 -P 2"), ("6.12", "-u -b 0 -l 1009"),
-]  # fmt: skip
-KERNELS = ["6.1", "6.12"]
-
-
-class Part(NamedTuple):
-    """What one program did.
-
-    Args:
-        recording: Of all, with the rows of this part alone.
-        said: What it printed.
-        logged: Bytes that nginx sent and read, by its access log.
-    """
-
-    recording: SocketRecording
-    said: str
-    logged: tuple[int, int]
-
-
-Script = Callable[[Path, int], str]
 Recorded = Callable[[str, str], Part]
-
-
-def scripts(kernel: str) -> Iterator[tuple[str, Script]]:
-    """By name: what is done under this kernel, in a directory and on a port of its own."""
-    for where, options, _ in NGINX_CASES:
-        if where == kernel:
-            yield f"nginx {options}", lambda directory, port, options=options: with_curl(directory, port, options)
-    yield "connections", with_connections
-    for where, options in IPERF3_CASES:
-        if where == kernel:
-            yield f"iperf3 {options}", lambda _, port, options=options: with_iperf3(port, options)
-    yield "redis", with_redis
-
-
-def nginx_config(directory: Path, port: int, options: str) -> Path:
-    """Its access log is the script's output."""
-    (directory / "big").write_bytes(bytes(FILE_BYTES))
-    config = directory / "config"
-    text = NGINX.format(directory=directory, port=port, root=directory, options=options)
-    text = text.replace("daemon off;", "").replace("'$bytes_sent'", f"'nginx {port} $bytes_sent $request_length'")
-    config.write_text(text.replace(f"access_log {directory}/access", "access_log /proc/self/fd/1"))
-    return config
-
-
-def with_curl(directory: Path, port: int, options: str) -> str:
-    config = nginx_config(directory, port, options)
-    # A daemon whose first process has ended listens.
-    return f"""
-        nginx -c {config}
-        for n in 1 2 3; do
-          curl -s -o /dev/null -w 'curl %{{size_header}} %{{size_download}} %{{size_request}}\\n' \\
-            http://127.0.0.1:{port}/big
-        done
-        nginx -c {config} -s quit
-    """
-
-
-def with_connections(directory: Path, port: int) -> str:
-    config = nginx_config(directory, port, A_CONNECTION_A_REQUEST)
-    (directory / "small").write_bytes(bytes(4099))
-    return f"""
-        nginx -c {config}
-        curl -s -Z --parallel-max 8 -o /dev/null 'http://127.0.0.1:{port}/small?[1-{CONNECTIONS}]'
-        nginx -c {config} -s quit
-    """
-
-
-def with_iperf3(port: int, options: str) -> str:
-    host = "::1" if "-6" in options else "127.0.0.1"
-    return f"""
-        start listening iperf3 -s -1 -p {port} --forceflush
-        iperf3 -c {host} -p {port} -n 3000007 -J {options}
-        wait $!
-    """
-
-
-def with_redis(directory: Path, port: int) -> str:
-    return f"""
-        start Ready redis-server --port {port} --save '' --dir {directory}
-        redis-benchmark -p {port} -t set,get -n 203 -c 5 -d 1009 -q >/dev/null
-        redis-cli -p {port} info stats
-        kill $!
-        wait $!
-    """
 
 
 @pytest.fixture(scope="module")
@@ -146,43 +45,14 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     """What a program did under a kernel."""
 
     @cache
+    def go_server() -> Path:
+        return file_server(tmp_path_factory.mktemp("go"))
+
+    @cache
     def parts(kernel: str) -> dict[str, Part]:
-        return record_parts(tmp_path_factory.mktemp("programs"), kernel)
+        return record_parts(tmp_path_factory.mktemp("programs"), kernel, go_server())
 
     return lambda kernel, name: parts(kernel)[name]
-
-
-def record_parts(directory: Path, kernel: str) -> dict[str, Part]:
-    """All that is done under this kernel, recorded to the end of all that it started."""
-    directory.chmod(0o755)
-    ports: dict[str, int] = {}
-    lines = [PRELUDE]
-    for port, (name, script) in zip(count(FIRST_PORT), scripts(kernel), strict=False):
-        own = directory / str(port)
-        own.mkdir()
-        ports[name] = port
-        lines += [f"echo '{MARK}{name}'", script(own, port)]
-    options = ("--lab", kernel, "--wait")
-    recording, done = record(directory, "sh", "-c", "\n".join(lines), options=options, most_s=590)
-    assert done.returncode == 0, (done.stdout, done.stderr)
-    said = said_by(done.stdout)
-    return {name: Part(only(recording, port), said[name], logged(done.stdout, port)) for name, port in ports.items()}
-
-
-def only(recording: SocketRecording, port: int) -> SocketRecording:
-    sockets = [one for one in recording.sockets if one.local.endswith(f":{port}") or one.peer.endswith(f":{port}")]
-    return msgspec.structs.replace(recording, sockets=sockets)
-
-
-def said_by(output: str) -> dict[str, str]:
-    """By the name of the part."""
-    text = "".join(line for line in output.splitlines(keepends=True) if not line.startswith("nginx "))
-    return dict(part.split("\n", 1) for part in text.split(MARK)[1:])
-
-
-def logged(output: str, port: int) -> tuple[int, int]:
-    lines = [line.split() for line in output.splitlines() if line.startswith(f"nginx {port} ")]
-    return sum(int(line[2]) for line in lines), sum(int(line[3]) for line in lines)
 
 
 def rows_of(recording: SocketRecording, *programs: str) -> list[Socket]:
@@ -190,22 +60,42 @@ def rows_of(recording: SocketRecording, *programs: str) -> list[Socket]:
 
 
 def sent_by(recording: SocketRecording, *programs: str) -> Counter[str]:
+    return sent_in(rows_of(recording, *programs))
+
+
+def read_by(recording: SocketRecording, *programs: str) -> int:
+    return read_in(rows_of(recording, *programs))
+
+
+def ends(recording: SocketRecording, port: int) -> tuple[list[Socket], list[Socket]]:
+    """The server's sockets on this port, and its clients'."""
+    served = [one for one in recording.sockets if one.local.endswith(f":{port}")]
+    return served, [one for one in recording.sockets if one.peer.endswith(f":{port}")]
+
+
+def sent_in(sockets: list[Socket]) -> Counter[str]:
     moved: Counter[str] = Counter()
-    for socket in rows_of(recording, *programs):
+    for socket in sockets:
         moved.update({way: one.bytes for way, one in socket.sent.items()})
     return moved
 
 
-def read_by(recording: SocketRecording, *programs: str) -> int:
-    return sum(socket.read_bytes or 0 for socket in rows_of(recording, *programs))
+def read_in(sockets: list[Socket]) -> int:
+    return sum(socket.read_bytes for socket in sockets)
+
+
+def told_by_curl(said: str) -> tuple[int, int, int]:
+    """Bytes of headers, of bodies and of requests, over all its fetches."""
+    fetches = [tuple(map(int, line.split()[1:])) for line in said.splitlines() if line.startswith("curl ")]
+    headers, bodies, requests = map(sum, zip(*fetches, strict=True))
+    return headers, bodies, requests
 
 
 @pytest.mark.parametrize(("kernel", "options", "way"), NGINX_CASES)
 def test_nginx_and_curl_say_the_same(recorded: Recorded, kernel: str, options: str, way: str) -> None:
     """The access log, curl's own figures and both ends' rows; the file is spliced or copied, the headers are copied."""
-    recording, said, logged = recorded(kernel, f"nginx {options}")
-    curls = [tuple(map(int, line.split()[1:])) for line in said.splitlines() if line.startswith("curl ")]
-    headers, bodies, requests = map(sum, zip(*curls, strict=True))
+    recording, said, logged, _ = recorded(kernel, f"nginx {options}")
+    headers, bodies, requests = told_by_curl(said)
 
     assert logged == (headers + bodies, requests)
     assert bodies == 3 * FILE_BYTES
@@ -219,7 +109,7 @@ def test_nginx_and_curl_say_the_same(recorded: Recorded, kernel: str, options: s
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_a_connection_a_request(recorded: Recorded, kernel: str) -> None:
     """A hundred, eight at once, in a guest that is slow: all balance, none is lost, the access log agrees."""
-    recording, _, logged = recorded(kernel, "connections")
+    recording, _, logged, _ = recorded(kernel, "connections")
 
     assert sum(sent_by(recording, "nginx").values()) == logged[0]
     assert recording.unlisted_sockets == 0
@@ -230,7 +120,7 @@ def test_a_connection_a_request(recorded: Recorded, kernel: str) -> None:
 @pytest.mark.parametrize(("kernel", "options"), IPERF3_CASES)
 def test_iperf3_says_the_same(recorded: Recorded, kernel: str, options: str) -> None:
     """Bytes of the test streams are iperf3's own, on both ends; before them a TCP client sends a cookie of 37 B."""
-    recording, said, _ = recorded(kernel, f"iperf3 {options}")
+    recording, said, *_ = recorded(kernel, f"iperf3 {options}")
     kind = "udp" if "-u" in options else "tcp"
     told = [one["udp" if kind == "udp" else "sender"]["bytes"] for one in json.loads(said)["end"]["streams"]]
     senders = [one for one in recording.sockets if one.protocol == kind and one.sent_bytes > 100_000]
@@ -247,7 +137,7 @@ def test_iperf3_says_the_same(recorded: Recorded, kernel: str, options: str) -> 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_redis_counts_the_same(recorded: Recorded, kernel: str) -> None:
     """The server's own statistics of bytes in and out; its answer to that question is not in them yet."""
-    recording, said, _ = recorded(kernel, "redis")
+    recording, said, *_ = recorded(kernel, "redis")
     read, sent = (int(re.search(rf"total_net_{way}_bytes:(\d+)", said)[1]) for way in ("input", "output"))
     answer = said.replace("\n", "\r\n")  # read as text
 
@@ -257,4 +147,87 @@ def test_redis_counts_the_same(recorded: Recorded, kernel: str) -> None:
     assert sent_by(recording, *clients) == {"copy": read}
     assert sent_by(recording, server) == {"copy": sent + len(f"${len(answer)}\r\n{answer}\r\n")}
     assert read_by(recording, *clients) == sent_by(recording, server)["copy"]
+    sound(recording)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_an_rsync_daemon_serves_a_file(recorded: Recorded, kernel: str) -> None:
+    """What the daemon's child sends is what the client says that it received, behind its greeting."""
+    recording, said, _, port = recorded(kernel, "rsync")
+    served, clients = ends(recording, port)
+
+    assert int(said.split()[-1]) == FILE_BYTES
+    assert 0 < read_in(clients) - received_by_rsync(said) < 256
+    assert sent_in(served) == {"copy": read_in(clients)}
+    assert sent_in(clients) == {"copy": read_in(served)}
+    sound(recording)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_haproxy_splices_what_a_python_server_copies(recorded: Recorded, kernel: str) -> None:
+    """curl's own figures at both sides of the proxy, which reads by splice what it sends by splice."""
+    recording, said, _, port = recorded(kernel, "haproxy")
+    headers, body, request = told_by_curl(said)
+    front, clients = ends(recording, port)
+    behind, proxied = ends(recording, port + BEHIND)
+
+    assert body == FILE_BYTES
+    assert [(sent_in(one), read_in(one)) for one in (clients, proxied)] == [({"copy": request}, headers + body)] * 2
+    assert (sent_in(behind), read_in(behind)) == ({"copy": headers + body}, request)
+    assert (sum(sent_in(front).values()), read_in(front)) == (headers + body, request)
+    assert sent_in(front)["splice"] == sum(one.read_by("splice") for one in proxied) > FILE_BYTES // 2
+    sound(recording)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_go_server_splices_the_file(recorded: Recorded, kernel: str) -> None:
+    """net/http sends the file by sendfile, and copies the headers with its first 512 B."""
+    recording, said, *_ = recorded(kernel, "go")
+    headers, body, request = told_by_curl(said)
+
+    assert sent_by(recording, "file_server") == {"copy": headers + 512, "splice": FILE_BYTES - 512}
+    assert (read_by(recording, "curl"), body) == (headers + body, FILE_BYTES)
+    assert (sent_by(recording, "curl"), read_by(recording, "file_server")) == ({"copy": request}, request)
+    sound(recording)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_grpc_both_ends_agree(recorded: Recorded, kernel: str) -> None:
+    """What one end sends the other receives, every message in it, there and back."""
+    recording, said, _, port = recorded(kernel, "grpc")
+    served, clients = ends(recording, port)
+
+    assert int(said) == 23 * 10007
+    assert sent_in(served) == {"copy": read_in(clients)}
+    assert sent_in(clients) == {"copy": read_in(served)}
+    assert min(read_in(clients), read_in(served)) > 23 * 10007
+    assert {socket.comm for socket in recording.sockets} == {"python3"}
+    sound(recording)
+
+
+@pytest.mark.parametrize(("options", "way"), URING_CASES)
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_an_io_uring_server_with_direct_descriptors(recorded: Recorded, kernel: str, options: str, way: str) -> None:
+    """Sockets without a number in the process: bytes by way, and a notification a send."""
+    recording, said, *_ = recorded(kernel, f"io_uring {options}")
+    client, server = map(json.loads, said.splitlines())
+
+    assert client == server["read"] == server["sent"] == BYTES
+    assert (sent_by(recording, "uring_server"), read_by(recording, "uring_server")) == ({way: BYTES}, BYTES)
+    assert (sent_by(recording, "python3"), read_by(recording, "python3")) == ({"copy": BYTES}, BYTES)
+    if way == "uring_zerocopy":
+        done = [one.completions for one in recording.sockets if one.completions is not None]
+        assert done == [Completions(total=server["notified"], copied=server["notified"])]
+    sound(recording)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_scp_copies_a_file(recorded: Recorded, kernel: str) -> None:
+    """Both ends agree, and ssh's own figure is it."""
+    recording, said, *_ = recorded(kernel, "scp")
+
+    assert int(said.split()[-1]) == FILE_BYTES
+    assert sent_by(recording, "ssh") == {"copy": read_by(recording, "dropbear")}
+    assert sent_by(recording, "dropbear") == {"copy": read_by(recording, "ssh")}
+    assert agrees_with_ssh(sent_by(recording, "ssh")["copy"], said)
     sound(recording)
