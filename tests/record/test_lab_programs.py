@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
@@ -42,17 +43,26 @@ Recorded = Callable[[str, str], Part]
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
-    """What a program did under a kernel."""
+    """What a program did under a kernel. One that could not be recorded is not tried again for each program."""
 
     @cache
     def go_server() -> Path:
         return file_server(tmp_path_factory.mktemp("go"))
 
     @cache
-    def parts(kernel: str) -> dict[str, Part]:
-        return record_parts(tmp_path_factory.mktemp("programs"), kernel, go_server())
+    def parts(kernel: str) -> dict[str, Part] | Exception:
+        try:
+            return record_parts(tmp_path_factory.mktemp("programs"), kernel, go_server())
+        except (AssertionError, subprocess.TimeoutExpired) as error:
+            return error
 
-    return lambda kernel, name: parts(kernel)[name]
+    def part(kernel: str, name: str) -> Part:
+        found = parts(kernel)
+        if isinstance(found, Exception):
+            raise found
+        return found[name]
+
+    return part
 
 
 def rows_of(recording: SocketRecording, *programs: str) -> list[Socket]:
@@ -193,13 +203,18 @@ def test_a_go_server_splices_the_file(recorded: Recorded, kernel: str) -> None:
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_grpc_both_ends_agree(recorded: Recorded, kernel: str) -> None:
-    """What one end sends the other receives, every message in it, there and back."""
+    """What one end sends the other reads, but for the server's last frame, which may come too late.
+
+    A client that has gone does not read it: by TCP's books it is unread, or was never acknowledged.
+    """
     recording, said, _, port = recorded(kernel, "grpc")
     served, clients = ends(recording, port)
 
     assert int(said) == 23 * 10007
-    assert sent_in(served) == {"copy": read_in(clients)}
     assert sent_in(clients) == {"copy": read_in(served)}
+    assert sent_in(served).keys() == {"copy"}
+    late = sent_in(served)["copy"] - read_in(clients)
+    assert 0 <= late <= sum(one.tcp.unacked for one in served) + sum(one.tcp.unread for one in clients)
     assert min(read_in(clients), read_in(served)) > 23 * 10007
     assert {socket.comm for socket in recording.sockets} == {"python3"}
     sound(recording)
