@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.command import ROOT
@@ -30,15 +32,16 @@ OTHERS = [
     ("zerocopy", "recv", "4", "udp"),
     ("zerocopy", "discard", "4", "tcp"),
 ]
+# MPTCP has a splice_read of its own by 7.2; where a protocol has none, the kernel receives and fills the pipe.
+OTHER_PROTOCOLS = {"6.1": {"udp": "copy"}, "6.12": {"udp": "copy", "mptcp": "copy"}, "7.2": {"mptcp": "splice"}}
 # Each says which process it is, becomes the program, and that says what it did.
 RUN = 'set -e; for program; do sh -c "echo \\$\\$; exec $program"; done'
 
 Answer = tuple[int, Any]
+Recorded = tuple[SocketRecording, list[Answer]]
 
 
-def record_all(
-    directory: Path, kernel: str, programs: Iterable[Sequence[object]], *options: str
-) -> tuple[SocketRecording, list[Answer]]:
+def record_all(directory: Path, kernel: str, programs: Iterable[Sequence[object]], *options: str) -> Recorded:
     """What these programs did one after the other, and what each has counted itself, beside its pid."""
     lines = [" ".join(map(str, (sys.executable, *program))) for program in programs]
     recording, done = record(directory, "sh", "-c", RUN, "sh", *lines, options=("--lab", kernel, *options), most_s=390)
@@ -76,17 +79,31 @@ def copied_later(moved: Iterable[Socket]) -> tuple[int, int]:
     return copies, sum(socket.left.zerocopy + socket.left.mixed for socket in sockets)
 
 
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Recorded]:
+    """Of a kernel: the program that mixes two ways, and those that splice out of other protocols."""
+
+    @cache
+    def of(kernel: str) -> Recorded:
+        programs = [(PROGRAM, "mixed", "recv", CALLS, SIZE), *((SPLICED_OUT, kind) for kind in OTHER_PROTOCOLS[kernel])]
+        return record_all(tmp_path_factory.mktemp("recorded"), kernel, programs)
+
+    return of
+
+
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_bytes_by_way_are_what_the_program_counted(tmp_path: Path, kernel: str) -> None:
+def test_bytes_by_way_are_what_the_program_counted(recorded: Callable[[str], Recorded], kernel: str) -> None:
     """Header copied and body pinned, told apart by the call; where and how much was copied later, by the function."""
-    recording, [(_, said)] = record_all(tmp_path, kernel, [(PROGRAM, "mixed", "recv", CALLS, SIZE)])
+    recording, [(pid, said), *_] = recorded(kernel)
+    rows = rows_of(recording, pid)
+    copies, pinned = copied_later(rows)
 
     assert recording.hooks.calls == "fexit"
-    assert by_way([recording.totals]) == told(said)
+    assert by_way(rows) == told(said)
+    assert copies == pinned > 0
     left = recording.totals.left
-    assert recording.totals.deferred
-    assert sum(copy.bytes for copy in recording.totals.deferred) == left.zerocopy + left.mixed
-    assert broken_laws(recording) == []
+    assert sum(copy.bytes for copy in recording.totals.deferred or ()) == left.zerocopy + left.mixed == pinned
+    assert broken_laws(msgspec.structs.replace(recording, sockets=rows)) == []
     assert (recording.lost, recording.hooks.skipped) == (0, {})
 
 
@@ -108,18 +125,14 @@ def test_other_ways_too(tmp_path: Path, kernel: str) -> None:
     assert (recording.lost, recording.hooks.skipped, recording.peers) == (0, {}, [])
 
 
-@pytest.mark.parametrize(
-    ("kernel", "ways"),
-    # MPTCP has a splice_read of its own by 7.2; where a protocol has none, the kernel receives and fills the pipe.
-    [("6.1", {"udp": "copy"}), ("6.12", {"udp": "copy", "mptcp": "copy"}), ("7.2", {"mptcp": "splice"})],
-)
+@pytest.mark.parametrize("kernel", KERNELS)
 def test_what_is_spliced_out_of_another_protocol_is_counted_once(
-    tmp_path: Path, kernel: str, ways: dict[str, str]
+    recorded: Callable[[str], Recorded], kernel: str
 ) -> None:
     """As it was read: spliced where the protocol splices, copied where it receives."""
-    recording, answers = record_all(tmp_path, kernel, [(SPLICED_OUT, kind) for kind in ways])
+    recording, [_, *answers] = recorded(kernel)
 
-    for way, (pid, said) in zip(ways.values(), answers, strict=True):
+    for way, (pid, said) in zip(OTHER_PROTOCOLS[kernel].values(), answers, strict=True):
         assert said == 7 * 1009
         assert by_way(rows_of(recording, pid))[1] == {way: said}
     assert by_way([recording.totals])[1] == sum((by_way([one])[1] for one in recording.sockets), Counter())

@@ -222,10 +222,11 @@ def test_no_root_is_a_missing_privilege(link: str, tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     # Imports first: nobody may not be allowed to read this directory.
     code = (
-        "import importlib, os, pkgutil, sys, tracer, workloads\n"
-        "for package in (tracer, workloads):\n"
+        "import importlib, os, pkgutil, sys, tracer.cli, tracer.commands.run\n"
+        "for name in ('tracer.books', 'tracer.machine', 'tracer.observers', 'tracer.runs', 'workloads'):\n"
+        "    package = importlib.import_module(name)\n"
         "    for found in pkgutil.walk_packages(package.__path__, package.__name__ + '.'):\n"
-        "        if not found.name.endswith('__main__'): importlib.import_module(found.name)\n"
+        "        importlib.import_module(found.name)\n"
         f"os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})\n"
         "sys.exit(tracer.cli.run(sys.argv[1:]))"
     )
