@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from tests.command import ROOT
-from tests.record.test_ways import CALLS, PROGRAM, SIZE, broken_laws, record
+from tests.record.test_ways import CALLS, PROGRAM, SIZE, broken_laws, record_whole
 from tracer.books.later_copies import named
 from tracer.model.socket_recording import SocketRecording
 from tracer.model.sockets import READ_WAYS, SEND_WAYS, Moved, Socket
@@ -44,7 +44,8 @@ Recorded = tuple[SocketRecording, list[Answer]]
 def record_all(directory: Path, kernel: str, programs: Iterable[Sequence[object]], *options: str) -> Recorded:
     """What these programs did one after the other, and what each has counted itself, beside its pid."""
     lines = [" ".join(map(str, (sys.executable, *program))) for program in programs]
-    recording, done = record(directory, "sh", "-c", RUN, "sh", *lines, options=("--lab", kernel, *options), most_s=390)
+    asked = {"options": ("--lab", kernel, *options), "most_s": 390}
+    recording, done = record_whole(directory, "sh", "-c", RUN, "sh", *lines, **asked)
     assert done.returncode == 0, done.stderr
     said = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(said) == 2 * len(lines)
