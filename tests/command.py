@@ -26,6 +26,8 @@ from tracer.machine.leftovers import cgroup2_mount
 ROOT = Path(__file__).parent.parent
 NETTRACE = [sys.executable, "-m", "tracer"]
 DEADLINE_S = 180.0
+# Of a command that boots and compiles on an emulated processor, of which a busy machine may give it a tenth.
+LAB_DEADLINE_S = 600.0
 # How often is looked whether what is waited for has come; who looks all the time keeps it from coming.
 _LOOK_S = 0.005
 # The column st of /proc/PID/net/tcp, net/tcp_states.h.

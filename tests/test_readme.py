@@ -11,7 +11,7 @@ import click
 import pytest
 
 from bench import lab_matrix, readme, study
-from tests.command import ROOT, nettrace
+from tests.command import LAB_DEADLINE_S, ROOT, nettrace
 from tracer import cli
 
 README = (ROOT / "README.md").read_text()
@@ -38,7 +38,7 @@ def words_of(output: str) -> list[str]:
 @pytest.mark.parametrize(
     "arguments", [pytest.param(one, marks=pytest.mark.lab if "--lab" in one else pytest.mark.live) for one in PASTED]
 )
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_the_pasted_output_is_what_is_printed(arguments: str) -> None:
     """The same lines but for their numbers; `make readme` pastes them anew.
 
@@ -46,7 +46,7 @@ def test_the_pasted_output_is_what_is_printed(arguments: str) -> None:
     """
     lines, output = PASTED[arguments]
     observer = () if "--lab" in arguments else ("--observer", "tracepoints")
-    done = nettrace(*arguments.split(), *observer, env=readme.WIDE, timeout=280)
+    done = nettrace(*arguments.split(), *observer, env=readme.WIDE, timeout=LAB_DEADLINE_S)
     # Advice repeats what was asked for.
     printed = words_of(done.stdout.replace(" --observer tracepoints", ""))
     pasted = words_of(output.removeprefix("```\n").removesuffix("```\n"))

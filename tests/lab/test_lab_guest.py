@@ -18,7 +18,7 @@ from tracer.lab import kept, kernels, opening
 from tracer.lab.guest import Guest
 from tracer.runs import warming
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from bench.lab_matrix import MESSAGES, SIZE, run
-from tests.command import Running, nettrace
+from tests.command import LAB_DEADLINE_S, Running, nettrace
 from tracer.books.analysis import document_of
 from tracer.books.function_rows import Row
 from tracer.books.recording import decode
@@ -159,7 +159,7 @@ def first_that_sends(listener: socket.socket) -> socket.socket:
         connection.close()
 
 
-pytest_lab = [pytest.mark.lab, pytest.mark.timeout(300), pytest.mark.usefixtures("lab", "slow")]
+pytest_lab = [pytest.mark.lab, pytest.mark.timeout(900), pytest.mark.usefixtures("lab", "slow")]
 
 
 class TestLab:
@@ -234,7 +234,7 @@ class TestLab:
 
     def test_the_guest_s_refusal_is_the_command_s(self) -> None:
         """A peer that no route leads to: three lines and the same exit code."""
-        done = nettrace("run", "onecopy", "--link", "nic", "--peer", "192.0.2.1:7", "--lab", timeout=200)
+        done = nettrace("run", "onecopy", "--link", "nic", "--peer", "192.0.2.1:7", "--lab", timeout=LAB_DEADLINE_S)
 
         assert done.returncode == 4
         assert "error:" in done.stderr
@@ -243,13 +243,13 @@ class TestLab:
     def test_a_way_that_the_kernel_refuses_is_an_error_before_anything_is_measured(self) -> None:
         """It says what is missing and what would help; nothing is on standard output."""
         off = ("--setup", "sysctl -w kernel.io_uring_disabled=2")
-        done = nettrace("run", "uring-send", "--messages", MESSAGES, *off, "--lab", "6.12", timeout=200)
+        done = nettrace("run", "uring-send", "--messages", MESSAGES, *off, "--lab", "6.12", timeout=LAB_DEADLINE_S)
 
         assert (done.returncode, done.stdout) == (4, "")
         assert "the sender cannot have io_uring" in done.stderr
         assert "EPERM" in done.stderr
         assert "kernel.io_uring_disabled=0" in done.stderr
-        done = nettrace("run", "onecopy", "--receive", "uring", *off, "--lab", "6.12", timeout=200)
+        done = nettrace("run", "onecopy", "--receive", "uring", *off, "--lab", "6.12", timeout=LAB_DEADLINE_S)
 
         assert "the receiver cannot have io_uring" in done.stderr
         assert "--receive recv" in done.stderr

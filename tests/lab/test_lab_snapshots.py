@@ -19,14 +19,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import NETTRACE, ROOT, children, command_line, document, nettrace, stage_bytes, wait_until_gone
+from tests.command import (
+    LAB_DEADLINE_S,
+    NETTRACE,
+    ROOT,
+    children,
+    command_line,
+    document,
+    nettrace,
+    stage_bytes,
+    wait_until_gone,
+)
 from tracer.lab import kept, kernels, making, opening, places, snapshots
 from tracer.lab.guest import Guest
 from tracer.lab.opening import Wanted
 from tracer.lab.snapshots import Place, Snapshot
 from tracer.runs import warming
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1500)]
 
 WORK = ("zerocopy", "--size", 10007, "--messages", 23)
 PAYLOAD = 10007 * 23
@@ -96,7 +106,7 @@ def test_a_network_namespace_of_one_command_is_there_for_the_next(guest: Guest) 
 def test_two_at_once_are_exact() -> None:
     """Each has a guest and a receiver of its own."""
     with ThreadPoolExecutor() as pool:
-        found = list(pool.map(lambda _: document(*WORK, "--link", "nic", "--lab", timeout=200), range(2)))
+        found = list(pool.map(lambda _: document(*WORK, "--link", "nic", "--lab", timeout=LAB_DEADLINE_S), range(2)))
 
     assert [one["observed"]["received_bytes"] for one in found] == [PAYLOAD, PAYLOAD]
     assert [one["workload"]["received_bytes"] for one in found] == [PAYLOAD, PAYLOAD]
@@ -107,7 +117,7 @@ def test_two_at_once_are_exact() -> None:
 def test_set_up_is_done_before_the_passes_and_told() -> None:
     """Scatter-gather off: what was pinned is copied after all, and the recording says who switched it off."""
     command = "ethtool -K eth0 sg off"
-    found = document(*WORK, "--link", "nic", "--setup", command, "--lab", timeout=200)
+    found = document(*WORK, "--link", "nic", "--setup", command, "--lab", timeout=LAB_DEADLINE_S)
 
     assert found["experiment"]["setup"] == [command]
     assert found["host"]["nic"]["scatter_gather"] is False
@@ -118,7 +128,7 @@ def test_set_up_is_done_before_the_passes_and_told() -> None:
 @pytest.mark.usefixtures("ready")
 def test_set_up_that_fails_is_an_error() -> None:
     """Nothing is measured in a guest that is not what was asked for."""
-    done = nettrace("run", *WORK, "--setup", "echo no such thing; exit 3", "--lab", timeout=100)
+    done = nettrace("run", *WORK, "--setup", "echo no such thing; exit 3", "--lab", timeout=LAB_DEADLINE_S)
 
     assert done.returncode == 4
     assert "no such thing" in done.stderr
@@ -139,7 +149,7 @@ def test_an_edit_of_nettrace_s_python_is_seen_and_costs_no_snapshot(tmp_path: Pa
     """The modules are handed in; the guest still is the one that was saved."""
     home = edited(tmp_path, "tracer/runs/passes.py", '"observed pass: bytes, at "', '"edited pass: bytes, at "')
 
-    done = nettrace("run", *WORK, "--lab", cwd=home, timeout=200)
+    done = nettrace("run", *WORK, "--lab", cwd=home, timeout=LAB_DEADLINE_S)
 
     assert done.returncode == 0, done.stderr
     assert "edited pass" in done.stderr
@@ -178,11 +188,11 @@ def test_an_edit_of_a_program_is_compiled_and_makes_another_snapshot(ready: Snap
     home = edited(tmp_path, "bpf/sockets.bpf.c", '#include "sockets/rows.h"', '// edited\n#include "sockets/rows.h"')
     work = ("run", *WORK, "--observer", "tracepoints", "--lab")
     with given_back(ready, home):
-        first = nettrace(*work, cwd=home, timeout=200)
+        first = nettrace(*work, cwd=home, timeout=LAB_DEADLINE_S)
         assert first.returncode == 0, first.stderr
         assert "sockets.bpf.c changed: making another snapshot" in first.stderr
 
-        second = nettrace(*work, cwd=home, timeout=200)
+        second = nettrace(*work, cwd=home, timeout=LAB_DEADLINE_S)
         assert (second.returncode, "sockets.bpf.c changed" in second.stderr) == (0, False)
         made = place().best(warming.RUN)
         assert made is not None
@@ -195,7 +205,7 @@ def test_a_damaged_snapshot_falls_back_to_a_boot_and_is_removed(ready: Snapshot,
     with given_back(ready, tmp_path):
         (ready.directory / what).unlink()
         (ready.directory / what).write_bytes(b"")
-        done = nettrace("lab", "exec", "--", "uname", "-r", timeout=200)
+        done = nettrace("lab", "exec", "--", "uname", "-r", timeout=LAB_DEADLINE_S)
 
         assert done.returncode == 0
         assert "booting one" in done.stderr
@@ -229,7 +239,7 @@ def test_a_kill_while_a_guest_is_restored_leaves_a_working_lab(ready: Snapshot, 
     process.wait()
 
     wait_until_gone(machines)
-    assert nettrace("lab", "exec", "--", "true", timeout=100).returncode == 0
+    assert nettrace("lab", "exec", "--", "true", timeout=LAB_DEADLINE_S).returncode == 0
     assert left_behind() == []
     assert ready.directory.exists()
 
@@ -272,7 +282,7 @@ def test_a_kill_while_a_snapshot_is_made_leaves_a_working_lab(own_place: Place, 
         assert output_of(guest, "echo", "works") == "works\n"
     with own_place.lock(wait=True):  # until its maker has tidied up
         assert left_behind() == []
-    assert nettrace("lab", "exec", "--", "true", timeout=100).returncode == 0
+    assert nettrace("lab", "exec", "--", "true", timeout=LAB_DEADLINE_S).returncode == 0
 
 
 def test_a_full_disk_costs_the_snapshot_alone(tmp_path: Path) -> None:
@@ -284,7 +294,7 @@ def test_a_full_disk_costs_the_snapshot_alone(tmp_path: Path) -> None:
         (disk / "nettrace").mkdir()
         shutil.copytree(kernels.cache() / kernels.default(), disk / "nettrace/kernels" / kernels.default())
         done = nettrace(
-            "lab", "exec", "--", "uname", "-r", timeout=200, env={**os.environ, "XDG_CACHE_HOME": str(disk)}
+            "lab", "exec", "--", "uname", "-r", timeout=LAB_DEADLINE_S, env={**os.environ, "XDG_CACHE_HOME": str(disk)}
         )
 
         assert done.returncode == 0, done.stderr

@@ -18,7 +18,7 @@ SWEEP = (
     "--bytes-budget", SIZE * MESSAGES,
 )  # fmt: skip
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(600), pytest.mark.usefixtures("lab")]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1500), pytest.mark.usefixtures("lab")]
 
 
 @pytest.fixture(scope="module")

@@ -42,7 +42,7 @@ def test_this_kernel_s_verifier_takes_the_program_that_reads_45_fragments() -> N
 
 
 @pytest.mark.lab
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("kernel", ["6.1"])
 def test_the_oldest_verifier_takes_it_too(kernel: str) -> None:
     """It follows each way through a loop, and is the first to give up."""

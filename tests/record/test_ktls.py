@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import ROOT
+from tests.command import LAB_DEADLINE_S, ROOT
 from tests.record.test_ways import record_whole
 from tracer.books.socket_laws import laws_of
 from tracer.model import LawState
 from tracer.model.sockets import READ_WAYS, SEND_WAYS
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1500)]
 
 CALLS, SIZE = 53, 10007
 # TLS 1.2 with AES-GCM: a header of 5, a nonce of 8, a tag of 16. No call here is longer than a record.
@@ -27,7 +27,7 @@ RECORD_ADDS = 29
 def test_bytes_by_way_are_what_the_program_counted(tmp_path: Path, kernel: str, way: str, read: str) -> None:
     """Sent and read in the way of the call, the clear line before it too; the packets are records."""
     program = ("python3", ROOT / "tests/programs/ktls.py", way, read, CALLS, SIZE)
-    recording, done = record_whole(tmp_path, *program, options=("--lab", kernel), most_s=390)
+    recording, done = record_whole(tmp_path, *program, options=("--lab", kernel), most_s=LAB_DEADLINE_S)
 
     assert done.returncode == 0, done.stderr
     said, totals = json.loads(done.stdout), recording.totals

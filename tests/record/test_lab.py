@@ -16,13 +16,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.command import ROOT
+from tests.command import LAB_DEADLINE_S, ROOT
 from tests.record.test_ways import CALLS, PROGRAM, SIZE, broken_laws, record_whole
 from tracer.books.later_copies import named
 from tracer.model.socket_recording import SocketRecording
 from tracer.model.sockets import READ_WAYS, SEND_WAYS, Moved, Socket
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1500)]
 
 KERNELS = ["6.1", "6.12", "7.2"]
 SPLICED_OUT = ROOT / "tests/programs/spliced_out.py"
@@ -44,7 +44,7 @@ Recorded = tuple[SocketRecording, list[Answer]]
 def record_all(directory: Path, kernel: str, programs: Iterable[Sequence[object]], *options: str) -> Recorded:
     """What these programs did one after the other, and what each has counted itself, beside its pid."""
     lines = [" ".join(map(str, (sys.executable, *program))) for program in programs]
-    asked = {"options": ("--lab", kernel, *options), "most_s": 390}
+    asked = {"options": ("--lab", kernel, *options), "most_s": LAB_DEADLINE_S}
     recording, done = record_whole(directory, "sh", "-c", RUN, "sh", *lines, **asked)
     assert done.returncode == 0, done.stderr
     said = [json.loads(line) for line in done.stdout.splitlines()]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import NETTRACE, ROOT
+from tests.command import LAB_DEADLINE_S, NETTRACE, ROOT
 from tests.record.test_ways import record
 from tracer.model.socket_recording import SocketRecording
 
@@ -44,12 +44,12 @@ def test_the_first_enobufs_with_and_without_watching(tmp_path: Path) -> None:
 
 
 @pytest.mark.lab
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("kernel", ["6.1", "6.12"])
 def test_it_is_so_on_the_kernels_that_people_run(tmp_path: Path, kernel: str) -> None:
     """Each guest is a fresh one, so its limit may be changed."""
     command = ("sh", "-c", f'{LITTLE}; exec "$@"', "sh", *PROGRAM)
-    recording, done = record(tmp_path, *command, options=("--lab", kernel), most_s=390)
+    recording, done = record(tmp_path, *command, options=("--lab", kernel), most_s=LAB_DEADLINE_S)
     bare = subprocess.run(
         [*NETTRACE, "lab", "exec", "--kernel", kernel, "--", *command], capture_output=True, cwd=ROOT, check=True
     ).stdout

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.command import NETTRACE, ROOT
+from tests.command import DEADLINE_S, NETTRACE, ROOT
 from tracer.books.socket_file import decode_sockets
 from tracer.books.socket_laws import laws_of
 from tracer.model import LawState
@@ -25,7 +25,7 @@ _MOST_TIMES = 4
 
 
 def record(
-    directory: Path, *command: object, options: tuple[str, ...] = (), most_s: float = 60, **how: Any
+    directory: Path, *command: object, options: tuple[str, ...] = (), most_s: float = DEADLINE_S, **how: Any
 ) -> tuple[SocketRecording, subprocess.CompletedProcess[str]]:
     """Record a command; its recording, and how it ended."""
     file = directory / "recording.json"

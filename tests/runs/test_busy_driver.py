@@ -109,7 +109,7 @@ def whole_document(asked: Experiment, guest: Guest) -> Document:
 
 @pytest.mark.lab
 @pytest.mark.other_kernel
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("qdisc", "doubles"), [("pfifo limit 10000", 0), ("netem duplicate 100% limit 100000", 1)])
 def test_both_observers_count_it_once_with_a_socket_or_without(guest: Guest, qdisc: str, doubles: int) -> None:
     """Where functions can be probed too; a double has no socket, and is known by its device after a refusal too."""

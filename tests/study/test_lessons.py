@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tests.command import DEADLINE_S, NETTRACE, ROOT, children, nettrace, wait_for, wait_until_gone
+from tests.command import DEADLINE_S, LAB_DEADLINE_S, NETTRACE, ROOT, children, nettrace, wait_for, wait_until_gone
 from tests.function_samples import on_nic
 from tests.samples import changed, copied, looped, tracepoints, workload
 from tests.socket_samples import recording
@@ -274,20 +274,20 @@ def _check_parts(number: int, output: str) -> None:
 
 
 @pytest.mark.live
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_the_sizes_are_swept_for_real() -> None:
     """Lesson 5: it takes longer than the others."""
-    done = nettrace("explain", "--lesson", 5, stdin=subprocess.DEVNULL, timeout=280)
+    done = nettrace("explain", "--lesson", 5, stdin=subprocess.DEVNULL, timeout=LAB_DEADLINE_S)
 
     assert done.returncode == 0, done.stderr
     _check_parts(5, done.stdout)
 
 
 @pytest.mark.lab
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_the_flag_lies_for_real() -> None:
     """Lesson 3, on the lab's card: without scatter-gather."""
-    done = nettrace("explain", "--lesson", 3, stdin=subprocess.DEVNULL, timeout=280)
+    done = nettrace("explain", "--lesson", 3, stdin=subprocess.DEVNULL, timeout=LAB_DEADLINE_S)
 
     assert done.returncode == 0, done.stderr
     _check_parts(3, done.stdout)
