@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from tests.command import document, nettrace, said
+from tests.datagram_samples import pinned
 from tests.entry_samples import over_peer, tapped_lo
 from tests.function_samples import on_nic
 from tests.samples import copied, looped
@@ -70,6 +71,15 @@ def test_what_nobody_observed_is_said_and_is_not_zero() -> None:
     assert "this run: n/a, not observed" in told["bounce"]
     assert "not taken" not in told["bounce"]
     assert "not observed: tap, bounce, deferred-copy, copy-out." in " ".join(text.split())
+
+
+def test_of_datagrams_it_is_said_that_the_steps_are_tcps() -> None:
+    """And where UDP does the same; what the send calls accepted has been passed down."""
+    text = screen(document_of(pinned()))
+
+    assert "The functions that the steps name are TCP's. UDP goes the same way" in " ".join(text.split())
+    assert "this run: no copy, 230,161 B, 1x each byte" in steps_of(text)["transmit"]
+    assert "UDP" not in screen(document_of(looped())).partition("The way of a byte")[0]
 
 
 def test_every_statement_has_its_brackets() -> None:

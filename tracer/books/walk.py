@@ -138,10 +138,12 @@ def _uncounted(document: Document, step: Step) -> Walked:
         return Walked(step, None)
     done = observed.completions
     arrived = observed.bytes_received if observed.bytes_received is not None else observed.received_bytes
+    # Nothing else counts what UDP passes down: it keeps none of it back.
+    down = (observed.payload_bytes, _PROGRAM) if observed.datagrams else (observed.bytes_sent, _TCP)
     found: dict[str, tuple[int | None, str, str]] = {
         "send": (observed.payload_bytes, _PROGRAM, counted(observed.sends, "call")),
-        "transmit": (observed.bytes_sent, _TCP, _again(document.ledger.retransmitted_bytes)),
-        "loop": (observed.bytes_sent if is_looped else 0, _TCP, ""),
+        "transmit": (*down, _again(document.ledger.retransmitted_bytes)),
+        "loop": (*(down if is_looped else (0, _TCP)), ""),
         "queue": (arrived, _TCP if observed.bytes_received is not None else _PROGRAM, ""),
         "completion": (observed.payload_bytes if done else 0, _PROGRAM, f"{_flags(done)}{_refuted(document)}"),
     }

@@ -23,7 +23,21 @@ _INDENT = "     "
 
 def print_document_walk(document: Document, console: Console) -> None:
     """The way of a workload's bytes."""
-    print_walk(walk_of(document), terminal.title_of(document), [document.verdict.sentence], console)
+    answer = [document.verdict.sentence, *_of_datagrams(document)]
+    print_walk(walk_of(document), terminal.title_of(document), answer, console)
+
+
+def _of_datagrams(document: Document) -> list[str]:
+    """The steps are TCP's."""
+    if document.observed is None or not document.observed.datagrams:
+        return []
+    told = Said(
+        "UDP goes the same way by functions of its own: it copies in ip_generic_getfrag() or pins in "
+        "__zerocopy_sg_from_iter(), below udp_sendmsg(), keeps nothing to send it again, and hands it to the reader in "
+        "udp_recvmsg()",
+        "net/ipv4/udp.c; net/ipv4/ip_output.c: __ip_append_data()",
+    )
+    return [f"The functions that the steps name are TCP's. {told.text} [{told.source}]."]
 
 
 def print_sockets_walk(recording: SocketRecording, console: Console) -> None:
