@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from tests.samples import workload
 from tests.sweep_samples import profile
-from tracer.books.cost_notes import notes_of, notes_on_names
+from tracer.books.cost_notes import notes_of, notes_on_datagrams, notes_on_names
 from tracer.model import Counter, Experiment
 
 
@@ -51,3 +52,9 @@ def test_hidden_names_are_told_to_who_asked_for_names() -> None:
     ]
     assert notes_on_names(asked, None) == []
     assert notes_on_names(Experiment(mode="onecopy", size=1, messages=1), "names are hidden: show them") == []
+
+
+def test_the_cost_of_datagrams_has_that_of_their_flow_control() -> None:
+    """TCP has it in any case."""
+    assert "the receiver says how far it is" in notes_on_datagrams(workload(datagrams=True))[0]
+    assert notes_on_datagrams(workload()) == []

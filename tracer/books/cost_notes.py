@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tracer.books.quantities import MIN_SAMPLES
 from tracer.books.stages import unmapped_share
-from tracer.model import Counter, CpuProfile, Experiment
+from tracer.model import Counter, CpuProfile, Experiment, Workload
 from tracer.texts import counted
 
 # A profile of which more than this is nobody knows what needs new rows in tracer/books/stage_table.py.
@@ -20,6 +20,10 @@ _TWO_CLOCKS = (
     "receive, around their loops, as compare and sweep do; cost of a byte has perf's task-clock of each whole process, "
     "which its cycles go with"
 )
+_FLOW_CONTROL = (
+    "times and CPU time have what it costs that the receiver says how far it is, over a TCP connection: whoever sends "
+    "by UDP needs such news too, or loses datagrams"
+)
 
 
 def notes_of(counters: list[Counter], profile: CpuProfile | None) -> list[str]:
@@ -31,6 +35,11 @@ def notes_of(counters: list[Counter], profile: CpuProfile | None) -> list[str]:
     if any(counter.event == "task-clock" and counter.source == "perf" for counter in counters):
         notes.append(_TWO_CLOCKS)
     return notes + (_profile_notes(profile) if profile else [])
+
+
+def notes_on_datagrams(workload: Workload) -> list[str]:
+    """What is in the cost of UDP's modes, and not in that of TCP's."""
+    return [_FLOW_CONTROL] if workload.datagrams else []
 
 
 def complaint_of(counters: list[Counter]) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from tracer.books.cost_notes import notes_of, notes_on_names
+from tracer.books.cost_notes import notes_of, notes_on_datagrams, notes_on_names
 from tracer.books.drops import any_by_qdisc
 from tracer.errors import Interrupted, in_one_line
 from tracer.machine.interrupts import interrupts
@@ -131,7 +131,12 @@ def _recording_of(
         stuck=in_one_line(passes.stuck) if passes.stuck is not None else "",
         window=passes.window,
         **(_books(passes) if passes.observed is not None else {}),
-        notes=[*notes, *notes_of(passes.counters, passes.profile), *notes_on_names(experiment, why_no_names())],
+        notes=[
+            *notes,
+            *notes_on_datagrams(passes.bare),
+            *notes_of(passes.counters, passes.profile),
+            *notes_on_names(experiment, why_no_names()),
+        ],
     )
 
 
