@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from typing import Any
 
+import msgspec
 import pytest
 from workloads.engine._engine import lib
 
@@ -125,6 +126,17 @@ def test_a_wrong_byte_is_told_before_the_reset_that_it_caused() -> None:
     assert isinstance(failure, WorkloadError)
     assert "byte 3004" in failure.what
     assert "byte 4 of message 3: 0x09 sent, 0x07 came" in failure.why
+
+
+@pytest.mark.parametrize(("code", "words"), [(errno.EIO, "checksum offload"), (errno.EINVAL, "MTU of 1500")])
+def test_a_device_that_segments_cannot_be_cut_for_is_named(code: int, words: str) -> None:
+    """What helps stands beside it; of any other mode the kernel's word is all there is."""
+    cut = msgspec.structs.replace(EXPERIMENT, mode="udp-gso")
+    failures = [results.failure_in(asked, sender({"result": -code}), None) for asked in (cut, EXPERIMENT)]
+
+    assert isinstance(failures[0], MachineError)
+    assert words in failures[0].fix
+    assert isinstance(failures[1], WorkloadError)
 
 
 def test_no_failure_where_every_thread_ended_well() -> None:

@@ -6,6 +6,7 @@ import errno
 import os
 from typing import Any, Literal
 
+from tracer.books.modes import known
 from tracer.books.quantities import MIN_TICKS
 from tracer.books.receiving import receive, taken_by
 from tracer.errors import MachineError, NettraceError, PrivilegeError, UsageError, WorkloadError
@@ -158,6 +159,16 @@ def receiver_failure(size: int, thread: Reply) -> NettraceError:
     return WorkloadError("the receiver could not go on", _reason(thread["result"]), _AGAIN)
 
 
+# Why UDP_SEGMENT is refused: udp_send_skb(), net/ipv4/udp.c. The first was seen on 6.1, and is no more on 6.12.
+_UNCUT = {
+    errno.EIO: (
+        "this kernel leaves their checksums to the device, which makes none",
+        "udp; or a device whose checksum offload is on",
+    ),
+    errno.EINVAL: ("they take an Ethernet's packet each, and the device's are smaller", "an MTU of 1500; else udp"),
+}
+
+
 def _sender_failure(experiment: Experiment, thread: Reply, sender: Reply) -> NettraceError:
     code = thread["result"]
     if code == LIMIT:
@@ -165,6 +176,10 @@ def _sender_failure(experiment: Experiment, thread: Reply, sender: Reply) -> Net
     if code in _BROKEN_BOOKS:
         what, fix = "the completions of MSG_ZEROCOPY make no sense", "report it with the kernel's release"
         return WorkloadError(what, _BROKEN_BOOKS[code], fix)
+    if -code in _UNCUT and (mode := known(experiment.mode)) is not None and mode.segmented:
+        why, fix = _UNCUT[-code]
+        what = f"{mode.name} cannot have its messages cut into datagrams for this device"
+        return MachineError(what, f"{why}: {_reason(code)}", fix)
     if -code in (errno.EPIPE, errno.ECONNRESET, errno.ECONNREFUSED):
         why = f"{thread['bytes']} bytes had been sent: {_reason(code)}"
         return WorkloadError("the receiver closed the connection", why, "look at the receiving program")
