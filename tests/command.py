@@ -167,12 +167,18 @@ def has_socket(pid: int, state: str) -> bool:
 
 def has_unread(pid: int) -> bool:
     """Whether one of its connections has payload that it has not read."""
-    return holds(pid, {row[9] for row in tcp_rows(pid) if row[3] == ESTABLISHED and int(row[4].partition(":")[2], 16)})
+    rows = [*tcp_rows(pid), *rows_of(pid, "udp")]
+    return holds(pid, {row[9] for row in rows if row[3] == ESTABLISHED and int(row[4].partition(":")[2], 16)})
 
 
 def tcp_rows(pid: int | str) -> list[list[str]]:
     """Lines of /proc/PID/net/tcp, by column."""
-    return [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    return rows_of(pid, "tcp")
+
+
+def rows_of(pid: int | str, protocol: str) -> list[list[str]]:
+    """The same of "udp", which has the same columns."""
+    return [line.split() for line in Path(f"/proc/{pid}/net/{protocol}").read_text().splitlines()[1:]]
 
 
 def holds(pid: int, inodes: set[str]) -> bool:

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.workloads.passes import network_namespace
-from tracer.books import modes
+from tests.workloads.passes import STREAMS, network_namespace
 
 
-@pytest.fixture(params=[mode.name for mode in modes.MODES if not mode.is_datagrams])
+@pytest.fixture(params=STREAMS)
 def mode(request: pytest.FixtureRequest) -> str:
     """Those over TCP; for the others see test_datagrams.py."""
     return str(request.param)

@@ -23,6 +23,7 @@ NOBODY = 65534
 
 T = TypeVar("T")
 _AT_ONCE = 4
+STREAMS = [mode.name for mode in modes.MODES if not mode.is_datagrams]
 _NUMBERS = itertools.count()
 
 
@@ -63,12 +64,12 @@ def wait_until_blocked(port: int) -> None:
 
 
 def at_once(act: Callable[[str], T]) -> dict[str, Future[T]]:
-    """The same with every mode, some of them side by side: where all wait for a deadline, it is waited out together.
+    """The same with every mode over TCP, some side by side: where all wait for a deadline, it is waited out together.
 
     No more of them: until then each sends as fast as it can, and would keep the last ones from their start.
     """
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return {mode: pool.submit(act, mode) for mode in modes.NAMES}
+        return {mode: pool.submit(act, mode) for mode in STREAMS}
 
 
 @contextlib.contextmanager

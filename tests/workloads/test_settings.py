@@ -54,7 +54,7 @@ def test_a_receiver_s_buffer_is_its_connections_too() -> None:
     """It is the listener's, so that the window's scale fits it."""
     receiver = Receiver({"address": "127.0.0.1", "port": 0, "rcvbuf": 32768})
     with socket.create_connection(("127.0.0.1", receiver.hello()["port"])):
-        receiver.prepare({"threads": 1, "verify": False, "size": 1, "receive": "recv"}).cut_off()
+        receiver.prepare({"threads": 1, "verify": False, "size": 1, "receive": "recv", "protocol": "tcp"}).cut_off()
 
         assert receiver._connections[0].getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 65536
 
