@@ -7,6 +7,7 @@ import os
 import signal
 
 import pytest
+from hypothesis import settings
 
 from tracer.books.facts import diagnose
 from tracer.machine.kernel.examination import kernel_facts
@@ -17,6 +18,10 @@ os.environ.pop("COLUMNS", None)
 # A shell has what it starts with & ignore SIGINT, and all that the tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 OTHER_KERNELS = ("6.1", "7.2")
 

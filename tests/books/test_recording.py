@@ -82,7 +82,7 @@ def test_a_damaged_or_foreign_recording_is_a_clear_error(data, reason):
     assert caught.value.exit_code == 2
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(position=st.integers(0, len(GOOD) - 1), replacement=st.binary(max_size=8), removed=st.integers(0, 400))
 def test_any_damage_gives_an_error_or_a_valid_document(position, replacement, removed):
     """Bytes replaced or cut out anywhere: RecordingError, or a recording from which a document follows."""
@@ -112,7 +112,7 @@ def paths(value, prefix=()):
 PATHS = [path for path in paths(json.loads(GOOD)) if path]
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(path=st.sampled_from(PATHS), value=JSON)
 def test_any_value_in_any_field_gives_an_error_or_a_valid_document(path, value):
     """Every field is validated: type and range, however deep."""
