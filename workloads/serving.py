@@ -146,6 +146,9 @@ class Server:
         control = connection.socket
         assert isinstance(control, socket.socket), "nothing has been agreed on yet"
         with contextlib.suppress(OSError):  # whoever reads it learns that it broke
+            # Whoever sends no greeting need not send as many bytes as one has.
+            if control.recv(1, socket.MSG_PEEK) != GREETING[:1]:
+                return
             if control.recv(len(GREETING), socket.MSG_PEEK | socket.MSG_WAITALL) == GREETING:
                 with self._agreeing:
                     connection.socket = datagrams = answer(control, (self.address, self.port), None)
