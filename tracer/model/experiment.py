@@ -29,7 +29,31 @@ class ObserverChoice(StrEnum):
     ALL = "all"
 
 
-class Experiment(msgspec.Struct, frozen=True, kw_only=True):
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What of an experiment is usually left as it is: the same in all runs of a sweep.
+
+    Args:
+        fields: Pieces of memory that a message consists of.
+        ipv6: Over IPv6; False is IPv4.
+        congestion: Congestion control of the connections (TCP_CONGESTION); None is what the namespace has.
+        nodelay: Nagle's algorithm is off (TCP_NODELAY).
+        sndbuf: Bytes of the senders' buffers (SO_SNDBUF), which the kernel doubles; None lets it choose.
+        rcvbuf: The same of the receivers' (SO_RCVBUF).
+        receive: Name of a row of tracer/books/receiving.py.
+        cpus: CPU that the sender is bound to, and the receiver's after it; those that are not given go where they may.
+    """
+
+    fields: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 8
+    ipv6: bool = False
+    congestion: str | None = None
+    nodelay: bool = False
+    sndbuf: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    rcvbuf: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    receive: str = "recv"
+    cpus: Annotated[tuple[Count, ...], msgspec.Meta(max_length=2)] = ()
+
+
+class Experiment(Settings, frozen=True, kw_only=True):
     """One question to the kernel: this mode, this size, over this link, so much of it.
 
     Args:
@@ -47,14 +71,6 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
         peer: HOST:PORT of `nettrace serve`, for link nic.
         lab: Lab kernel that ran or is to run this; None for this machine's own.
         setup: Shell commands that were run in the lab's guest before the passes.
-        fields: Pieces of memory that a message consists of.
-        ipv6: Over IPv6; False is IPv4.
-        congestion: Congestion control of the connections (TCP_CONGESTION); None is what the namespace has.
-        nodelay: Nagle's algorithm is off (TCP_NODELAY).
-        sndbuf: Bytes of the senders' buffers (SO_SNDBUF), which the kernel doubles; None lets it choose.
-        rcvbuf: The same of the receivers' (SO_RCVBUF).
-        receive: Name of a row of tracer/books/receiving.py.
-        cpus: CPU that the sender is bound to, and the receiver's after it; those that are not given go where they may.
     """
 
     mode: str
@@ -73,27 +89,6 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     peer: str | None = None
     lab: str | None = None
     setup: tuple[str, ...] = ()
-    fields: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 8
-    ipv6: bool = False
-    congestion: str | None = None
-    nodelay: bool = False
-    sndbuf: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    rcvbuf: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    receive: str = "recv"
-    cpus: Annotated[tuple[Count, ...], msgspec.Meta(max_length=2)] = ()
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What of an experiment is usually left as it is: the same in all runs of a sweep. As in Experiment."""
-
-    fields: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 8
-    ipv6: bool = False
-    congestion: str | None = None
-    nodelay: bool = False
-    sndbuf: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    rcvbuf: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    receive: str = "recv"
-    cpus: Annotated[tuple[Count, ...], msgspec.Meta(max_length=2)] = ()
 
 
 class Nic(msgspec.Struct, frozen=True, kw_only=True):
