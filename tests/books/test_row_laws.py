@@ -10,7 +10,7 @@ from tests.socket_samples import reader, run_with, sender
 from tracer.books.ledger import breach, ledger_of
 from tracer.books.row_laws import row_laws
 from tracer.model import Law, LawState, Link
-from tracer.model.sockets import Packets, Refused, Socket, TcpState, Transfer
+from tracer.model.sockets import Completions, Packets, Refused, Socket, TcpState, Transfer
 from tracer.model.watching import BY_ENGINE
 
 SENT = 10007
@@ -105,3 +105,13 @@ def test_they_are_laws_of_the_run() -> None:
     assert found["R.E4"].state is LawState.BROKEN
     assert breach(found["R.E4"]) in ledger.doubts
     assert breach(found["R.E4"]).endswith("(the left side has 3 more)")
+
+
+@pytest.mark.parametrize(("taken", "state"), [(23, LawState.HOLDS), (24, LawState.BROKEN)])
+def test_no_more_notifications_are_taken_than_tcp_numbered_sends(taken: int, state: LawState) -> None:
+    """Of the last one the program may be quicker than the hook that sees it queued: that breaks nothing."""
+    done = Completions(total=22, copied=22, reaped=taken, reaped_copied=taken, ranges=1)
+    ways = {"zerocopy": Transfer(calls=23, bytes=SENT)}
+    found = laws(sender(sent=ways, completions=done, tcp=TcpState(sent=SENT, acked=SENT + 2, zerocopy_ids=23)))
+
+    assert found["S6"].state is state
