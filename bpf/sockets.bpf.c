@@ -29,7 +29,7 @@ BPF_RINGBUF_OUTPUT(ended_rows, RING_PAGES);
 /* Rows that have ended, summed: exact whatever the ring buffer loses. */
 struct totals { u64 counters[COUNTERS]; };
 BPF_PERCPU_ARRAY(totals, struct totals, 1);
-enum fate { CREATED, MADE, ENDED, NOT_MADE, NOT_SENT, UNNAMED_COPIES, UNNAMED_UNIX, FATES };
+enum fate { CREATED, MADE, ENDED, NOT_MADE, NOT_SENT, UNNAMED_COPIES, UNNAMED_UNIX, TOLD, TOLD_AGAIN, FATES };
 BPF_PERCPU_ARRAY(fates, u64, FATES);
 enum { BUCKETS = 32 };
 BPF_PERCPU_ARRAY(sizes, u64, WAYS * BUCKETS);
@@ -62,6 +62,7 @@ BPF_TABLE("hash", struct unix_call, struct moved, unix_calls, 4096);
 #endif
 #include "sockets/processes.h"
 #include "sockets/rows.h"
+#include "sockets/twins.h"
 #include "sockets/states.h"
 #ifdef OF_A_LINK
 #include "sockets/passing.h"

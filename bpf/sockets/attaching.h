@@ -18,8 +18,10 @@ int on_sched_process_fork(u64 *ctx)
 	u32 parent = tgid_of((void *)ctx[0]), child = tgid_of((void *)ctx[1]);
 	u8 one = 1;
 
-	if (parent != child && is_attached_to(parent))
-		processes.update(&child, &one);
+	if (parent == child || !is_attached_to(parent))
+		return 0;
+	ONCE(ctx, child);
+	processes.update(&child, &one);
 	return 0;
 }
 
@@ -41,6 +43,7 @@ int on_sched_process_exit(u64 *ctx)
 
 	if (!is_attached_to(tgid))
 		return 0;
+	ONCE(ctx, tgid);
 	READ(group, &task->signal);
 	READ(live, &group->live);
 	if (!live)

@@ -9,7 +9,7 @@ static __always_inline void remember_owner(struct row *row, void *notification)
 		owners.update(&key, &row->cookie);
 }
 
-static __always_inline int send_returned(struct k_sock *sk, struct k_msghdr *msg, int returned)
+static __always_inline int send_returned(void *ctx, struct k_sock *sk, struct k_msghdr *msg, int returned)
 {
 	void *notification = NULL;
 	struct row *row;
@@ -20,6 +20,7 @@ static __always_inline int send_returned(struct k_sock *sk, struct k_msghdr *msg
 	row = row_of(sk);
 	if (!row)
 		return 0;
+	ONCE(ctx, progress_of(row, sk));
 	READ(flags, &msg->msg_flags);
 	if (flags & MSG_ZEROCOPY)
 		READ(notification, &msg->msg_ubuf);
@@ -32,7 +33,7 @@ static __always_inline int send_returned(struct k_sock *sk, struct k_msghdr *msg
 #define SEND_RETURNS(function) \
 int returned_from_##function(u64 *ctx) \
 { \
-	return send_returned(((struct k_socket *)ctx[0])->sk, (void *)ctx[1], ctx[PARAMETERS_##function]); \
+	return send_returned(ctx, ((struct k_socket *)ctx[0])->sk, (void *)ctx[1], ctx[PARAMETERS_##function]); \
 }
 
 #ifdef PARAMETERS_inet_sendmsg
@@ -52,8 +53,10 @@ int returned_from_inet_sendpage(u64 *ctx)
 	if (!sk)
 		return 0;
 	row = row_of(sk);
-	if (row && row->protocol != 262)
-		count_send(row, way_of(sk, MSG_SPLICE_PAGES, NULL), sent_since(row, sk, ctx[PARAMETERS_inet_sendpage]));
+	if (!row || row->protocol == 262)
+		return 0;
+	ONCE(ctx, progress_of(row, sk));
+	count_send(row, way_of(sk, MSG_SPLICE_PAGES, NULL), sent_since(row, sk, ctx[PARAMETERS_inet_sendpage]));
 	return 0;
 }
 #endif
@@ -62,7 +65,8 @@ int returned_from_inet_sendpage(u64 *ctx)
  * written: what put_cmsg() has moved msg_control by: 16 of header, 16 of error, 16 or 28 of address. An IPv6 socket may
  * speak IPv4.
  */
-static __always_inline int receive_returned(struct k_sock *sk, struct k_msghdr *msg, u32 flags, int returned, u32 written)
+static __always_inline int receive_returned(void *ctx, struct k_sock *sk, struct k_msghdr *msg, u32 flags, int returned,
+					    u32 written)
 {
 	void *control = NULL;
 	struct row *row;
@@ -72,6 +76,7 @@ static __always_inline int receive_returned(struct k_sock *sk, struct k_msghdr *
 	row = row_of(sk);
 	if (!row)
 		return 0;
+	ONCE(ctx, progress_of(row, sk));
 	if (!(flags & MSG_ERRQUEUE)) {
 		count_read(row, flags, read_since(row, sk, flags, returned));
 		return 0;
@@ -85,7 +90,7 @@ static __always_inline int receive_returned(struct k_sock *sk, struct k_msghdr *
 #define RECEIVE_RETURNS(function, written) \
 int returned_from_##function(u64 *ctx) \
 { \
-	return receive_returned(((struct k_socket *)ctx[0])->sk, (void *)ctx[1], ctx[3], ctx[PARAMETERS_##function], written); \
+	return receive_returned(ctx, ((struct k_socket *)ctx[0])->sk, (void *)ctx[1], ctx[3], ctx[PARAMETERS_##function], written); \
 }
 
 #ifdef PARAMETERS_inet_recvmsg
@@ -113,6 +118,7 @@ int returned_from_sock_splice_read(u64 *ctx)
 	row = row_of(sk);
 	if (!row)
 		return 0;
+	ONCE(ctx, progress_of(row, sk));
 	READ(ops, &socket->ops);
 	READ(splice_read, &((struct k_socket_ops *)ops)->splice_read);
 	if (!splice_read)
@@ -136,6 +142,7 @@ int returned_from_tcp_zerocopy_receive(u64 *ctx)
 
 	if (!row)
 		return 0;
+	ONCE(ctx, progress_of(row, (void *)ctx[0]));
 	own(row);
 	READ(zc, (void *)ctx[1]);
 	if (zc.length) {

@@ -72,7 +72,7 @@ int on_sock_send_length(u64 *ctx)
 
 	if (!row) {
 		if (is_unix(sk))
-			count_unix(way_by_registers(sk), ctx[1]);
+			count_unix(ctx, way_by_registers(sk), ctx[1]);
 		return 0;
 	}
 	if (is_same_thread(row->sending_thread, place_on_stack(ctx))) {
@@ -92,7 +92,7 @@ int on_sock_recv_length(u64 *ctx)
 
 	if (!row) {
 		if (is_unix((void *)ctx[0]))
-			count_unix(unix_read(flags), ctx[1]);
+			count_unix(ctx, unix_read(flags), ctx[1]);
 		return 0;
 	}
 	if (!(flags & MSG_ERRQUEUE))

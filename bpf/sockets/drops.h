@@ -38,6 +38,7 @@ int on_kfree_skb(u64 *ctx)
 #endif
 	if (!row)
 		return 0;
+	ONCE(ctx, skb);
 	/* A packet that has arrived may have its receiver's socket before any filter has seen it (early demux). */
 	READ(arrived_by, &skb->skb_iif);
 	arrived |= arrived_by != 0;

@@ -64,7 +64,10 @@ int on_tcp_destroy_sock(u64 *ctx)
 	struct k_sock *sk = (void *)ctx[0];
 	struct row *row = known_row(sk);
 
-	if (!row || row->ended)
+	if (!row)
+		return 0;
+	ONCE(ctx, sk);
+	if (row->ended)
 		return 0;
 	ask_tcp(row, sk);
 	end_row(row);

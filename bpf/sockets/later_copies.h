@@ -20,6 +20,7 @@ int entered_skb_copy_ubufs(u64 *ctx)
 	cookie = owners.lookup(&uarg);
 	if (!cookie)
 		return 0;
+	ONCE(ctx, skb);
 	bpf_get_stack(ctx, stack, sizeof(stack), 0);
 	key.cookie = *cookie;
 	key.frames[0] = stack[2];

@@ -50,6 +50,7 @@ int on_inet_sk_error_report(u64 *ctx)
 
 	if (!row)
 		return 0;
+	ONCE(ctx, sk);
 	READ(queued, &sk->error_queue_length);
 	if (!queued)
 		return 0;
@@ -86,6 +87,7 @@ int on_io_uring_complete(u64 *ctx)
 #endif
 	if (!(flags & NOTIFICATION))
 		return 0;
+	ONCE(ctx, ctx[1]);
 	key = ctx[1] + NOTIFICATION_IN_REQUEST;
 	cookie = owners.lookup(&key);
 	if (!cookie)

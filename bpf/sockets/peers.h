@@ -59,6 +59,7 @@ int on_inet_sock_set_state(u64 *ctx)
 
 	if (state != ESTABLISHED && state != LISTEN)
 		return 0;
+	ONCE(ctx, state);
 	mark = marks.sk_storage_get(sk, 0, 0);
 	if (mark && *mark >= OWN) {
 		key = ports_of(sk, false);

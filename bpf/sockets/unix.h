@@ -15,23 +15,25 @@ static __always_inline bool is_of_the_subject(void)
 	return one && bpf_get_current_ancestor_cgroup_id(one->level) == one->cgroup;
 }
 
-static __always_inline void count_unix(u32 way, int returned)
+static __always_inline int count_unix(void *ctx, u32 way, int returned)
 {
 	struct unix_call key = {};
 	struct moved none = {}, *sum;
 
 	if (returned <= 0 || !is_of_the_subject())
-		return;
+		return 0;
+	ONCE(ctx, returned);
 	key.tgid = current_tgid();
 	key.way = way;
 	read_comm(key.comm);
 	sum = unix_calls.lookup_or_try_init(&key, &none);
 	if (!sum) {
 		count_fate(UNNAMED_UNIX);
-		return;
+		return 0;
 	}
 	lock_xadd(&sum->calls, 1);
 	lock_xadd(&sum->bytes, returned);
+	return 0;
 }
 
 static __always_inline bool is_unix(struct k_sock *sk)
@@ -47,8 +49,7 @@ static __always_inline u32 unix_read(u32 flags)
 #define UNIX_RETURNS(function, way) \
 int returned_from_##function(u64 *ctx) \
 { \
-	count_unix(way, ctx[PARAMETERS_##function]); \
-	return 0; \
+	return count_unix(ctx, way, ctx[PARAMETERS_##function]); \
 }
 
 #define FLAGS_OF(msg) ({ u32 flags_ = 0; READ(flags_, &((struct k_msghdr *)(msg))->msg_flags); flags_; })

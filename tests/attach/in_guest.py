@@ -25,7 +25,6 @@ RECORDING, REPORT = Path("/run/recording"), Path("/run/report")
 TOLD = Path(__file__).parents[1] / "programs/told.py"
 LISTENING, ESTABLISHED = "0A", "01"
 LOOK_S = 0.01
-MOST_TIMES = 5
 
 
 class Attached:
@@ -103,21 +102,7 @@ def attach_in_full_flow(name: str, port: int, server: list[object], client: list
         with running(*client) as asking:
             until(port, ESTABLISHED)
             target = (serving, *([asking] if both else []))
-            watch_until_all_is_seen(name, "-d", 2, "-p", *target)
-
-
-def watch_until_all_is_seen(name: str, *arguments: object) -> None:
-    """Again, a few times, where the kernel says that it did not run a program of ours.
-
-    One that is interrupted in the middle is not run for anybody else meanwhile: the slower the others of its host make
-    this processor, the more often that is.
-    """
-    for _ in range(MOST_TIMES):
-        watching = Attached(*arguments)
-        said, status = watching.ended()
-        if not json.loads(RECORDING.read_text())["hooks"]["skipped"]:
-            break
-    tell(name, said, status)
+            Attached("-d", 2, "-p", *target).tell(name)
 
 
 def attach_to_what_is_told(calls: int, size: int) -> None:

@@ -21,6 +21,7 @@ from tracer.model.socket_recording import SocketRecording
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1500)]
 
+KERNELS = ["6.1", "6.12", "7.2"]
 PORTS = {"nginx": 4711, "redis": 4712, "go": 4713}
 
 
@@ -50,7 +51,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @needs("nginx", "wrk", "redis-server", "redis-benchmark", "go")
-@pytest.mark.parametrize("kernel", ["6.1", "6.12"])
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("name", ["nginx", "redis", "go"])
 def test_a_program_in_full_flow_is_exact_but_for_what_is_marked(kernel: str, name: str, place: Path) -> None:
     """nginx by its master, whose workers send; a file is spliced; nobody else's connections are there."""
@@ -71,7 +72,7 @@ def test_a_program_in_full_flow_is_exact_but_for_what_is_marked(kernel: str, nam
 
 
 @needs("nginx", "wrk", "redis-server", "redis-benchmark", "go")
-@pytest.mark.parametrize("kernel", ["6.1", "6.12"])
+@pytest.mark.parametrize("kernel", KERNELS)
 def test_what_was_queued_and_what_comes_later_is_exact(kernel: str, place: Path) -> None:
     """To the byte, on a connection that was there and on a new one."""
     recording = recordings(kernel, place)["told"]

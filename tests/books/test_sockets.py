@@ -15,6 +15,7 @@ from tests.socket_samples import reader, recording, sender
 from tracer.books.groups import busiest, grouped, service_port
 from tracer.books.later_copies import LaterCopies, named
 from tracer.books.recording import encode
+from tracer.books.skipped_calls import uncounted_calls
 from tracer.books.socket_file import decode_sockets, document_of_sockets, encode_sockets, is_of_sockets
 from tracer.books.socket_findings import findings_of
 from tracer.books.socket_laws import balance, laws_of
@@ -278,6 +279,23 @@ def test_groups_are_ordered_by_bytes_and_hold_every_socket_once() -> None:
     ]
     assert [group.name for group in grouped(sockets, "peer")] == ["127.0.0.1"]
     assert [socket.cookie for socket in busiest(sockets, 1)[1]] == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("rows", "missed"),
+    [
+        ([sender()], 0),
+        ([sender(sent={"copy": Transfer(calls=1, bytes=1)})], 7),
+        ([sender(above="ulp")], 7),
+    ],
+)
+def test_a_bound_of_what_was_skipped_counts_where_the_books_do_not_exclude_it(rows: list[Socket], missed: int) -> None:
+    """Where a program stands twice, the kernel's count has others' calls in it; TCP knows of each socket's own."""
+    hooks = Hooks(calls="fexit", attached=[], refused={}, row_bytes=1, skipped={"f": 7}, twins=True)
+    told = {finding.code: finding.sentence for finding in findings_of(recording(*rows, hooks=hooks)).findings}
+
+    assert uncounted_calls(recording(*rows, hooks=hooks)) == missed
+    assert ("up to 7 calls" in told.get("skipped", "")) == bool(missed)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ import msgspec
 from tests.command import ROOT, compiled
 from tests.record.test_more_programs import CLIENT, scp, ssh_server
 from tests.record.test_programs import HAPROXY, NGINX, RSYNC
-from tests.record.test_ways import broken_laws, record
+from tests.record.test_ways import record
 from tracer.model.socket_recording import SocketRecording
 
 FILE_BYTES = 1_000_003
@@ -49,9 +49,6 @@ stop() { # what was started; its exit code is its own matter
 MARK = "#### "
 
 KERNELS = ["6.1", "6.12", "7.2"]
-# Of many at once, on the guest's one processor, 7.2 skips some each time: see record_parts.
-KERNELS_FOR_MANY = ["6.1", "6.12"]
-MOST_AGAIN = 3
 NGINX_CASES = [
     ("6.1", "sendfile on; tcp_nopush on;", "splice"),
     ("6.12", "sendfile on;", "splice"),
@@ -59,6 +56,7 @@ NGINX_CASES = [
     ("7.2", "sendfile on; tcp_nopush on;", "splice"),
 ]
 CONNECTIONS = 103
+REQUESTS = 2003
 A_CONNECTION_A_REQUEST = "sendfile on; keepalive_requests 1;"
 IPERF3_CASES = [
     ("6.1", "-Z"), ("6.1", "-R"), ("6.12", ""), ("6.12", "-Z"), ("6.12", "-Z -6 -P 2"), ("6.12", "-u -b 0 -l 1009"),
@@ -87,33 +85,11 @@ Script = Callable[[Path, int], str]
 
 
 def record_parts(directory: Path, kernel: str, go_server: Path) -> dict[str, Part]:
-    """All that is done under this kernel; that of which calls are missing, because the kernel skipped us, again.
-
-    A kernel that preempts its own code (7.2) runs no tracing program on a CPU where another task was interrupted in the
-    middle of it, and says how often.
-    """
-    wanted = dict(scripts(kernel, go_server))
-    parts = record_once(directory / "all", kernel, wanted)
-    for number in range(MOST_AGAIN):
-        again = {name: wanted[name] for name, part in parts.items() if is_cut(part.recording)}
-        if not again:
-            break
-        parts |= record_once(directory / f"again-{number}", kernel, again)
-    return parts
-
-
-def is_cut(recording: SocketRecording) -> bool:
-    return bool(recording.hooks.skipped and broken_laws(recording))
-
-
-def record_once(directory: Path, kernel: str, wanted: dict[str, Script]) -> dict[str, Part]:
-    """One after the other, recorded to the end of all that they started."""
-    directory.mkdir()
-    for place in (directory.parent, directory):
-        place.chmod(0o755)
+    """All that is done under this kernel, one after the other, recorded to the end of all that they started."""
+    directory.chmod(0o755)
     ports: dict[str, int] = {}
     lines = [PRELUDE]
-    for port, (name, script) in zip(count(FIRST_PORT), wanted.items(), strict=False):
+    for port, (name, script) in zip(count(FIRST_PORT), scripts(kernel, go_server), strict=False):
         own = directory / str(port)
         own.mkdir()
         ports[name] = port
@@ -150,13 +126,11 @@ def scripts(kernel: str, go_server: Path) -> Iterator[tuple[str, Script]]:
     for where, options, _ in NGINX_CASES:
         if where == kernel:
             yield f"nginx {options}", partial(with_nginx, options=options)
-    if kernel in KERNELS_FOR_MANY:
-        yield "connections", with_connections
+    yield "connections", with_connections
     for where, options in IPERF3_CASES:
         if where == kernel:
             yield f"iperf3 {options}", partial(with_iperf3, options=options)
-    if kernel in KERNELS_FOR_MANY:
-        yield "redis", with_redis
+    yield "redis", with_redis
     yield "rsync", with_rsync
     yield "haproxy", with_haproxy
     yield "go", partial(with_go, server=go_server)
@@ -220,7 +194,7 @@ def with_iperf3(_directory: Path, port: int, options: str) -> str:
 def with_redis(directory: Path, port: int) -> str:
     return f"""
         start Ready redis-server --port {port} --save '' --dir {directory}
-        redis-benchmark -p {port} -t set,get -n 203 -c 5 -d 1009 -q >/dev/null
+        redis-benchmark -p {port} -t set,get -n {REQUESTS} -c 20 -d 1009 -q >/dev/null
         redis-cli -p {port} info stats
         stop
     """

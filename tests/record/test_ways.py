@@ -21,7 +21,6 @@ pytestmark = pytest.mark.live
 
 PROGRAM = ROOT / "tests/programs/ways.py"
 CALLS, SIZE = 23, 10007
-_MOST_TIMES = 4
 
 
 def record(
@@ -35,21 +34,6 @@ def record(
     )  # fmt: skip
     assert "Traceback" not in done.stderr, done.stderr
     return decode_sockets(file.read_bytes(), str(file)), done
-
-
-def record_whole(
-    directory: Path, *command: object, **how: Any
-) -> tuple[SocketRecording, subprocess.CompletedProcess[str]]:
-    """The same again, a few times at most, where the kernel says that it did not run a program of ours.
-
-    One that is interrupted in the middle is not run for anybody else meanwhile: the slower the others of a guest's host
-    make its processor, the more often that is.
-    """
-    for _ in range(_MOST_TIMES):
-        recording, done = record(directory, *command, **how)
-        if not recording.hooks.skipped:
-            break
-    return recording, done
 
 
 def broken_laws(recording: SocketRecording) -> list[object]:

@@ -7,6 +7,7 @@ from fractions import Fraction
 from tracer.books.copies import copied_of_read, copied_of_sent
 from tracer.books.expectations import Evidence, Expectation, Judged, judge
 from tracer.books.later_copies import LaterCopies
+from tracer.books.skipped_calls import tell_uncounted
 from tracer.books.socket_laws import balance
 from tracer.books.verdict import UNDECIDED, ZERO_COPY
 from tracer.model import Document, LawState, Stage
@@ -81,8 +82,8 @@ def _doubt(recording: SocketRecording, laws: Standing) -> str:
         return laws[1]
     if recording.lost:
         return f"{counted(recording.lost, 'socket')} lost"
-    skipped = sum((recording.hooks.skipped or {}).values())
-    return f"the kernel did not count {counted(skipped, 'call')}" if skipped else ""
+    missed = tell_uncounted(recording)
+    return f"the kernel {missed}" if missed else ""
 
 
 def _zerocopy(recording: SocketRecording, later: int | None) -> Standing:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tracer.books.finding import Figures, Rule
+from tracer.books.skipped_calls import tell_uncounted, uncounted_calls
 from tracer.books.socket_laws import balance
 from tracer.model import LawState
 from tracer.model.socket_recording import SocketRecording
@@ -50,8 +51,8 @@ def _lost(recording: SocketRecording) -> Iterator[Figures]:
 
 
 def _skipped(recording: SocketRecording) -> Iterator[Figures]:
-    if calls := sum((recording.hooks.skipped or {}).values()):
-        yield {"calls": calls, "programs": ", ".join(recording.hooks.skipped or {})}
+    if told := tell_uncounted(recording):
+        yield {"calls": uncounted_calls(recording), "told": told, "programs": ", ".join(recording.hooks.skipped or {})}
 
 
 def _broken(recording: SocketRecording) -> Iterator[Figures]:
@@ -104,7 +105,7 @@ RULES = (
     Rule(
         "skipped",
         _skipped,
-        sentence="the kernel did not count {calls:,} calls: figures may be too small by as many",
+        sentence="the kernel {told}: figures may be too small by as many",
         why="the program was running already on that CPU: {programs}",
         fix="record it again; fewer threads a CPU make it rarer",
     ),

@@ -80,6 +80,8 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
         refused: Name -> why not.
         skipped: Program -> times the kernel did not run it, because it ran already on that CPU; None where it does
             not tell.
+        twins: Each program stands at its hook twice, because this kernel preempts itself: skipped is how often it ran
+            neither, at most. What it skipped of sockets that are not watched is in it.
         row_bytes: Memory of one row.
         optmem_bytes: What watching takes of a socket's optmem, the budget of its zero-copy notifications; None where
             that is not known.
@@ -92,4 +94,5 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
     row_bytes: Count
     optmem_bytes: Count | None = None
     skipped: dict[str, int] | None = None
+    twins: bool = False
     cost: WatchingCost | None = None

@@ -40,6 +40,10 @@ class Kind(Enum):
 OF_A_CGROUP = frozenset({Kind.CGROUP_INGRESS, Kind.CGROUP_EGRESS, Kind.SOCK_CREATE, Kind.SOCK_RELEASE})
 
 
+# Those that the kernel does not run on a CPU where a task is in the middle of them.
+TRACING = frozenset({Kind.TP_BTF, Kind.FENTRY, Kind.FEXIT})
+
+
 class _LoadOptions(ctypes.Structure):
     """struct bpf_prog_load_opts of bpf/bpf.h (libbpf 1.1), up to log_buf; sz says how much of it there is."""
 

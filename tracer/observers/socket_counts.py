@@ -11,7 +11,7 @@ from tracer.model.sockets import READ_WAYS, SEND_WAYS
 from tracer.observers.maps import Maps
 
 _BUCKETS = 32
-_FATES = ("created", "made", "ended", "not_made", "not_sent", "unnamed_copies", "unnamed_unix")
+_FATES = ("created", "made", "ended", "not_made", "not_sent", "unnamed_copies", "unnamed_unix", "told", "told_again")
 
 
 class SocketCounts:

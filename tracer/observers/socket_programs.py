@@ -16,6 +16,7 @@ from tracer.machine import privilege
 from tracer.machine.cgroups import level_of
 from tracer.machine.kernel.bpf_trial import RETURN_0
 from tracer.machine.kernel.btf import Btf
+from tracer.machine.kernel.preemption import preempts
 from tracer.machine.leftovers import cgroup2_mount
 from tracer.machine.running import namespace_of_ids
 from tracer.observers import compiling, image, loading
@@ -28,6 +29,7 @@ from tracer.observers.maps import Maps
 from tracer.observers.optmem import charged_bytes
 from tracer.observers.prepared import Prepared, Source, fingerprint_of
 from tracer.observers.program_info import recursion_misses
+from tracer.observers.socket_counts import SocketCounts
 from tracer.observers.socket_hooks import (
     ASKED_TRACEPOINTS,
     OF_A_PROGRAM,
@@ -104,7 +106,8 @@ class SocketPrograms:
         self._elements = {"subject": subject_of(cgroup), **elements}
         self._undo = contextlib.ExitStack()
         self._attachments: list[int] = []
-        self._by_name: dict[str, int] = {}
+        self._programs: list[tuple[Hook, int]] = []
+        self.twins = False
         self.attached: list[str] = []
         self.refused: dict[str, str] = {}
         self.optmem_bytes: int | None = None
@@ -118,6 +121,8 @@ class SocketPrograms:
         """
         btf = Btf.of_running_kernel()
         by_functions = bool(self._plan.by_functions) and self._can_fexit(btf)
+        # Programs of functions are passed over on any kernel that preempts itself, those of tracepoints not on all.
+        self.twins = by_functions and self._plan.in_sockets and preempts()
         self.names_receivers = len(btf.tracepoint_parameters("kfree_skb") or ()) > _WITHOUT_RECEIVER
         self.optmem_bytes = charged_bytes(btf)
         self._prepare(btf, by_functions)
@@ -133,7 +138,8 @@ class SocketPrograms:
 
     def _prepare(self, btf: Btf, by_functions: bool) -> None:
         """Code and maps."""
-        self._image = self._image_given or image_of(self._plan, btf, by_functions)
+        plan = self._plan._replace(flags=(*self._plan.flags, "-DTWINS=1")) if self.twins else self._plan
+        self._image = self._image_given or image_of(plan, btf, by_functions)
         try:
             self.maps = Maps(self._image.maps)
             self._undo.callback(self.maps.close)
@@ -182,10 +188,11 @@ class SocketPrograms:
             os.close(directory)
 
     def _attach(self, hook: Hook, btf: Btf, cgroup: int | None = None) -> None:
-        program = self._load(hook.program, hook.kind, hook.target, btf)
-        attachment = loading.attach(program, hook.kind, self._directory if cgroup is None else cgroup)
-        self._attachments.append(attachment)
-        self._by_name[hook.program] = program
+        for _ in range(2 if self.twins and hook.kind in loading.TRACING else 1):
+            program = self._load(hook.program, hook.kind, hook.target, btf)
+            attachment = loading.attach(program, hook.kind, self._directory if cgroup is None else cgroup)
+            self._attachments.append(attachment)
+            self._programs.append((hook, program))
         self.attached.append(hook.target or hook.program)
 
     def _load(self, function: str, kind: Kind, target: str, btf: Btf) -> int:
@@ -203,13 +210,24 @@ class SocketPrograms:
 
     def descriptors(self) -> list[int]:
         """Of the programs that are attached."""
-        return list(self._by_name.values())
+        return [program for _, program in self._programs]
 
     def skipped(self) -> dict[str, int] | None:
-        """Program -> times the kernel did not run it; None where it does not tell."""
-        found = {name: recursion_misses(program) for name, program in self._by_name.items()}
-        known = {name: times for name, times in found.items() if times is not None}
-        return {name: times for name, times in known.items() if times} if len(known) == len(found) else None
+        """Program -> times the kernel did not run it, nor its twin; None where it does not tell."""
+        found = [(hook.program, recursion_misses(program)) for hook, program in self._programs]
+        known = [(name, times) for name, times in found if times is not None]
+        if len(known) < len(found):
+            return None
+        if self.twins:
+            return self._missed_by_both(sum(times for _, times in known))
+        return {name: times for name, times in known if times}
+
+    def _missed_by_both(self, missed: int) -> dict[str, int]:
+        """Calls that neither of two programs counted; what one of them has missed, the other one counted alone."""
+        fates = SocketCounts(self.maps).fates()
+        alone = fates["told"] - fates["told_again"]
+        both = max(0, missed - alone) // 2
+        return {"both programs of a hook": both} if both else {}
 
     def add(self, hook: Hook, cgroup: Path | None = None) -> None:
         """Attach one more, to another cgroup if it is given.

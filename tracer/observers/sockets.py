@@ -227,6 +227,7 @@ class SocketObserver:
             attached=self._programs.attached,
             refused=self._programs.refused,
             skipped=self._programs.skipped(),
+            twins=self._programs.twins,
             unix=self._counts.unix(),
             unix_lost=fates["unnamed_unix"],
             cost=self._cost(),

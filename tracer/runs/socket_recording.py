@@ -105,6 +105,7 @@ def _hooks(watched: Watched) -> Hooks:
         attached=watched.attached,
         refused=watched.refused,
         skipped=watched.skipped,
+        twins=watched.twins,
         cost=None if watched.cost is None else _cost(*watched.cost),
         row_bytes=ROW_BYTES,
         optmem_bytes=watched.optmem_bytes,
