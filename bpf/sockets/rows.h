@@ -49,16 +49,21 @@ static __always_inline bool has_protocol_above(struct k_sock *sk)
 	return ulp;
 }
 
-/* mark: 0 where there is none (a socket that the kernel made). */
+/*
+ * mark: 0 where there is none (a socket that the kernel made). Whoever made a row may have been interrupted before this by
+ * a packet, or by another task, that has begun it.
+ */
 static __always_inline void begin_row(struct row *row, struct k_sock *sk, u64 cookie, u64 mark)
 {
 	struct k_cgroup *cgroup = NULL;
 	struct k_node *node = NULL;
 
+	if (row->cookie)
+		return;
+	row->cookie = cookie;
 	READ(cgroup, &sk->cgroup);
 	READ(node, &cgroup->kn);
 	READ(row->cgroup, &node->id);
-	row->cookie = cookie;
 	row->is_peer = is_peers(mark);
 	/* The mark names the socket that was made by socket(): another one has inherited it, from its listener. */
 	row->accepted = mark == PEER_SERVES || (mark >= OWN && (mark & ~(u64)BEFORE) != (u64)sk);
