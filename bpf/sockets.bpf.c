@@ -70,6 +70,7 @@ BPF_TABLE("hash", struct unix_call, struct moved, unix_calls, 4096);
 #include "sockets/beginning.h"
 #include "sockets/registers.h"
 #include "sockets/ways.h"
+#include "sockets/rings.h"
 #include "sockets/notifications.h"
 #include "sockets/unix.h"
 #include "sockets/calls_by_functions.h"

@@ -25,15 +25,6 @@ int on_sched_process_fork(u64 *ctx)
 	return 0;
 }
 
-/* (fd, ..): somebody makes an io_uring. A word that is shorter than a row says so. */
-int on_io_uring_create(u64 *ctx)
-{
-	u64 word = 0;
-
-	ended_rows.ringbuf_output(&word, sizeof(word), 0);
-	return 0;
-}
-
 /* (task, ..) */
 int on_sched_process_exit(u64 *ctx)
 {

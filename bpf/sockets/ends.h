@@ -48,6 +48,7 @@ static __always_inline void end_row(struct row *row)
 	struct totals *sum = totals.lookup(&zero);
 
 	row->ended = 1;
+	count_completions(row);
 	count_fate(ENDED);
 	if (sum && !row->is_peer) {
 #pragma unroll
@@ -110,6 +111,7 @@ int on_living(struct iteration *ctx)
 
 	if (!row || !sk || row->ended)
 		return 0;
+	count_completions(row);
 	if (row->protocol == TCP)
 		ask_tcp(row, sk);
 	bpf_seq_write(ctx->meta->seq, row, sizeof(*row));

@@ -85,8 +85,10 @@ int on_io_uring_complete(u64 *ctx)
 	res = ctx[3];
 	flags = ctx[4];
 #endif
-	if (!(flags & NOTIFICATION))
+	if (!(flags & NOTIFICATION)) {
+		count_request((void *)ctx[1], res);
 		return 0;
+	}
 	ONCE(ctx, ctx[1]);
 	key = ctx[1] + NOTIFICATION_IN_REQUEST;
 	cookie = owners.lookup(&key);

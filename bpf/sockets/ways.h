@@ -59,7 +59,7 @@ static __always_inline void count_send(struct row *row, u32 way, int returned)
 	}
 	ADD_AT(row, SENT_COPY_CALLS, way * 2, 15, 1);
 	ADD_AT(row, SENT_COPY_BYTES, way * 2, 15, returned);
-	if (!row->is_peer)
+	if (!row->is_peer && way != WAY_UNKNOWN)
 		count_size(way, returned);
 	if (way == WAY_ZEROCOPY) {
 		outstanding = row->counters[SENT_ZEROCOPY_CALLS] - row->counters[POSTED];

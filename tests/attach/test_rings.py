@@ -1,4 +1,4 @@
-"""Sends by io_uring, which are no system calls: their way is told where there is a ring, or as soon as there is one."""
+"""Sends by io_uring, which are no system calls: their way is told by their completions."""
 
 from __future__ import annotations
 
@@ -9,18 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.attach.targets import attached, held, programs, unheld
-from tests.command import compiled, needs, wait_for
-from tracer.machine.kernel.btf import Btf
+from tests.attach.targets import attached, held, unheld
+from tests.command import compiled, needs
 from tracer.model.socket_recording import SocketRecording
 from tracer.model.sockets import Transfer
-from tracer.observers.choice import why_no_functions
 
 pytestmark = [pytest.mark.live, needs("gcc")]
 
 CALLS, SIZE = 23, 10007
-# As the kernel cuts it off.
-HOOK = b"on_tcp_sendmsg_"
 
 
 @contextmanager
@@ -50,7 +46,6 @@ def is_exact(recording: SocketRecording) -> None:
 
 
 def test_a_ring_that_was_there_is_exact_from_the_first_send(tmp_path: Path) -> None:
-    """The hook that tells is there before the first call that is counted."""
     with sender(tmp_path) as target:
         go_on(target)
         assert said(target) == "has a ring"
@@ -62,21 +57,14 @@ def test_a_ring_that_was_there_is_exact_from_the_first_send(tmp_path: Path) -> N
     is_exact(recording)
 
 
-def test_a_ring_that_is_made_later_is_told_once_it_is_seen(tmp_path: Path) -> None:
-    """Until then no send of the machine pays for that hook."""
-    if Btf.of_running_kernel().tracepoint_id("tcp_sendmsg_locked") is None:
-        pytest.skip("this kernel has no tracepoint tcp_sendmsg_locked")
-    if why_no_functions() is None:
-        pytest.skip("functions tell calls and ways here, those of io_uring too")
-    before = programs(HOOK)
+def test_a_ring_that_is_made_later_is_exact_too(tmp_path: Path) -> None:
+    """From its first request on, and nothing is attached for it that others would pay for."""
     with sender(tmp_path) as target, attached(tmp_path, "-p", target.pid) as nettrace:
-        assert programs(HOOK) == before
         go_on(target)
         assert said(target) == "has a ring"
-        wait_for(lambda: programs(HOOK) - before, "the hook for rings is not there")
         go_on(target)
         target.wait(60)
         recording = nettrace.wait()
 
-    assert "tcp_sendmsg_locked" in recording.hooks.attached
+    assert "tcp_sendmsg_locked" not in recording.hooks.attached
     is_exact(recording)

@@ -55,9 +55,6 @@ FIELDS = (
     Field("u64", "cookie", "Q"),
     # Of the socket, which stays in the one where it was made (an accepted one has its listener's).
     Field("u64", "cgroup", "Q"),
-    # Who is in tcp_sendmsg_locked(), by its stack: in the row, because a map by thread costs twice as much.
-    Field("u64", "sending_thread", "Q"),
-    Field("u32", "sending_way", "I"),
     # Of the row and of its last call, in the kernel's ticks: a time in ns costs as much as the rest of a small program.
     Field("u32", "first_tick", "I"),
     Field("u32", "last_tick", "I"),
@@ -65,6 +62,7 @@ FIELDS = (
     Field("u32", "write_position", "I"),
     Field("u32", "read_position", "I"),
     Field("u32", "copied_seq", "I"),
+    Field("u32", "last_posted", "I"),
     Field("u32", "tgid", "I"),
     Field("u32", "netns", "I"),
     Field("u16", "family", "H"),
@@ -82,6 +80,8 @@ FIELDS = (
     Field("u8", "was_reading", "B"),
     Field("u8", "has_posted", "B"),
     Field("u64", "first_ns", "Q"),
+    # Zero-copy sends before the first ENOBUFS.
+    Field("u64", "enobufs_after", "Q"),
     # TCP's books when the row was made, of a socket that was there before it was watched; else 0.
     Field("u64", "sent_before", "Q"),
     Field("u64", "retransmitted_before", "Q"),
@@ -96,9 +96,6 @@ FIELDS = (
     Field("u32", "device", "I"),
     Field("u32", "left_end", "I"),
     Field("u32", "came_end", "I"),
-    Field("u32", "last_posted", "I"),
-    # Zero-copy sends before the first ENOBUFS.
-    Field("u32", "enobufs_after", "I"),
     Field("u8", "has_left", "B"),
     Field("u8", "has_came", "B"),
     Field("u8", "ended", "B"),

@@ -173,11 +173,6 @@ def direct_descriptors(pid: int) -> list[str]:
     return sorted(registered - set(links.values()))
 
 
-def has_ring(pid: int) -> bool:
-    """Whether a process has an io_uring among its descriptors."""
-    return _RING in _descriptors(pid).values()
-
-
 _RING = "anon_inode:[io_uring]"
 
 

@@ -17,14 +17,13 @@ from typing import NamedTuple
 
 from tracer.books.socket_rows import ROW_BYTES, Row, decode_row
 from tracer.books.ways import PROTOCOLS
-from tracer.errors import MachineError, PrivilegeError
+from tracer.errors import MachineError
 from tracer.machine.namespaces import enter_netns_of
-from tracer.machine.running import descendants_of, has_ring, is_alive, name_of
-from tracer.model.watching import BY_FUNCTIONS
+from tracer.machine.running import descendants_of, is_alive, name_of
 from tracer.observers import loading
 from tracer.observers.loading import Kind, Refusal
 from tracer.observers.socket_counts import SocketCounts
-from tracer.observers.socket_hooks import CALL_TRACEPOINTS, NEEDED, OF_A_PROGRAM, OF_RINGS, RING_MADE, Hook
+from tracer.observers.socket_hooks import NEEDED, OF_A_PROGRAM, Hook
 from tracer.observers.socket_programs import subject_of
 from tracer.observers.sockets import SocketObserver
 
@@ -37,10 +36,7 @@ NEEDED_TO_ATTACH = (
     *(hook._replace(program=_ON_ROOT.get(hook.program, hook.program)) for hook in NEEDED),
     Hook(Kind.TP_BTF, "sched_process_exit", "on_sched_process_exit", "which processes have ended"),
 )
-# The whole machine pays for a hook: one that only io_uring needs is there when somebody has one.
-OF_PROCESSES = OF_A_PROGRAM._replace(
-    needed=NEEDED_TO_ATTACH, by_tracepoints=tuple(hook for hook in CALL_TRACEPOINTS if hook is not OF_RINGS)
-)
+OF_PROCESSES = OF_A_PROGRAM._replace(needed=NEEDED_TO_ATTACH)
 FOLLOWS_CHILDREN = Hook(Kind.TP_BTF, "sched_process_fork", "on_sched_process_fork", "children")
 MADE_IN_CGROUP = Hook(Kind.SOCK_CREATE, "", "on_sock_create", "sockets made in the cgroup")
 _ITERATORS = {"on_file": "task_file", "on_file_seen": "task_file", "on_tcp_beginning": "tcp", "on_tcp_end": "tcp"}
@@ -96,30 +92,12 @@ class Attachment:
         if self._children:
             while new := descendants_of(self.pids) - self.pids:
                 self._watch(new)
-        self._tell_rings()
         if not self.sees_the_past:
             return 0
         _walk(self._iterators["on_file"])
         self._listening = {(one.netns, one.local_port) for one in self.descriptors() if one.is_listener}
         self._in_each_namespace("on_tcp_beginning")
         return SocketCounts(self._maps).fates()["made"]
-
-    def _tell_rings(self) -> None:
-        """Sends by io_uring are told by way from here on where there is a ring, else from when one is made."""
-        if self._observer.programs.calls == BY_FUNCTIONS:
-            return
-        self._observer.on_ring = self._add_for_rings
-        if not any(has_ring(pid) for pid in self.pids):
-            with contextlib.suppress(MachineError, PrivilegeError):
-                self._observer.programs.add(RING_MADE)
-                return
-        self._add_for_rings()
-
-    def _add_for_rings(self) -> None:
-        """Once; a kernel without it leaves such sends in no way that is known."""
-        self._observer.on_ring = lambda: None
-        with contextlib.suppress(MachineError, PrivilegeError):
-            self._observer.programs.add(OF_RINGS)
 
     @property
     def sees_the_past(self) -> bool:

@@ -42,18 +42,15 @@ UNIX_FUNCTIONS = _returns(
     *("unix_stream_sendmsg", "unix_dgram_sendmsg", "unix_stream_sendpage"),
     *("unix_stream_recvmsg", "unix_dgram_recvmsg", "unix_stream_splice_read"),
 )
-# A send that is no system call, io_uring's, has no registers that tell its way.
-OF_RINGS = Hook(Kind.TP_BTF, "tcp_sendmsg_locked", "on_tcp_sendmsg_locked", "calls of io_uring that send, by way")
-RING_MADE = Hook(Kind.TP_BTF, "io_uring_create", "on_io_uring_create", "who makes an io_uring")
 CALL_TRACEPOINTS = (
-    OF_RINGS,
     *_tracepoints("calls that send, by way", "sock_send_length"),
     *_tracepoints("calls that read", "sock_recv_length"),
 )
 WISHED = (
     *_tracepoints("how far reading has come", "tcp_rcv_space_adjust"),
     *_tracepoints("bytes copied to the reader", "skb_copy_datagram_iovec"),
-    *_tracepoints("zero-copy notifications", "inet_sk_error_report", "io_uring_complete"),
+    *_tracepoints("zero-copy notifications", "inet_sk_error_report"),
+    *_tracepoints("zero-copy notifications, and calls of io_uring that send", "io_uring_complete"),
     *_tracepoints("bytes dropped on this machine", "kfree_skb"),
     Hook(Kind.FENTRY, "skb_copy_ubufs", "entered_skb_copy_ubufs", "pinned pages that are copied later"),
 )
@@ -95,7 +92,9 @@ _OF_A_LINK = (
     Hook(Kind.TP_BTF, "kfree_skb", "on_drop", "packets dropped on this machine"),
 )
 # With calls: how far reading has come, and notifications. In any case what TCP says of each socket in the end.
-_BESIDE_CALLS = tuple(hook for hook in WISHED if hook.target in ("tcp_rcv_space_adjust", "inet_sk_error_report"))
+_BESIDE_CALLS = tuple(
+    hook for hook in WISHED if hook.target in ("tcp_rcv_space_adjust", "inet_sk_error_report", "io_uring_complete")
+)
 _IN_THE_END = tuple(hook for hook in NEEDED if hook.target == "tcp_destroy_sock")
 
 

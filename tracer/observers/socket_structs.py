@@ -62,8 +62,12 @@ _WANTED = (
     _struct("k_pid", "pid", "level numbers"),
     _struct("k_upid", "upid", "nr ns"),
     _struct("k_pid_namespace", "pid_namespace", inum="ns.inum"),
-    _struct("k_regs", "pt_regs", "di si dx r10 orig_ax cs"),
+    _struct("k_regs", "pt_regs", "di si dx r10 ax orig_ax cs"),
     _struct("k_cqe", "io_uring_cqe", "res flags"),
+    _struct("k_request_of_ring", "io_kiocb", "file opcode"),
+    _struct("k_send_of_ring", "io_sr_msg", "msg_flags"),
+    _struct("k_file", "file", "f_inode private_data"),
+    _struct("k_inode", "inode", "i_mode"),
 )
 
 _ASKED_ENUMERATORS = ("SOCK_ZEROCOPY", "SKBFL_ZEROCOPY_ENABLE", "SKBFL_PURE_ZEROCOPY")

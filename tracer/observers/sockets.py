@@ -53,7 +53,6 @@ class SocketObserver:
         elements: What arrays of the programs hold before anything is attached, by name.
         on_living: Is handed the rows of its sockets that live, once a second, in a thread of its own.
         on_instant: Is handed what was counted until then, after that and in that thread.
-        on_ring: Is called when somebody makes an io_uring, where that is watched.
         ends_soon: This process ends when it has answered, and its end detaches all: see tracer.observers.prepared.
     """
 
@@ -62,7 +61,6 @@ class SocketObserver:
     elements: Mapping[str, bytes] = field(default_factory=dict)
     on_living: Callable[[RowTable], None] = lambda _rows: None
     on_instant: Callable[[Instant], None] | None = None
-    on_ring: Callable[[], None] = lambda: None
     ends_soon: bool = False
     samples: list[tuple[int, dict[str, int]]] = field(default_factory=list)
 
@@ -141,9 +139,6 @@ class SocketObserver:
         return Instant(at_ns, sums, living)
 
     def _on_row(self, data: bytes) -> None:
-        if len(data) < ROW_BYTES:
-            self.on_ring()
-            return
         with self._progress:
             if len(self._rows) < MOST_LISTED:
                 self._rows.append(data[:ROW_BYTES])
