@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.attach.targets import WENT_ON, attached, held, unexcused
-from tests.command import ESTABLISHED, LISTENING, ROOT, file_server, free_port, has_socket, needs, wait_for
+from tests.command import ESTABLISHED, LISTENING, ROOT, children, file_server, free_port, has_socket, needs, wait_for
 from tracer.books.socket_laws import laws_of
 from tracer.model.socket_recording import SocketRecording
 from tracer.model.sockets import Socket
@@ -115,7 +115,8 @@ def test_short_connections_balance_whenever_the_watching_ends(tmp_path: Path) ->
     """Sockets are made, used and closed while the programs come off."""
     program = ROOT / "tracer/study/lessons/file_sender.py"
     with running(sys.executable, program, "send", 65536, 1_000_000) as sender:
-        until(sender.pid, ESTABLISHED)
+        # Its connections are too short to be met; the listener of its reader stays.
+        wait_for(lambda: any(has_socket(pid, LISTENING) for pid in (sender.pid, *children(sender.pid))), "no listener")
         seen = [watch(tmp_path, 0.5, sender.pid, excuses=(WENT_ON,)) for _ in range(5)]
 
     # One connection is at work at a time, and one may be closing: their ends alone may have gone on.
