@@ -78,6 +78,7 @@ BPF_TABLE("hash", struct unix_call, struct moved, unix_calls, 4096);
 #include "sockets/reading.h"
 #include "sockets/later_copies.h"
 #include "sockets/drops.h"
+#include "sockets/tls.h"
 #include "sockets/ends.h"
 #include "sockets/packets.h"
 #include "sockets/peers.h"

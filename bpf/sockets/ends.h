@@ -37,6 +37,7 @@ static __always_inline void ask_tcp(struct row *row, struct k_sock *sk)
 	READ(number, &sk->error_queue_length);
 	row->counters[TCP_ERROR_QUEUE] = number;
 	row->has_protocol_above = has_protocol_above(sk);
+	ask_tls(row, sk);
 #ifdef HAVE_k_tcp_is_mptcp
 	READ(row->is_mptcp, &tcp->is_mptcp);
 #endif
@@ -91,12 +92,16 @@ int on_sock_create(struct bpf_sock *sk)
 	return 1;
 }
 
-/* cgroup/sock_release: close() of the last descriptor, the end of sockets that are not TCP's */
+/* cgroup/sock_release: close() of the last descriptor, the end of sockets that are not TCP's, and of TLS */
 int on_sock_release(struct bpf_sock *sk)
 {
 	struct row *row = rows.sk_storage_get(sk, 0, 0);
 
-	if (row && row->protocol != TCP && !row->ended)
+	if (!row || row->ended)
+		return 1;
+	if (row->protocol == TCP)
+		ask_tls(row, (void *)sk);
+	else
 		end_row(row);
 	return 1;
 }

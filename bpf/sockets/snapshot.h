@@ -70,6 +70,9 @@ static __always_inline void remember_beginning(struct row *row, struct k_sock *s
 	row->unread_before = row->counters[TCP_UNREAD];
 	row->unacked_before = row->counters[TCP_UNACKED];
 	row->unsent_before = row->counters[TCP_UNSENT];
+	row->records_out_before = row->records_out;
+	row->records_in_before = row->records_in;
+	row->records_out = row->records_in = 0;
 	READ(row->write_position, &tcp->write_seq);
 	READ(row->read_position, &tcp->copied_seq);
 	row->copied_seq = row->read_position;

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.row_samples import raw_sender
 from tests.samples import looped
 from tests.socket_samples import reader, recording, sender
 from tracer.books.groups import busiest, grouped, service_port
@@ -26,7 +27,7 @@ from tracer.books.ways import Surroundings, copybuf, read_by_way, sent_by_way, s
 from tracer.errors import RecordingError
 from tracer.machine.recordings import load
 from tracer.model import LawState
-from tracer.model.sockets import Completions, DeferredCopy, Packets, Socket, TcpState, Totals, Transfer
+from tracer.model.sockets import Completions, DeferredCopy, Packets, Socket, TcpState, Tls, Totals, Transfer
 from tracer.model.watching import Hooks
 
 
@@ -89,6 +90,45 @@ def test_kernel_tls_leaves_packets_and_tcp_to_be_compared() -> None:
     holds, unknown = LawState.HOLDS, LawState.UNKNOWN
     assert states == {"S": unknown, "S2": holds, "S3": holds, "R1": holds}
     assert state(sender(above="ulp", left=Packets(shared=10035), tcp=tcp), "S2") is LawState.BROKEN
+
+
+TLS = Tls(version="1.2", cipher="AES-GCM-128", record_adds=29, records_sent=1)
+
+
+def test_what_each_record_adds_is_a_term_of_the_laws() -> None:
+    """TCP counts records; how many there were and what each has beside its payload, kernel TLS itself says."""
+    tcp = TcpState(sent=10036, acked=10038)
+    encrypting = sender(above="ulp", tls=TLS, left=Packets(shared=10036, packets=1), tcp=tcp)
+
+    assert {law.id: law.state for law in laws_of(encrypting)} == dict.fromkeys(
+        ("S1", "S2", "S3", "S4", "R1", "R2"), LawState.HOLDS
+    )
+    one_more = msgspec.structs.replace(TLS, records_sent=2)
+    assert state(msgspec.structs.replace(encrypting, tls=one_more), "S1") is LawState.BROKEN
+    renewed = msgspec.structs.replace(one_more, version="1.3")
+    assert state(msgspec.structs.replace(encrypting, tls=renewed), "S1") is LawState.UNKNOWN
+
+
+def test_more_cannot_be_read_than_was_decrypted() -> None:
+    """What is left in a record is no breach; what nobody can have decrypted is."""
+    tls = msgspec.structs.replace(TLS, records_sent=0, records_read=1)
+    came, tcp = Packets(shared=10036, packets=1), TcpState(received=10037, acked=1)
+    decrypting = reader(above="ulp", tls=tls, came=came, tcp=tcp)
+
+    assert state(decrypting, "R2") is LawState.HOLDS
+    assert state(msgspec.structs.replace(decrypting, read={"copy": Transfer(calls=1, bytes=9)}), "R2") is LawState.HOLDS
+    more = {"copy": Transfer(calls=1, bytes=10009)}
+    assert state(msgspec.structs.replace(decrypting, read=more), "R2") is LawState.BROKEN
+
+
+def test_a_row_tells_the_version_and_the_cipher_of_kernel_tls() -> None:
+    """By their names; 5 + 1 + 16 bytes a record in TLS 1.3."""
+    data = raw_sender(1, 10007, has_protocol_above=1, tls_version=0x0304, tls_cipher=52, record_adds=22, records_out=3)
+
+    assert socket_of(decode_row(data), Surroundings(by_functions=True)).tls == Tls(
+        version="1.3", cipher="AES-GCM-256", record_adds=22, records_sent=3
+    )
+    assert socket_of(decode_row(raw_sender(1, 10007)), Surroundings(by_functions=True)).tls is None
 
 
 def test_a_socket_that_lives_on_is_not_called_broken() -> None:

@@ -1,4 +1,4 @@
-"""Kernel TLS: exact at the calls, whatever the records add; what TCP says of the records agrees with the packets."""
+"""Kernel TLS: exact at the calls; with what its records add, as its own context says, TCP's books agree with these."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.record.test_ways import record
 from tracer.books.skipped_calls import uncounted_calls
 from tracer.books.socket_laws import laws_of
 from tracer.model import LawState
-from tracer.model.sockets import READ_WAYS, SEND_WAYS
+from tracer.model.sockets import READ_WAYS, SEND_WAYS, Tls
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1500)]
 
@@ -41,6 +41,8 @@ def test_bytes_by_way_are_what_the_program_counted(tmp_path: Path, kernel: str, 
     assert totals.left.bytes - totals.left.again == totals.sent_bytes + CALLS * RECORD_ADDS
     assert {socket.above for socket in recording.sockets} == {"ulp"}
     states = {(law.id, law.state) for socket in recording.sockets for law in laws_of(socket)}
-    assert states == {("S", LawState.UNKNOWN), *((law, LawState.HOLDS) for law in ("S2", "S3", "R1"))}
+    assert states == {(law, LawState.HOLDS) for law in ("S1", "S2", "S3", "S4", "R1", "R2")}
+    sending = next(socket for socket in recording.sockets if socket.sent)
+    assert sending.tls == Tls(version="1.2", cipher="AES-GCM-128", record_adds=RECORD_ADDS, records_sent=CALLS)
     assert "encrypted-in-kernel" in [finding.code for finding in recording.findings]
     assert (recording.lost, uncounted_calls(recording)) == (0, 0)

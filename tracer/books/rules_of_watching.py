@@ -9,6 +9,7 @@ from tracer.books.skipped_calls import tell_uncounted, uncounted_calls
 from tracer.books.socket_laws import balance
 from tracer.model import LawState
 from tracer.model.socket_recording import SocketRecording
+from tracer.model.sockets import Socket
 from tracer.texts import counted
 
 # Programs that ask a daemon to do the work.
@@ -63,7 +64,14 @@ def _broken(recording: SocketRecording) -> Iterator[Figures]:
 def _encrypted(recording: SocketRecording) -> Iterator[Figures]:
     found = [socket for socket in recording.sockets if socket.above == "ulp"]
     if moved := sum(socket.sent_bytes + socket.read_bytes for socket in found):
-        yield {"bytes": moved, "sockets": len(found), "told": counted(len(found), "socket")}
+        yield {"bytes": moved, "sockets": len(found), "told": counted(len(found), "socket"), "above": _above(found)}
+
+
+def _above(sockets: list[Socket]) -> str:
+    """What is above TCP, as far as it was told."""
+    known = {f"TLS {one.tls.version}, {one.tls.cipher}, {one.tls.record_adds} B a record" for one in sockets if one.tls}
+    untold = any(one.tls is None for one in sockets)
+    return "a protocol such as kernel TLS" if untold or not known else f"kernel TLS ({'; '.join(sorted(known))})"
 
 
 RULES = (
@@ -119,7 +127,7 @@ RULES = (
     Rule(
         "encrypted-in-kernel",
         _encrypted,
-        sentence="{told} had a protocol such as kernel TLS above TCP: a cipher wrote anew the {bytes:,} B that calls "
+        sentence="{told} had {above} above TCP: a cipher wrote anew the {bytes:,} B that calls "
         "moved there, which is no copy of the table",
         why="the ways say how bytes were handed over: a cipher may read them in place, and write into other pages",
         fix="record it once without encryption, to see what is copied then",

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from tracer.model import LawState
-from tracer.model.sockets import NOTHING_BEFORE, READ_BY_COPY, Socket, SocketLaw, TcpState
+from tracer.model.sockets import IN_WINDOW, NOTHING_BEFORE, READ_BY_COPY, Socket, SocketLaw, TcpState, Tls
 
 _NO_TCP = "TCP's own books do not speak of this socket: {} is above it"
 
@@ -20,8 +20,9 @@ def laws_of(socket: Socket) -> list[SocketLaw]:
         return list(_datagram_laws(socket)) if socket.protocol in ("udp", "udplite") else []
     if socket.above == "mptcp":
         return [_unjudged(socket, "MPTCP")]
+    if socket.tls is not None:
+        return list(_laws_of_records(socket, socket.tcp, socket.tls))
     if socket.above is not None:
-        # Its records are longer than what the calls gave, and TCP counts records.
         calls = _unjudged(socket, "a protocol such as kernel TLS")
         return [calls, *_leaving_laws(socket, socket.tcp), _arriving_law(socket, socket.tcp)]
     return [*_sending_laws(socket, socket.tcp), *_reading_laws(socket, socket.tcp)]
@@ -29,6 +30,27 @@ def laws_of(socket: Socket) -> list[SocketLaw]:
 
 def _unjudged(socket: Socket, above: str) -> SocketLaw:
     return _law(socket, "S", "TCP's books agree with the calls", None, None, note=_NO_TCP.format(above))
+
+
+def _laws_of_records(socket: Socket, tcp: TcpState, tls: Tls) -> Iterator[SocketLaw]:
+    """TCP counts records, which are longer than what the calls gave by as much as kernel TLS itself says."""
+    before = socket.before or NOTHING_BEFORE
+    sent, each = socket.sent_bytes + socket.added_out, f"{tls.record_adds} B a record"
+    yield _law(
+        socket, "S1", f"accepted by send calls + {each} = left IP - sent again + never left (a FIN counts 1)",
+        sent + before.unsent, socket.left.bytes - socket.left.again + tcp.unsent,
+        slack=1 if tcp.unsent or before.unsent else 0, both=before.unsent > 0,
+    )  # fmt: skip
+    yield from _leaving_laws(socket, tcp)
+    yield _law(
+        socket, "S4", f"accepted by send calls + {each} = TCP's bytes_acked + unacknowledged (SYN and FIN count 1)",
+        sent + before.unacked, tcp.acked + tcp.unacked, slack=2,
+    )  # fmt: skip
+    yield _arriving_law(socket, tcp)
+    # What a record held may be decrypted and not read; its peer may pad it (TLS 1.3).
+    came, read = tcp.received + before.unread - tcp.unread, socket.read_bytes + socket.added_in
+    statement = f"TCP's bytes_received - unread >= returned by reads + {each}"
+    yield _law(socket, "R2", statement, max(came, read), came)
 
 
 def _sending_laws(socket: Socket, tcp: TcpState) -> Iterator[SocketLaw]:
@@ -120,7 +142,9 @@ def _excuse(socket: Socket, law: str) -> str:
         return "the socket went on while it was read"
     if socket.in_progress:
         return "a call was in progress when the watching ended"
-    if socket.born == "in-window":
+    if socket.tls is not None and law in _OF_RECORDS and (why := _excuse_of_records(socket, socket.tls)):
+        return why
+    if socket.born == IN_WINDOW:
         return ""
     before = socket.before
     if before is None:
@@ -134,6 +158,18 @@ def _excuse(socket: Socket, law: str) -> str:
     if law == "R1" and not socket.came.packets:
         return "it had passed IP before it was watched"
     return ""
+
+
+_OF_RECORDS = ("S1", "S4", "R2")
+
+
+def _excuse_of_records(socket: Socket, tls: Tls) -> str:
+    if not socket.ended:
+        return "a record may be open, or a call in progress"
+    if socket.born != IN_WINDOW:
+        return "a call may have been in progress when the watching began"
+    # A key update starts them at 0 again (Linux 6.14, TLS 1.3).
+    return "" if tls.version == "1.2" else "new keys may have set the number of its records back"
 
 
 def balance(sockets: Iterable[Socket]) -> Counter[LawState]:

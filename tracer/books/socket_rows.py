@@ -106,6 +106,14 @@ FIELDS = (
     Field("u8", "scatter_gather", "B"),
     # Read under the socket's lock, at one moment.
     Field("u8", "locked", "B"),
+    # Of kernel TLS: records that were encrypted and decrypted, now and when the row was made; bytes that each adds.
+    Field("u32", "records_out", "I"),
+    Field("u32", "records_in", "I"),
+    Field("u32", "records_out_before", "I"),
+    Field("u32", "records_in_before", "I"),
+    Field("u32", "record_adds", "I"),
+    Field("u16", "tls_version", "H"),
+    Field("u16", "tls_cipher", "H"),
     Field("u8", "local_address[16]", "16s"),
     Field("u8", "peer_address[16]", "16s"),
     Field("char", "comm[16]", "16s"),

@@ -23,6 +23,7 @@ from tracer.model.sockets import (
     Refused,
     Socket,
     TcpState,
+    Tls,
     Totals,
     Transfer,
 )
@@ -103,6 +104,7 @@ def socket_of(row: Row, around: Surroundings) -> Socket:
         tcp=tcp_state(counters) if is_tcp else None,
         deferred=None if around.deferred is None else around.deferred.get(cookie, []),
         above=_above(row),
+        tls=_tls(row) if row.number("record_adds") else None,
         so_zerocopy=bool(row.number("so_zerocopy")) if is_ignored else None,
         scatter_gather=bool(row.number("scatter_gather")) if is_ignored else None,
         before=_before(row) if is_tcp and row.number("before") else None,
@@ -136,6 +138,25 @@ def _above(row: Row) -> str | None:
     if row.number("is_mptcp") or row.number("protocol") == MPTCP:
         return "mptcp"
     return "ulp" if row.number("has_protocol_above") else None
+
+
+# linux/tls.h: versions, and ciphers.
+_VERSIONS = {0x0303: "1.2", 0x0304: "1.3"}
+_CIPHERS = {
+    51: "AES-GCM-128", 52: "AES-GCM-256", 53: "AES-CCM-128", 54: "ChaCha20-Poly1305", 55: "SM4-GCM", 56: "SM4-CCM",
+    57: "ARIA-GCM-128", 58: "ARIA-GCM-256",
+}  # fmt: skip
+
+
+def _tls(row: Row) -> Tls:
+    version, cipher = row.number("tls_version"), row.number("tls_cipher")
+    return Tls(
+        version=_VERSIONS.get(version, f"{version:#06x}"),
+        cipher=_CIPHERS.get(cipher, str(cipher)),
+        record_adds=row.number("record_adds"),
+        records_sent=row.number("records_out"),
+        records_read=row.number("records_in"),
+    )
 
 
 def endpoint(row: Row, side: str) -> str:

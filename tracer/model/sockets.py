@@ -151,6 +151,24 @@ class Before(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 NOTHING_BEFORE = Before()
 
 
+class Tls(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Kernel TLS of a socket, as its own context says (struct tls_context), while it was watched.
+
+    Args:
+        version: As in "1.2".
+        cipher: Its name, or its number in linux/tls.h.
+        record_adds: Bytes that each record has beside its payload: header, nonce, tag, and in TLS 1.3 its type.
+        records_sent: Records that the kernel encrypted.
+        records_read: Records that it decrypted.
+    """
+
+    version: str
+    cipher: str
+    record_adds: Count
+    records_sent: Count = 0
+    records_read: Count = 0
+
+
 class DeferredCopy(msgspec.Struct, frozen=True, kw_only=True):
     """Pinned pages that the kernel copied after the send call.
 
@@ -221,6 +239,7 @@ class Socket(Moved, frozen=True, kw_only=True, omit_defaults=True):
             was never ignored.
         scatter_gather: Whether its route could scatter and gather; None as so_zerocopy.
         above: What lies between the program and this TCP: "ulp" (kernel TLS), "mptcp"; None if nothing.
+        tls: Of a socket with kernel TLS; None of all others, and where its context was not seen.
         before: Of a TCP socket that was there before it was watched; None of one made while it was.
         whole: Of one that lives on: read at one moment, under its lock, so that its laws hold between two calls.
     """
@@ -254,10 +273,21 @@ class Socket(Moved, frozen=True, kw_only=True, omit_defaults=True):
     peer_pids: list[int] = []
     peer_comm: str | None = None
     above: str | None = None
+    tls: Tls | None = None
     so_zerocopy: bool | None = None
     scatter_gather: bool | None = None
     before: Before | None = None
     whole: bool = False
+
+    @property
+    def added_out(self) -> int:
+        """Bytes beside the payload that kernel TLS handed to TCP."""
+        return 0 if self.tls is None else self.tls.records_sent * self.tls.record_adds
+
+    @property
+    def added_in(self) -> int:
+        """Bytes beside the payload of the records that kernel TLS decrypted."""
+        return 0 if self.tls is None else self.tls.records_read * self.tls.record_adds
 
     @property
     def in_progress(self) -> bool:

@@ -45,7 +45,23 @@ _WANTED = (
     ),
     _struct("k_tcp", "tcp_sock", _TCP),
     _struct(
-        "k_connection", "inet_connection_sock", ulp="icsk_ulp_ops", accept_queue="icsk_accept_queue.rskq_accept_head"
+        "k_connection",
+        "inet_connection_sock",
+        ulp="icsk_ulp_ops",
+        ulp_context="icsk_ulp_data",
+        accept_queue="icsk_accept_queue.rskq_accept_head",
+    ),
+    _struct("k_ulp", "tcp_ulp_ops", "name"),
+    _struct(
+        "k_tls",
+        "tls_context",
+        version="prot_info.version",
+        cipher="prot_info.cipher_type",
+        adds="prot_info.overhead_size",
+        sent="tx.rec_seq",
+        came="rx.rec_seq",
+        keys_out="crypto_send",
+        keys_in="crypto_recv",
     ),
     _struct("k_request", "request_sock", "sk", next="dl_next"),
     _struct("k_net", "net", inum="ns.inum"),
@@ -93,10 +109,13 @@ def _enumerators(btf: Btf) -> str:
 
 
 def _offsets(btf: Btf) -> str:
-    """Where a queued error lies in sk_buff.cb, and a notification in the request of io_uring that it stands for."""
+    """Where a queued error lies in sk_buff.cb, a notification in a request of io_uring, and numbers of TLS records."""
     error = btf.member("sock_exterr_skb", "ee")
     command, notification = btf.member("io_kiocb", "cmd"), btf.member("io_notif_data", "uarg")
     text = f"#define ERROR_IN_CB {error.offset}\n" if error else ""
     if command and notification:
         text += f"#define NOTIFICATION_IN_REQUEST {command.offset + notification.offset}\n"
+    number = btf.member("tls_context", "tx.rec_seq")
+    if number and number.pointer:
+        text += "#define TLS_NUMBERS_APART 1\n"
     return text
