@@ -88,7 +88,7 @@ def measure(mode: str, size: int, repetitions: int) -> Times:
     with contextlib.ExitStack() as stack:
         cgroup = stack.enter_context(open_cgroup())
         workers = stack.enter_context(Workers(Experiment(mode=mode, size=size), address="127.0.0.1", cgroup=cgroup))
-        observer = TracepointObserver(Flow(workers.port, own, own, cgroup, datagrams=workers.sends_datagrams))
+        observer = TracepointObserver(Flow(workers.port, own, own, cgroup, transport=workers.transport))
         stack.callback(observer.close)
         contestants: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
             "bare": contextlib.nullcontext,

@@ -159,4 +159,5 @@ static __always_inline bool is_senders_packet(struct sk_buff *skb)
 #include "functions/linear.h"
 #include "functions/driver.h"
 #include "functions/receiving.h"
+#include "functions/records.h"
 #include "functions/breakpoints.h"

@@ -106,6 +106,19 @@ int on_sock_release(struct bpf_sock *sk)
 	return 1;
 }
 
+#ifdef OF_A_LINK
+/* cgroup/sock_release: its row is in the map by cookie */
+int on_release_of_ours(struct bpf_sock *sk)
+{
+	u64 cookie = bpf_get_socket_cookie(sk);
+	struct row *row = rows_apart.lookup(&cookie);
+
+	if (row && !row->ended)
+		ask_tls(row, (void *)sk);
+	return 1;
+}
+#endif
+
 /* iter/bpf_sk_storage_map: the rows of sockets that live on */
 struct iteration { struct { void *seq; u64 session, number; } *meta; void *map; struct k_sock *sk; struct row *row; };
 

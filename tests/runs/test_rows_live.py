@@ -31,7 +31,7 @@ def watched(mode: str, threads: int) -> tuple[Books, Workload, Witness]:
     with contextlib.ExitStack() as stack:
         cgroup = stack.enter_context(open_cgroup())
         workers = stack.enter_context(Workers(asked, address="127.0.0.1", cgroup=cgroup))
-        flow = Flow(workers.port, own, own, cgroup, datagrams=workers.sends_datagrams)
+        flow = Flow(workers.port, own, own, cgroup, transport=workers.transport)
         observer = TracepointObserver(flow, calls=True)
         stack.callback(observer.close)
         began_s = time.monotonic()

@@ -9,6 +9,7 @@ from tracer.books.expectations import Evidence, Expectation, Judged, judge
 from tracer.books.later_copies import LaterCopies
 from tracer.books.skipped_calls import tell_uncounted
 from tracer.books.socket_laws import balance
+from tracer.books.tallies import total
 from tracer.books.verdict import UNDECIDED, ZERO_COPY
 from tracer.model import Document, LawState, Stage
 from tracer.model.socket_recording import SocketRecording
@@ -126,6 +127,8 @@ def _ways_of_a_run(document: Document, payload: int) -> dict[str, Figure]:
     """What is not listed is nothing where the ways that are account for every byte."""
     stages = {"copy": Stage.COPY_IN, "zerocopy": Stage.PIN, "splice": Stage.SPLICE}
     found = {way: document.ledger.bytes_of(stage) for way, stage in stages.items()}
+    if document.ledger.entry(Stage.ENCRYPT):  # a cipher that reads the sender's pages in place is no zero-copy send
+        found |= {"copy": total(found["copy"], found["zerocopy"]), "zerocopy": 0}
     is_whole = sum(size or 0 for size in found.values()) == payload
     sizes = {way: 0 if size is None and is_whole else size for way, size in found.items()}
     return {f"way {way}": _share(size, payload) for way, size in sizes.items()}

@@ -12,6 +12,7 @@ import msgspec
 
 from tracer.books.drops import Place, dropped_by_sender, dropped_bytes, entries_of_drops
 from tracer.books.function_rows import Row
+from tracer.books.records import TAG
 from tracer.books.tallies import bytes_at, difference, events_at, pages_at, total
 from tracer.model import Cause, Entry, Link, Observation, Stage, Tally, Workload
 
@@ -40,19 +41,41 @@ def entries_from_functions(
         *_where_any(observation, "skb_copy", Row.WHOLE_COPY, Cause.CHANGED_PACKET),
         _counted(observation, Stage.BOUNCE, "swiotlb_map", Row.BOUNCE),
     ]
+    if are_records(observation):
+        entries.insert(2, _counted(observation, Stage.ENCRYPT, Row.ENCRYPTED.symbol, Row.ENCRYPTED))
     if spliced_bytes(observation):
-        row = Row.SPLICE_FROM_ITER if _has_splice(observation) else Row.SENDPAGES
-        entries.insert(2, _counted(observation, Stage.SPLICE, row.symbol, row))
+        entries.insert(2, _spliced(observation))
     if link is Link.NIC:
         last = [_counted(observation, Stage.DMA, "dma_map_page_attrs", Row.DMA)]
+    elif are_records(observation):
+        last = [_decrypted(observation), _copy_out(observation)]
     else:
         last = [_copy_out(observation), *_uncopied(observation, workload)]
     return [*entries, *last, *entries_of_drops(observation, qdiscs)]
 
 
+def _spliced(observation: Observation) -> Entry:
+    if are_records(observation):
+        row = Row.SOCKET_SENDPAGE if Row.SOCKET_SENDPAGE in observation.tallies else Row.SOCKET_SPLICED
+    else:
+        row = Row.SPLICE_FROM_ITER if _has_splice(observation) else Row.SENDPAGES
+    return _counted(observation, Stage.SPLICE, row.symbol, row)
+
+
+def _decrypted(observation: Observation) -> Entry:
+    entry = _counted(observation, Stage.DECRYPT, Row.DECRYPTED.symbol, Row.DECRYPTED)
+    return msgspec.structs.replace(entry, bytes=decrypted_bytes(observation))
+
+
+def decrypted_bytes(observation: Observation) -> int | None:
+    """Payload that came out of the cipher, which is given each record's tag with it."""
+    records = events_at(observation, Row.DECRYPTED)
+    return difference(bytes_at(observation, Row.DECRYPTED), None if records is None else records * TAG)
+
+
 def spliced_bytes(observation: Observation) -> int | None:
-    """Page-cache or pipe pages put into skbs; a kernel has one of the two functions."""
-    ways = (Row.SPLICE_FROM_ITER, Row.SENDPAGES)
+    """Page-cache or pipe pages put into skbs, or given to a cipher; a kernel has one of two functions for each."""
+    ways = (Row.SPLICE_FROM_ITER, Row.SENDPAGES, Row.SOCKET_SPLICED, Row.SOCKET_SENDPAGE)
     known = [bytes_at(observation, way) for way in ways if way in observation.tallies]
     return total(*known) if known else None
 
@@ -94,8 +117,15 @@ def are_datagrams(observation: Observation) -> bool:
     return Row.DATAGRAM_SENT in observation.tallies
 
 
+def are_records(observation: Observation) -> bool:
+    """Whether kernel TLS was watched, likewise."""
+    return Row.SOCKET_SENT in observation.tallies
+
+
 def pinning_row(observation: Observation) -> Row:
     """Where the sender's pages are pinned."""
+    if are_records(observation):
+        return Row.GIVEN_IN_PLACE
     return Row.DATAGRAM_PINNED if are_datagrams(observation) else Row.ZEROCOPY_STREAM
 
 
@@ -108,6 +138,9 @@ def copied_in_bytes(observation: Observation) -> int | None:
     """Law L1: accepted by the send call, and neither pinned nor spliced."""
     if are_datagrams(observation):
         return difference(bytes_at(observation, Row.DATAGRAM_SENT), bytes_at(observation, Row.DATAGRAM_PINNED))
+    if are_records(observation):
+        in_place = total(bytes_at(observation, Row.GIVEN_IN_PLACE), bytes_at(observation, Row.SOCKET_SPLICED))
+        return difference(bytes_at(observation, Row.SOCKET_SENT), in_place)
     sent = bytes_at(observation, Row.SEND_RETURN)
     through_sendmsg = total(
         bytes_at(observation, Row.ZEROCOPY_STREAM),

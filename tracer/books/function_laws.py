@@ -8,6 +8,7 @@ from tracer.books.causes import LOCAL_KINDS
 from tracer.books.function_rows import Row
 from tracer.books.law import bound, copied_as_completed, given_to_driver, law, read_law, unless, unless_dropped
 from tracer.books.receiving import peeked_bytes
+from tracer.books.records import ADDED, enciphered
 from tracer.books.scene import Scene
 from tracer.books.tallies import bytes_at, difference, total
 from tracer.model import Law, Link, Observation, Workload
@@ -20,7 +21,7 @@ def function_laws(observation: Observation, scene: Scene, workload: Workload) ->
     laws = _send_laws(observation, workload) + _transmit_laws(observation, scene, workload)
     if scene.link is Link.NIC:
         return laws + _device_laws(observation, scene)
-    return laws + _receive_laws(observation, workload)
+    return laws + (_decryption_laws if workload.encrypted else _receive_laws)(observation, workload)
 
 
 def _laws_of_datagrams(observation: Observation, scene: Scene, workload: Workload) -> list[Law]:
@@ -54,18 +55,24 @@ def _laws_of_datagrams(observation: Observation, scene: Scene, workload: Workloa
 def _send_laws(observation: Observation, workload: Workload) -> list[Law]:
     """Three counts of copy_from_user, each completed by what was not copied, against the payload."""
     payload = workload.payload_bytes
-    avoided = total(bytes_at(observation, Row.ZEROCOPY_STREAM), functions.spliced_bytes(observation))
+    if workload.encrypted:
+        call, by_page, of = Row.SOCKET_SENT, Row.SOCKET_SENDPAGE, "read in place"
+    else:
+        call, by_page, of = Row.SEND_RETURN, Row.SENDPAGES, "pinned"
+    avoided = total(bytes_at(observation, functions.pinning_row(observation)), functions.spliced_bytes(observation))
     accepted = total(
-        bytes_at(observation, Row.SEND_RETURN),
-        bytes_at(observation, Row.SENDPAGES) if Row.SENDPAGES in observation.tallies else 0,
+        bytes_at(observation, call), bytes_at(observation, by_page) if by_page in observation.tallies else 0
     )
     checked = functions.checked_bytes(observation, functions.CHECK_SEND)
     broken_at = bytes_at(observation, functions.BREAK_IN)
     laws = [
-        law("L1", "returned by tcp_sendmsg_locked = payload that send calls accepted", accepted, payload),
-        law("L1a", "checked before copy_from_user + pinned + spliced = payload", total(checked, avoided), payload),
-        law("L1b", "_copy_from_iter at a breakpoint + pinned + spliced = payload", total(broken_at, avoided), payload),
+        law("L1", f"returned by {call.symbol} = payload that send calls accepted", accepted, payload),
+        law("L1a", f"checked before copy_from_user + {of} + spliced = payload", total(checked, avoided), payload),
+        law("L1b", f"_copy_from_iter at a breakpoint + {of} + spliced = payload", total(broken_at, avoided), payload),
     ]
+    if workload.encrypted:
+        encrypted = bytes_at(observation, Row.ENCRYPTED)
+        laws.append(law("L1c", f"through {Row.ENCRYPTED.symbol} = payload", encrypted, payload))
     return [*laws, _completed_law(observation)] if workload.completions is not None else laws
 
 
@@ -109,13 +116,15 @@ def _counter_laws(observation: Observation, workload: Workload, dropped: int | N
     """What TCP itself counts; told of a local drop, it sends again and calls it no retransmission."""
     transmitted, again = bytes_at(observation, Row.TRANSMIT), functions.retransmitted_bytes(observation)
     as_sent, sign = (bound, ">=") if dropped else (law, "=")
-    statement = f"bytes through __tcp_transmit_skb {sign} payload + retransmitted"
+    records = f" + {ADDED} B a record" if workload.encrypted else ""
+    statement = f"bytes through __tcp_transmit_skb {sign} payload{records} + retransmitted"
+    sent = total(workload.payload_bytes, enciphered(observation, Row.ENCRYPTED) if workload.encrypted else 0)
     by_tcp = law("L2c", "retransmitted, by the tracepoint = by TCP's own count (tcpi_bytes_retrans)", again,
         workload.retransmitted_bytes)  # fmt: skip
     return [
         law("L2a", "bytes through __tcp_transmit_skb = bytes that TCP handed down (tcpi_bytes_sent)", transmitted,
             workload.bytes_sent),
-        unless_dropped(as_sent("L2b", statement, transmitted, total(workload.payload_bytes, again)), dropped),
+        unless_dropped(as_sent("L2b", statement, transmitted, total(sent, again)), dropped),
         unless(by_tcp, "TCP counts retransmissions that a queue refused, too", less=dropped or 0),
     ]  # fmt: skip
 
@@ -173,6 +182,21 @@ def _receive_laws(observation: Observation, workload: Workload) -> list[Law]:
         copied("L6b", "checked before copy_to_user", functions.checked_bytes(observation, functions.CHECK_RECEIVE)),
         copied("L6c", "_copy_to_iter at a breakpoint", bytes_at(observation, functions.BREAK_OUT)),
         *_pipe_laws(observation, workload),
+    ]
+
+
+def _decryption_laws(observation: Observation, workload: Workload) -> list[Law]:
+    """What is not copied to the reader, the cipher wrote into the reader's own pages: no function shows that."""
+    payload, copied = workload.payload_bytes, bytes_at(observation, Row.COPY_TO_ITER)
+    checked = functions.checked_bytes(observation, functions.CHECK_RECEIVE)
+    broken_at = bytes_at(observation, functions.BREAK_OUT)
+    return [
+        _reception_law(observation),
+        law("L6", f"through {Row.DECRYPTED.symbol} = payload", functions.decrypted_bytes(observation), payload),
+        law("L6a", f"returned by {Row.SOCKET_READ.symbol} = payload", bytes_at(observation, Row.SOCKET_READ), payload),
+        law("L6b", "checked before copy_to_user = copied to the reader", checked, copied),
+        law("L6c", "_copy_to_iter at a breakpoint = copied to the reader", broken_at, copied),
+        bound("L6e", "payload >= copied to the reader", payload, copied),
     ]
 
 

@@ -52,6 +52,13 @@ class Row(StrEnum):
     SPLICE_BITS = "skb_splice_bits:entry"
     ZEROCOPY_RECEIVE_MAPPED = "tcp_zerocopy_receive:mapped"
     ZEROCOPY_RECEIVE_COPIED = "tcp_zerocopy_receive:copied"
+    SOCKET_SENT = "inet_sendmsg:return"
+    SOCKET_SPLICED = "inet_sendmsg:spliced"
+    SOCKET_SENDPAGE = "inet_sendpage:return"
+    GIVEN_IN_PLACE = "sk_msg_zerocopy_from_iter:return"
+    ENCRYPTED = "crypto_aead_encrypt:entry"
+    DECRYPTED = "crypto_aead_decrypt:entry"
+    SOCKET_READ = "inet_recvmsg:return"
     BREAK_FROM_ITER = "_copy_from_iter:breakpoint"
     BREAK_TO_ITER = "_copy_to_iter:breakpoint"
     CHECK_ANY = "__check_object_size:any"
@@ -78,10 +85,13 @@ _INSIDE_RECEIVE = (Row.CHECK_RECEIVE, Row.COPY_TO_ITER, Row.BREAK_TO_ITER)
 _BY_UBUF = (Row.COPY_UBUFS, Row.COMPLETION_ZEROCOPY, Row.COMPLETION_COPIED)
 _INSIDE_DRIVER = (Row.BOUNCE_WIRE, Row.BOUNCE, Row.DMA_WIRE, Row.DMA)
 _NEEDS_BESIDES: dict[Row, tuple[str, ...]] = {
-    **dict.fromkeys(_INSIDE_SEND, ("tcp_sendmsg_locked|udp_sendmsg",)),
-    **dict.fromkeys(_INSIDE_RECEIVE, ("tcp_recvmsg_locked|udp_recvmsg",)),
-    **dict.fromkeys(_BY_UBUF, ("skb_zerocopy_iter_stream|msg_zerocopy_realloc",)),
+    **dict.fromkeys(_INSIDE_SEND, ("tcp_sendmsg_locked|udp_sendmsg|inet_sendmsg",)),
+    **dict.fromkeys(_INSIDE_RECEIVE, ("tcp_recvmsg_locked|udp_recvmsg|inet_recvmsg",)),
+    # Kernel TLS has no zero-copy sends: there none of these can be a notification's.
+    **dict.fromkeys(_BY_UBUF, ("skb_zerocopy_iter_stream|msg_zerocopy_realloc|sk_msg_zerocopy_from_iter",)),
     Row.DATAGRAM_PINNED: ("udp_sendmsg",),
+    **dict.fromkeys((Row.GIVEN_IN_PLACE, Row.ENCRYPTED), ("inet_sendmsg",)),
+    Row.DECRYPTED: ("inet_recvmsg",),
     **dict.fromkeys(_INSIDE_DRIVER, ("dma_map_page_attrs", "net_dev_start_xmit", "net_dev_xmit")),
     # Without it the bounced bytes would be counted as the device's.
     Row.DMA: ("swiotlb_map", "net_dev_start_xmit", "net_dev_xmit"),

@@ -13,6 +13,7 @@ from tracer.books.datagram_entries import entries_of_datagrams
 from tracer.books.drops import Place, dropped_by_sender, dropped_bytes, lost_fragments, lost_on_the_way
 from tracer.books.function_laws import function_laws
 from tracer.books.law import law, unless
+from tracer.books.records import RECORDS_OUT, added
 from tracer.books.row_laws import row_laws
 from tracer.books.scene import Scene, scene_of
 from tracer.books.tallies import difference, total
@@ -109,8 +110,13 @@ def sent_again(observation: Observation, workload: Workload) -> int | None:
     the packet as if for the first time. Then all that it handed down beyond the payload.
     """
     if dropped_by_sender(observation):
-        return difference(workload.bytes_sent, workload.payload_bytes)
+        return difference(workload.bytes_sent, total(workload.payload_bytes, _added(observation, workload)))
     return workload.retransmitted_bytes
+
+
+def _added(observation: Observation, workload: Workload) -> int | None:
+    """What TLS records have beside the payload."""
+    return added(observation, RECORDS_OUT) if workload.encrypted else 0
 
 
 def entries_of(

@@ -15,6 +15,8 @@ from tracer.model import Link, Stage
 from tracer.texts import did_you_mean
 
 Copies = Mapping[Stage, float]
+Transport = Literal["tcp", "udp", "tls"]
+"""A stream; a datagram a message, or several; a stream of records that the kernel encrypts (kernel TLS)."""
 
 ETHERNET_MTU, LOOPBACK_MTU = 1500, 65536
 
@@ -34,7 +36,7 @@ class Mode(NamedTuple):
         buffers: Where it lies, likewise: enum engine_buffers.
         way: How the kernel takes it, in the words of record (tracer/model/sockets.py, SEND_WAYS).
         header: The first field goes ahead with MSG_MORE, copied; the others in that way.
-        protocol: What carries it: a stream, or a datagram a message.
+        protocol: What carries it.
         segmented: Several datagrams a message: the kernel cuts it (UDP_SEGMENT).
     """
 
@@ -45,7 +47,7 @@ class Mode(NamedTuple):
     buffers: str
     way: str
     header: bool = False
-    protocol: Literal["tcp", "udp"] = "tcp"
+    protocol: Transport = "tcp"
     segmented: bool = False
 
     @property
@@ -67,6 +69,11 @@ class Mode(NamedTuple):
     def is_datagrams(self) -> bool:
         """Whether each message is a datagram, or several."""
         return self.protocol == "udp"
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether the kernel makes TLS records of it."""
+        return self.protocol == "tls"
 
     def segment_bytes(self, *, ipv6: bool) -> int | None:
         """Of the datagrams that the kernel cuts a message into, as Ethernet takes them; None where it cuts none."""
@@ -168,6 +175,16 @@ MODES = (
         call="uring", buffers="registered", way="uring_zerocopy",
     ),
     Mode(
+        "ktls", "as onecopy, on a socket with kernel TLS (1.2, AES-GCM-128), which encrypts it",
+        "sendmsg(iovec of the 8 fields) on a socket with kernel TLS",
+        call="sendmsg", buffers="heap", way="copy", protocol="tls",
+    ),
+    Mode(
+        "ktls-sendfile", "as sendfile, on a socket with kernel TLS, which encrypts it",
+        "sendfile(file) on a socket with kernel TLS",
+        call="sendfile", buffers="file", way="splice", protocol="tls",
+    ),
+    Mode(
         "udp", "sendmsg() over the 8 fields on a UDP socket, a datagram each",
         "sendmsg(iovec of the 8 fields), a UDP datagram each",
         call="sendmsg", buffers="heap", way="copy", protocol="udp",
@@ -240,7 +257,9 @@ def predicted(
     """What each stage should do to a byte that is sent once, on any link in any condition: the one oracle.
 
     Bytes of the stage by payload bytes, 0 where the stage should not be seen at all. A copy that pinned pages alone
-    are given is one of whole packets; where headers go ahead, one that left alone is spared it.
+    are given is one of whole packets; where headers go ahead, one that left alone is spared it. Behind a cipher, a byte
+    is one of a record. What of it a reader is given without a copy depends on how its calls meet the records: of that
+    nothing is said.
 
     Args:
         size: Bytes of a message of so many fields: what is copied of one with a header.
@@ -249,13 +268,16 @@ def predicted(
     """
     if mode.is_datagrams:
         return _predicted_of_datagrams(mode, link, conditions, size)
-    copies = {Stage.PACK: float(mode.packs), **_taken(mode, header_bytes(mode, size, fields) / size)}
+    copies = {Stage.PACK: float(mode.packs), **_taken(mode, header_bytes(mode, size, fields) / size, fields)}
     # skb_orphan_frags_rx(): a packet that is looped gets copies of the pinned pages after all. Pages of the socket's
     # own are never copied for a tap, nor to be summed up: those of others alone may change meanwhile.
-    looped, is_others = link is not Link.NIC, mode.way != "copy"
+    looped, is_others = link is not Link.NIC, mode.way != "copy" or mode.is_encrypted
     copies[Stage.DEFERRED_COPY] = mode.asks_zerocopy * (float(looped) + conditions.tapped)
     copies[Stage.LINEARIZE] = float(conditions.linear or (is_others and conditions.summed))
-    copies |= _read(receive, is_own=bool(copies[Stage.DEFERRED_COPY]))
+    if mode.is_encrypted:
+        copies |= {Stage.ENCRYPT: 1.0, Stage.DECRYPT: 1.0}
+    else:
+        copies |= _read(receive, is_own=bool(copies[Stage.DEFERRED_COPY]))
     return copies | _at_the_device(link, conditions)
 
 
@@ -310,7 +332,17 @@ _STAGES = {
 }  # fmt: skip
 
 
-def _taken(mode: Mode, ahead: float) -> dict[Stage, float]:
-    """What the send calls do to a byte, and to those that go ahead."""
-    taken = {stage: (1 - ahead) * (_STAGES[mode.way] is stage) for stage in dict.fromkeys(_STAGES.values())}
+# A record's payload may lie in so many pieces (MAX_MSG_FRAGS, include/linux/skmsg.h), and fields in two pages each.
+_MOST_FIELDS_IN_PLACE = 8
+
+
+def _taken(mode: Mode, ahead: float, fields: int) -> dict[Stage, float]:
+    """What the send calls do to a byte, and to those that go ahead.
+
+    A cipher reads the sender's pages where they lie, unless they are too many: then it depends on where they lie.
+    """
+    stages = _STAGES | ({"copy": Stage.PIN} if mode.is_encrypted else {})
+    if mode.is_encrypted and mode.way == "copy" and fields > _MOST_FIELDS_IN_PLACE:
+        return {Stage.SPLICE: 0.0}
+    taken = {stage: (1 - ahead) * (stages[mode.way] is stage) for stage in dict.fromkeys(_STAGES.values())}
     return {**taken, Stage.COPY_IN: taken[Stage.COPY_IN] + ahead}

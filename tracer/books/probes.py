@@ -31,7 +31,7 @@ class ProbePoint(NamedTuple):
         counts: How the bytes are counted.
         source: File of the kernel that the function is in.
         why: What the row is there for.
-        transport: Of what payload it tells, "tcp" or "udp"; empty of either.
+        transport: Of what payload it tells: "tcp", "udp", "tls" (kernel TLS over TCP); empty of any.
     """
 
     symbol: str
@@ -57,6 +57,7 @@ def _return(
 
 
 _TCP, _SKB, _DATAGRAM, _USERCOPY = "net/ipv4/tcp.c", "net/core/skbuff.c", "net/core/datagram.c", "mm/usercopy.c"
+_SKMSG = "net/core/skmsg.c"
 _UDP, _UDP6 = "net/ipv4/udp.c", "net/ipv6/udp.c"
 _OF_TCP = frozenset(
     {
@@ -210,8 +211,64 @@ _OF_UDP = (
     ),
 )  # fmt: skip
 
+_TLS, _CRYPTO = "net/ipv4/af_inet.c", "crypto/aead.c"
+_OF_TLS = (
+    *(
+        point
+        for family in ("inet", "inet6")
+        for point in (
+            _entry(
+                f"{family}_sendmsg", "enter_socket_sendmsg", None, "", _TLS, "marks the thread as inside the send call",
+                "tls",
+            ),
+            _return(
+                f"{family}_sendmsg", "leave_socket_sendmsg", Stage.SPLICE, "return value", _TLS,
+                "the payload: law L1; with MSG_SPLICE_PAGES, pages that the cipher reads where they lie", "tls",
+            ),
+            _entry(
+                f"{family}_recvmsg", "enter_socket_recvmsg", None, "", _TLS,
+                "marks the thread as inside the receive call", "tls",
+            ),
+            _return(
+                f"{family}_recvmsg", "leave_socket_recvmsg", None, "return value", _TLS, "law L6: what the reader got",
+                "tls",
+            ),
+        )
+    ),
+    _entry("inet_sendpage", "enter_socket_sendpage", None, "", _TLS, "marks the thread; kernels before 6.5", "tls"),
+    _return(
+        "inet_sendpage", "leave_socket_sendpage", Stage.SPLICE, "return value", _TLS,
+        "a page that the cipher reads where it lies; kernels before 6.5", "tls",
+    ),
+    _entry("sk_msg_zerocopy_from_iter", "enter_give_pages", None, "", _SKMSG, "remembers how many bytes", "tls"),
+    _return(
+        "sk_msg_zerocopy_from_iter", "leave_give_pages", Stage.PIN, "bytes at entry, if it returns 0", _SKMSG,
+        "has the cipher read the sender's pages where they lie", "tls",
+    ),
+    _entry(
+        "crypto_aead_encrypt", "enter_encrypt", Stage.ENCRYPT, "cryptlen, inside the send call", _CRYPTO,
+        "reads the payload and writes a record", "tls",
+    ),
+    _return("crypto_aead_encrypt", "leave_cipher", None, "", _CRYPTO, "ends it: a cipher may call another", "tls"),
+    _entry(
+        "crypto_aead_decrypt", "enter_decrypt", Stage.DECRYPT, "cryptlen - tag, inside the receive call", _CRYPTO,
+        "reads a record and writes the payload", "tls",
+    ),
+    _return("crypto_aead_decrypt", "leave_cipher", None, "", _CRYPTO, "ends it: a cipher may call another", "tls"),
+)  # fmt: skip
+
+# What of TCP's is watched where its payload is records: of the calls it sees those alone.
+_OF_RECORDS = frozenset({"__tcp_transmit_skb", "tcp_retransmit_skb"})
+
+
+def tells_of(point: ProbePoint, transport: str) -> bool:
+    """Whether it is attached for payload of that transport."""
+    return point.transport in ("", transport) or (transport == "tls" and point.symbol in _OF_RECORDS)
+
+
 # Only what tells of a run's payload is attached: each takes a tenth of a second in the lab.
 PROBE_POINTS = (
     *(point._replace(transport="tcp") if point.symbol in _OF_TCP else point for point in _POINTS),
     *_OF_UDP,
+    *_OF_TLS,
 )

@@ -80,6 +80,7 @@ def workload_of(experiment: Experiment, *, asks_zerocopy: bool, sender: Reply, r
         taken=taken_of(experiment.receive, receiver) if receiver else None,
         hinted_bytes=total(receiver, "hinted_bytes") if receiver and receive(experiment.receive).wants_pages else None,
         datagrams=told is not None,
+        encrypted=(mode := known(experiment.mode)) is not None and mode.is_encrypted,
     )
 
 
@@ -263,6 +264,14 @@ _MEANS = {
         "io_uring", "its bytes pass by it",
         "it takes Linux 6.1, kernel.io_uring_disabled=0 (sysctl), and a container whose seccomp filter allows it; else "
         "zerocopy, and --receive recv",
+    ),
+    "tls": (
+        "kernel TLS", "the kernel encrypts this mode's payload",
+        "modprobe tls, as root; where the kernel has no such module: --lab, or onecopy",
+    ),
+    "cipher": (
+        "the cipher of kernel TLS", "the kernel encrypts this mode's payload with AES-GCM-128",
+        "modprobe gcm, as root; where the kernel has none: --lab, or onecopy",
     ),
     "ring memory": (
         "io_uring", "its rings are charged to RLIMIT_MEMLOCK", "ulimit -l unlimited, fewer --threads, or zerocopy",

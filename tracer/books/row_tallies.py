@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from tracer.books.records import RECORDS_IN, RECORDS_OUT
 from tracer.books.socket_rows import Row
 from tracer.books.tracepoint_rows import Point, SkbState
 from tracer.model import Tally
@@ -35,6 +36,17 @@ def tallies_of(
                 bytes=_summed(rows, f"{_IN_ROWS[point]}_{state}") if point in _IN_ROWS else size,
                 pages=pages if point in _POINTS_WITH_PAGES and state in _STATES_WITH_PAGES else None,
             )
+    return found | _of_records(rows)
+
+
+def _of_records(rows: Collection[Row]) -> dict[str, Tally]:
+    """What kernel TLS says of its records; nothing where there is none."""
+    found = {}
+    for name, member in ((RECORDS_OUT, "records_out"), (RECORDS_IN, "records_in")):
+        each = [(row.number(member), row.number("record_adds")) for row in rows if row.number("record_adds")]
+        if each:
+            number, size = sum(records for records, _ in each), sum(records * adds for records, adds in each)
+            found[name] = Tally(events=number, bytes=size)
     return found
 
 

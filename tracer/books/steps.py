@@ -155,6 +155,38 @@ STEPS: tuple[Step, ...] = (
         ),
     ),
     Step(
+        "encrypt", "encrypted: the cipher reads each byte, and writes it anew", Stage.ENCRYPT, "crypto_aead_encrypt()",
+        "crypto/aead.c", False,
+        place="TLS records, in an skb",
+        told=(
+            Said(
+                "Kernel TLS cuts the payload into records of at most 16 KiB. The cipher reads a record's payload where "
+                "it lies, and writes it, with a header before it and a tag behind, into pages of the kernel's own, "
+                "which TCP is given.",
+                "net/tls/tls_sw.c: tls_push_record(), tls_do_encryption(), tls_tx_records()",
+            ),
+            Said(
+                "The program's own pages are read in place by default; they are copied first where a record waits for "
+                "more (MSG_MORE), where they are too many, or where the cipher works asynchronously.",
+                "net/tls/tls_sw.c: tls_sw_sendmsg_locked(); net/core/skmsg.c: sk_msg_zerocopy_from_iter(), "
+                "sk_msg_memcopy_from_iter()",
+            ),
+            Said(
+                "So it takes the place of the copy into the kernel. It is no copy: what is written is something else.",
+                "net/tls/tls_sw.c: tls_do_encryption()",
+            ),
+        ),
+        changes=(
+            Said(
+                "A device that encrypts by itself is given the payload as it is.",
+                "Documentation/networking/tls-offload.rst",
+            ),
+        ),
+        flag=Said(
+            "Nothing: kernel TLS refuses MSG_ZEROCOPY (EOPNOTSUPP).", "net/tls/tls_sw.c: tls_sw_sendmsg()",
+        ),
+    ),
+    Step(
         "transmit", "given headers and passed down", None, "__tcp_transmit_skb()", "net/ipv4/tcp_output.c", False,
         told=(
             Said(
@@ -306,6 +338,25 @@ STEPS: tuple[Step, ...] = (
                 "net/ipv4/tcp_input.c: tcp_rcv_established(), tcp_queue_rcv()",
             ),
         ),
+    ),
+    Step(
+        "decrypt", "decrypted", Stage.DECRYPT, "crypto_aead_decrypt()", "crypto/aead.c", False,
+        place="payload, decrypted",
+        told=(
+            Said(
+                "recv() waits for a whole record. If what it asks for holds all of it, the cipher writes the payload "
+                "into the reader's own buffer, and nothing is copied; else into pages of the kernel's, from which it "
+                "is copied to the reader.",
+                "net/tls/tls_sw.c: tls_sw_recvmsg(), tls_decrypt_sg(), tls_setup_from_iter()",
+            ),
+        ),
+        changes=(
+            Said(
+                "Reads that begin where records begin, and hold whole ones (16 KiB), spare the copy.",
+                "net/tls/tls_sw.c: tls_sw_recvmsg()",
+            ),
+        ),
+        flag=Said("Nothing: a completion speaks of the sender's side alone.", DOCUMENTED),
     ),
     Step(
         "copy-out", "copied to the reader", Stage.COPY_OUT, "_copy_to_iter()", "lib/iov_iter.c", True,

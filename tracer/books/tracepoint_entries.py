@@ -21,6 +21,7 @@ import msgspec
 
 from tracer.books.drops import dropped_by_sender, entries_of_drops, lost_on_the_way
 from tracer.books.receiving import UNCOPIED, taken_in
+from tracer.books.records import RECORDS_IN, RECORDS_OUT, added
 from tracer.books.tallies import bytes_at, difference, events_at, pages_at, total
 from tracer.books.tracepoint_rows import Point, SkbState, spliced_name, tally_name
 from tracer.model import Cause, Entry, Link, Observation, Stage, Workload
@@ -35,6 +36,8 @@ def entries_from_tracepoints(
         qdiscs: As in Host.dropping_qdiscs.
         workload: What the engine knows of bytes that packets do not tell apart.
     """
+    if workload.encrypted:
+        return _of_records(observation, link, retransmitted, qdiscs)
     entries = [_copy_in(observation, retransmitted), _pin(observation, retransmitted)]
     if mixed_bytes(observation) and workload.asked_bytes is not None:
         entries = [*_as_asked(entries, workload.payload_bytes, workload.asked_bytes)]
@@ -45,6 +48,36 @@ def entries_from_tracepoints(
         return [*entries, *unseen_at_nic(_linearize(observation, Point.XMIT)), *drops]
     arrived = [deferred_copy(observation), _linearize(observation, Point.INGRESS), _copy_out(observation)]
     return [*entries, *arrived, *_uncopied(workload), *entries_of_drops(observation, qdiscs)]
+
+
+def _of_records(
+    observation: Observation, link: Link, retransmitted: int | None, qdiscs: list[str] | None
+) -> list[Entry]:
+    """Packets are of pages that the cipher wrote: they do not tell how it was given the payload."""
+    left = difference(all_bytes(observation, Point.EGRESS), total(retransmitted, added(observation, RECORDS_OUT)))
+    came = difference(all_bytes(observation, Point.INGRESS), total(retransmitted, added(observation, RECORDS_IN)))
+    entries = [
+        _unseen(Stage.COPY_IN, "_copy_from_iter"),
+        _unseen(Stage.PIN, "sk_msg_zerocopy_from_iter"),
+        _ciphered(observation, Stage.ENCRYPT, Point.EGRESS, left, RECORDS_OUT),
+    ]
+    drops = entries_of_drops(observation, qdiscs)
+    if link is Link.NIC:
+        return [*entries, *unseen_at_nic(_linearize(observation, Point.XMIT)), *drops]
+    return [
+        *entries,
+        deferred_copy(observation),
+        _linearize(observation, Point.INGRESS),
+        _ciphered(observation, Stage.DECRYPT, Point.INGRESS, came, RECORDS_IN),
+        _unseen(Stage.COPY_OUT, "_copy_to_iter"),
+        *drops,
+    ]
+
+
+def _ciphered(observation: Observation, stage: Stage, point: Point, size: int | None, records: str) -> Entry:
+    function = {Stage.ENCRYPT: "crypto_aead_encrypt", Stage.DECRYPT: "crypto_aead_decrypt"}[stage]
+    note, number = "records, less what these have beside the payload", events_at(observation, records)
+    return Entry(stage=stage, function=function, source=source_of(point), bytes=size, events=number, note=note)
 
 
 def unseen_at_nic(linearize: Entry) -> list[Entry]:

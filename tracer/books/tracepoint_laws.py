@@ -26,12 +26,13 @@ def tracepoint_laws(observation: Observation, scene: Scene, workload: Workload, 
     if workload.datagrams:
         reader = [] if scene.link is Link.NIC else reader_laws_of_datagrams(observation, workload)
         return [*sending_laws_of_datagrams(observation, workload), *on_the_way, *reader]
-    laws = [] if by_socket else _leaving_laws(left_ip, dropped, workload)
+    # Of records, each socket's own laws speak.
+    laws = [] if by_socket or workload.encrypted else _leaving_laws(left_ip, dropped, workload)
     if tracepoints.mixed_bytes(observation) and workload.asked_bytes is not None:
         statement = "bytes that left IP in packets with pinned pages >= bytes of calls that asked for zero-copy"
         laws.append(bound("L1", statement, tracepoints.flagged_bytes(observation, Point.EGRESS), workload.asked_bytes))
     laws += on_the_way
-    return laws if scene.link is Link.NIC else laws + _reader_laws(observation, workload)
+    return laws if scene.link is Link.NIC or workload.encrypted else laws + _reader_laws(observation, workload)
 
 
 def _leaving_laws(left_ip: int | None, dropped: int | None, workload: Workload) -> list[Law]:

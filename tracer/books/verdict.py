@@ -12,8 +12,10 @@ from tracer.books.advice import Advice, another_run, on_a_nic, with_function_pro
 from tracer.books.causes import LATER_COPIES, ROWS, CauseRow, hints, row_of
 from tracer.books.modes import known, udp_headers
 from tracer.books.receiving import USUAL_RECEIVE, told_of_reader
+from tracer.books.records import ADDED
 from tracer.books.scene import Scene, scene_of
 from tracer.model import Cause, Completions, LawState, Ledger, Link, Recording, Stage, Verdict
+from tracer.texts import counted
 from tracer.units import format_count
 
 UNTRUSTWORTHY = "untrustworthy"
@@ -25,6 +27,7 @@ ZERO_COPY = "zero-copy"
 MIXED = "mixed"
 PARTLY = "partly-copied"
 SPLICED = "spliced"
+ENCRYPTED = "encrypted"
 
 
 class Judgement(NamedTuple):
@@ -84,6 +87,8 @@ def _judged(recording: Recording, ledger: Ledger) -> Judgement:
     later = _later_copies(ledger)
     if later:
         return _copied_later(recording, ledger, later)
+    if recording.observed is not None and recording.observed.encrypted:
+        return _encrypted(recording, ledger)
     pinned, copied_in = ledger.bytes_of(Stage.PIN), ledger.bytes_of(Stage.COPY_IN)
     if pinned is None or copied_in is None:
         return _undecided(recording, ledger, "where the send call took the bytes was not observed")
@@ -150,6 +155,8 @@ def _is_resent(ledger: Ledger, size: int, payload: int) -> bool:
 
 def _asked_for(recording: Recording, ledger: Ledger) -> str:
     """The second copy of a mode that copies; the one that zero-copy was to spare."""
+    if recording.observed is not None and recording.observed.encrypted:
+        return "A cipher wrote the payload anew, and its records: "
     if _splices(recording):
         return "Pages were referenced instead of copied, but "
     if _completions(recording) is None:
@@ -191,6 +198,43 @@ def _spliced(recording: Recording, ledger: Ledger) -> Judgement:
     command = f"nettrace compare --modes onecopy,{experiment.mode} --size {experiment.size}"
     here = experiment.link is Link.LO and recording.host.where == "host"
     return Judgement(SPLICED, sentence, [Advice("does it pay at this size?", command)] if here else [])
+
+
+def _encrypted(recording: Recording, ledger: Ledger) -> Judgement:
+    """The cipher takes the place of the copy into the kernel: it reads each byte and writes another one."""
+    entry, copied_in = ledger.entry(Stage.ENCRYPT), ledger.bytes_of(Stage.COPY_IN)
+    records = entry.events if entry is not None else None
+    cut = "" if records is None else f", in {counted(records, 'TLS record')} of {ADDED} B more each"
+    if copied_in is None:
+        sentence = f"Every byte was encrypted{cut}; from where the cipher read it was not observed."
+        return Judgement(ENCRYPTED, sentence, with_function_probes(recording, ledger.observer))
+    first = "Encrypted instead of copied" if not copied_in else "Copied, and encrypted"
+    place = f"{_read_by_cipher(recording, copied_in)} and wrote it anew{cut}"
+    refused = "" if _splices(recording) else ". Kernel TLS refuses MSG_ZEROCOPY, which would spare nothing"
+    return Judgement(ENCRYPTED, f"{first}: {place}{refused}.{_of_decryption(recording, ledger)}", [])
+
+
+def _read_by_cipher(recording: Recording, copied_in: int) -> str:
+    where = "the page cache" if _splices(recording) else "the sender's own pages"
+    if not copied_in:
+        return f"the cipher read every byte in {where}"
+    return f"{format_count(copied_in)} B were copied into the kernel first, the cipher read the rest in {where}"
+
+
+def _of_decryption(recording: Recording, ledger: Ledger) -> str:
+    copied = ledger.bytes_of(Stage.COPY_OUT)
+    if recording.experiment.link is Link.NIC or copied is None:
+        return ""
+    in_place = _payload(recording) - copied
+    if not copied or not in_place:
+        how = (
+            "decrypted first, and then copied to the reader"
+            if copied
+            else "decrypted straight into the reader's buffer"
+        )
+        return f" Every byte was {how}."
+    straight = f"{format_count(in_place)} B were decrypted straight into the reader's buffer"
+    return f" {straight}, {format_count(copied)} B were decrypted first, and then copied to it."
 
 
 def _unknown_copies(recording: Recording, ledger: Ledger, done: str, *stages: Stage) -> Judgement | None:

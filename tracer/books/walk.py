@@ -45,7 +45,7 @@ class Walked(NamedTuple):
 
 
 # Steps of bytes that have come.
-AT_THE_READER = frozenset({"queue", "copy-out", "splice-out", "map-out"})
+AT_THE_READER = frozenset({"queue", "decrypt", "copy-out", "splice-out", "map-out"})
 
 
 class Walk(NamedTuple):
@@ -181,6 +181,7 @@ def _of_sockets(recording: SocketRecording, step: Step) -> Walked:
     calls_by = recording.hooks.calls
     found: dict[str, tuple[int | None, str, str]] = {
         "pack": (None, "", ""),
+        **dict.fromkeys(("encrypt", "decrypt"), (_ciphered(recording), "", "")),
         "send": (totals.sent_bytes, calls_by, counted(calls, "call")),
         "transmit": (totals.left.bytes, "packets that left IP", _again(totals.left.again)),
         "dropped": (_dropped(recording), "tracepoint:kfree_skb", ""),
@@ -204,6 +205,12 @@ _BY_DEVICES = ("linearize", "bounce", "dma")
 
 def _all_looped(recording: SocketRecording) -> bool:
     return _looped(recording) == recording.totals.left.bytes
+
+
+def _ciphered(recording: SocketRecording) -> int | None:
+    """None where there is kernel TLS: of what its socket sends and reads, the handshake passes in the clear."""
+    above = any(socket.above == "ulp" for socket in recording.sockets)
+    return None if above or recording.unlisted_sockets else 0
 
 
 def _dropped(recording: SocketRecording) -> int | None:

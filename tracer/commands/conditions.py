@@ -118,6 +118,11 @@ CONDITIONS = (
         lambda asked, _: asked.receive != USUAL_RECEIVE.name and _mode(asked).is_datagrams,
     ),
     Condition(
+        "--receive needs bytes that TCP itself hands out", "those of kernel TLS are read by recv() here",
+        "leave out --receive",
+        lambda asked, _: asked.receive != USUAL_RECEIVE.name and _mode(asked).is_encrypted,
+    ),
+    Condition(
         "--congestion needs TCP", "UDP sends what it is given, and controls nothing", "leave out --congestion",
         lambda asked, _: asked.congestion is not None and _mode(asked).is_datagrams,
     ),

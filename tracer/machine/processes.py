@@ -129,9 +129,9 @@ class Workers:
         return self._processes["receiver"].pid if self._ours else None
 
     @property
-    def sends_datagrams(self) -> bool:
-        """Whether the port is UDP's."""
-        return self._mode.is_datagrams
+    def transport(self) -> modes.Transport:
+        """What carries the payload."""
+        return self._mode.protocol
 
     @property
     def port(self) -> int:

@@ -87,6 +87,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
             its own, besides. None where the receiver is not ours, or the file does not say.
         hinted_bytes: Of those it copied, what TCP_ZEROCOPY_RECEIVE left to recv() (recv_skip_hint); None of other ways.
         datagrams: It was sent over UDP: TCP has no figures of it, and nothing is sent again.
+        encrypted: Kernel TLS made records of it, of which TCP's figures are.
     """
 
     payload_bytes: Count
@@ -112,6 +113,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     taken: dict[str, Count] | None = None
     hinted_bytes: Count | None = None
     datagrams: bool = False
+    encrypted: bool = False
     sender_cpu_ns: CpuTime
     receiver_cpu_ns: CpuTime | None
 

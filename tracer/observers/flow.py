@@ -6,6 +6,8 @@ import socket
 from pathlib import Path
 from typing import NamedTuple
 
+from tracer.books.modes import Transport
+
 
 class Flow(NamedTuple):
     """The workload's port, in these network namespaces.
@@ -16,7 +18,8 @@ class Flow(NamedTuple):
         receiver_netns: The same of the receiver; 0, which no namespace has, where it is another machine.
         cgroup: The workload's own cgroup, a directory of the cgroup2 hierarchy.
         leaves_machine: The packets go to a device, not to a socket of this machine.
-        datagrams: They are UDP's; a TCP connection of the same port is none of the workload's.
+        transport: What carries the payload: "tcp"; "udp", of which a TCP connection of the same port is none of the
+            workload's; "tls", which is TCP with records of kernel TLS.
     """
 
     port: int
@@ -24,11 +27,11 @@ class Flow(NamedTuple):
     receiver_netns: int
     cgroup: Path
     leaves_machine: bool = False
-    datagrams: bool = False
+    transport: Transport = "tcp"
 
     def watched(self) -> dict[str, int]:
         """struct flow of bpf/link.h."""
-        protocol = socket.IPPROTO_UDP if self.datagrams else socket.IPPROTO_TCP
+        protocol = socket.IPPROTO_UDP if self.transport == "udp" else socket.IPPROTO_TCP
         namespaces = {"sender_netns": self.sender_netns, "receiver_netns": self.receiver_netns}
         return {"port": self.port, "protocol": int(protocol), **namespaces}
 

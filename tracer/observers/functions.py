@@ -6,7 +6,7 @@ import functools
 from typing import Any
 
 from tracer.books.function_rows import ROWS_WITH_PAGES, Row
-from tracer.books.probes import PROBE_POINTS, At
+from tracer.books.probes import PROBE_POINTS, At, tells_of
 from tracer.books.tallies import total
 from tracer.errors import MachineError
 from tracer.machine.kernel.symbols import why_no_names
@@ -23,7 +23,10 @@ from tracer.observers.watched import Watched
 _PROGRAM = "functions.bpf.c"
 
 # Maps that hold something of a run.
-_COUNTED = ("tallies", "in_progress", "sending", "receiving", "mapping", "ubufs", "deferred_by", "drops", "drops_lost")
+_COUNTED = (
+    "tallies", "in_progress", "sending", "receiving", "mapping", "giving", "ciphering", "ubufs", "deferred_by", "drops",
+    "drops_lost",
+)  # fmt: skip
 _COUNTED_STACKS = ("stack_tallies", "stacks")
 
 # Registers of the first five arguments, in the names of struct pt_regs (x86-64 calling convention).
@@ -129,8 +132,7 @@ class FunctionObserver:
             raise MachineError(
                 "function probes cannot run on this kernel", reason, "--observer tracepoints, or the lab: --lab"
             )
-        transport = "udp" if flow.datagrams else "tcp"
-        self._own = [one for one in self._attachments if one.point.transport in ("", transport)]
+        self._own = [one for one in self._attachments if tells_of(one.point, flow.transport)]
         self._stacks = stacks and why_no_names() is None
         self._flow = flow
         flags, text_of_plan = defines(self._attachments, self._stacks), program_text(self._attachments)

@@ -39,6 +39,8 @@ def _plain(name: str, members: str) -> Wanted:
 
 WANTED = (
     _plain("socket", "sk"),
+    _plain("msghdr", "msg_flags"),
+    _plain("aead_request", "cryptlen"),
     _plain("ubuf_info_msgzc", "bytelen"),
     _plain("sk_buff", "dev sk len data_len network_header transport_header end head data"),
     _plain("skb_shared_info", "flags nr_frags frags destructor_arg"),

@@ -98,7 +98,11 @@ _BESIDE_CALLS = tuple(
 _IN_THE_END = tuple(hook for hook in NEEDED if hook.target == "tcp_destroy_sock")
 
 
-def of_a_workload(flags: tuple[str, ...], *, leaves_machine: bool, calls: bool) -> Plan:
+# What kernel TLS says of its records, before close() frees it.
+_OF_RECORDS = Hook(Kind.SOCK_RELEASE, "", "on_release_of_ours", "what records of kernel TLS add")
+
+
+def of_a_workload(flags: tuple[str, ...], *, leaves_machine: bool, calls: bool, records: bool = False) -> Plan:
     """A workload of ours, whose engine tells the ways: its packets by place, and what is copied out.
 
     Args:
@@ -106,11 +110,12 @@ def of_a_workload(flags: tuple[str, ...], *, leaves_machine: bool, calls: bool) 
         leaves_machine: Where the driver is the last that sees a packet, else the receiver's TCP; what the driver sees
             tells there which packets a qdisc has doubled.
         calls: These too, for the engine to agree with.
+        records: The payload is in records of kernel TLS.
     """
     arrival = frozenset({"on_ingress", "on_skb_copy_datagram_iovec"} if leaves_machine else ())
     link = tuple(hook for hook in _OF_A_LINK if hook.program not in arrival)
     return Plan(
-        needed=(*link, *_IN_THE_END),
+        needed=(*link, *_IN_THE_END, *((_OF_RECORDS,) if records else ())),
         wished=_BESIDE_CALLS if calls else (),
         by_functions=(*SEND_FUNCTIONS, *READ_FUNCTIONS) if calls else (),
         by_tracepoints=CALL_TRACEPOINTS if calls else (),

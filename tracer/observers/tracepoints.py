@@ -41,10 +41,13 @@ _DRAIN_S, _LOOK_S = 1.0, 0.01
 _TALLY, _DROP = struct.Struct("<QQQ"), struct.Struct("<II")
 
 
-def plan_of(*, leaves_machine: bool, calls: bool = False) -> Plan:
+def plan_of(*, leaves_machine: bool, calls: bool = False, records: bool = False) -> Plan:
     """What is asked of a workload's sockets and link."""
     return of_a_workload(
-        tuple(f"-D{name}={value}" for name, value in DEFINES.items()), leaves_machine=leaves_machine, calls=calls
+        tuple(f"-D{name}={value}" for name, value in DEFINES.items()),
+        leaves_machine=leaves_machine,
+        calls=calls,
+        records=records,
     )
 
 
@@ -60,7 +63,7 @@ class TracepointObserver:
     def __init__(self, flow: Flow, prepared: Prepared | None = None, *, calls: bool = False) -> None:
         self._flow, self._calls = flow, calls
         self.watched: Watched | None = None
-        self._plan = plan_of(leaves_machine=flow.leaves_machine, calls=calls)
+        self._plan = plan_of(leaves_machine=flow.leaves_machine, calls=calls, records=flow.transport == "tls")
         self._image = image_of(self._plan, Btf.of_running_kernel(), prepared=prepared)
         self._programs: SocketPrograms | None = None
 

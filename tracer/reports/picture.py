@@ -127,7 +127,12 @@ def _taken(document: Document) -> Iterator[tuple[Step, list[Entry]]]:
                 yield step, found
 
 
+_BEFORE_A_CIPHER = (Stage.COPY_IN, Stage.PIN, Stage.SPLICE)
+
+
 def _leads_to(step: Step, cause: Cause | None, document: Document) -> str:
+    if step.stage in _BEFORE_A_CIPHER and document.observed is not None and document.observed.encrypted:
+        return "payload of a TLS record"
     if step.stage is not Stage.DEFERRED_COPY or not step.place:
         return step.place
     place = (row_of(cause).place if cause else "") or step.place

@@ -16,25 +16,26 @@ STATE_COLOURS = {State.OK: "green", State.MISSING: "red", State.UNKNOWN: "yellow
 
 
 class Kind(StrEnum):
-    """What a stage does to the payload."""
+    """What a stage does to the payload; a cipher reads all of it, and writes something else."""
 
     COPIED = "copied"
     AVOIDED = "avoided"
     LOST = "lost"
     WORK = "work"
+    CIPHERED = "ciphered"
 
 
 # In a terminal, whose own colours fit its background: what was done to the bytes. Red and cyan, and no green, because
 # the colour-blind tell these apart; the words stand beside them.
-_TERMINAL = {Kind.COPIED: "red", Kind.AVOIDED: "cyan", Kind.LOST: "magenta", Kind.WORK: ""}
+_TERMINAL = {Kind.COPIED: "red", Kind.AVOIDED: "cyan", Kind.LOST: "magenta", Kind.WORK: "", Kind.CIPHERED: "blue"}
 
 
 class Look(NamedTuple):
     """How a stage looks, everywhere.
 
     Args:
-        kind: Copied: a plain colour. Avoided and lost: white and hatched, the payload is not copied there. Work:
-            coloured and hatched, work for the payload without touching it.
+        kind: Copied: a plain colour. Ciphered: one that is hatched. Avoided and lost: white and hatched, the payload is
+            not copied there. Work: coloured and hatched, work for the payload without touching it.
         colour: "#RRGGBB", or "white": no colour, whatever the background is.
         hatch: matplotlib's name of it.
     """
@@ -57,6 +58,8 @@ _LOOKS: dict[str, Look] = {
     Stage.LINEARIZE: Look(Kind.COPIED, PURPLE),
     Stage.BOUNCE: Look(Kind.COPIED, YELLOW),
     Stage.COPY_OUT: Look(Kind.COPIED, BLUE),
+    Stage.ENCRYPT: Look(Kind.CIPHERED, ORANGE, "xx"),
+    Stage.DECRYPT: Look(Kind.CIPHERED, BLUE, "xx"),
     Stage.PIN: Look(Kind.AVOIDED, NO_COLOUR, "///"),
     Stage.SPLICE: Look(Kind.AVOIDED, NO_COLOUR, "..."),
     Stage.DMA: Look(Kind.AVOIDED, NO_COLOUR, "\\\\\\"),

@@ -9,6 +9,7 @@ from typing import Any
 
 from workloads.child.crew import Crew, Refused, counts_of, kernel_keeps_time_by_tsc, numbered
 from workloads.child.tcp import Info, set_buffer, sum_known, tcp_info
+from workloads.child.tls import encrypt
 from workloads.child.udp import Datagrams, answer
 from workloads.engine._engine import ffi, lib
 
@@ -60,6 +61,8 @@ class Receiver:
             except TimeoutError:
                 raise Refused("accept", errno.ETIMEDOUT, f"{len(self._connections)} connections came") from None
             connection.settimeout(None)
+            if order["protocol"] == "tls":
+                encrypt(connection, "receive")
             if order["protocol"] == "udp":
                 datagrams = self._answered(connection)
                 self._connections.append(datagrams)

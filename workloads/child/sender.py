@@ -13,6 +13,7 @@ from typing import Any
 from workloads.child.crew import Crew, Refused, counts_of, kernel_keeps_time_by_tsc, numbered
 from workloads.child.latency import merged_latency
 from workloads.child.tcp import Info, is_window_closed, set_buffer, sum_known, tcp_info
+from workloads.child.tls import encrypt
 from workloads.child.udp import Datagrams, ask
 from workloads.engine._engine import ffi, lib
 
@@ -61,6 +62,8 @@ class Sender:
         self._gate_reader, self._gate = os.pipe()
         for _ in range(order["threads"]):
             connection = connect(order)
+            if order["protocol"] == "tls":
+                encrypt(connection, "send")
             self._connections.append(ask(connection, order) if order["protocol"] == "udp" else connection)
         jobs = [self._job(connection, order) for connection in self._connections]
         for job in jobs:

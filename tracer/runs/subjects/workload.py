@@ -73,9 +73,9 @@ class OfWorkload:
         """Which packets and sockets are its own; waits until the receiver listens."""
         receiver = self._link.receiver_netns_inode
         sender = self._link.sender_netns_inode
-        away, datagrams = receiver is None, self.workers.sends_datagrams
+        away, transport = receiver is None, self.workers.transport
         port = self.workers.port
-        return Flow(port, sender, receiver or 0, self._cgroup, leaves_machine=away, datagrams=datagrams)
+        return Flow(port, sender, receiver or 0, self._cgroup, leaves_machine=away, transport=transport)
 
     @property
     def runs_as(self) -> int:
