@@ -157,7 +157,8 @@ def expected(mode: str, way: Way, at_device: int) -> dict[Stage, int]:
     """
     reading, size = receive(str(way.fields.get("receive", USUAL_RECEIVE.name))), size_of(mode)
     copies = predicted(modes.mode(mode), way.link, way.conditions, size=size, receive=reading)
-    seen = SHOWN if way.link is Link.NIC else (*SHOWN, *AT_THE_READER)
+    at_the_reader = () if way.link is Link.NIC else (Stage.DECRYPT, *AT_THE_READER)
+    seen = (*SHOWN, Stage.ENCRYPT, *at_the_reader)
     stages = [stage for stage in seen if stage in copies]
     return {stage: round(copies[stage] * (at_device if stage in _EACH_TIME else size * MESSAGES)) for stage in stages}
 
@@ -192,9 +193,11 @@ def _of_copied_datagrams(taken: modes.Mode, conditions: Conditions) -> str:
 
 
 def _without_pinning(taken: modes.Mode, conditions: Conditions) -> str:
-    if taken.way == "copy":
+    if taken.way == "copy" and not taken.is_encrypted:
         return "copied"
-    return "copied-for-checksum" if conditions.summed else "spliced"
+    if conditions.summed:
+        return "copied-for-checksum"
+    return "encrypted" if taken.is_encrypted else "spliced"
 
 
 def _is_right(mode: str, stage: Stage, found: int | None, wanted: Mapping[Stage, int]) -> bool:

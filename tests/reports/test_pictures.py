@@ -160,7 +160,7 @@ def test_a_stage_looks_alike_everywhere() -> None:
 
 
 def test_what_is_copied_is_told_by_the_look_alone() -> None:
-    """Plain colours: copied. White and hatched: not copied there. Coloured and hatched: work. And so in a terminal."""
+    """Plain: copied. White and hatched: not copied. Coloured and hatched: work, or a cipher's. As in a terminal."""
     for name, look in LOOKS.items():
         assert (look.colour == NO_COLOUR) == (look.kind in (Kind.AVOIDED, Kind.LOST)), name
         assert bool(look.hatch) == (look.kind is not Kind.COPIED), name
@@ -168,7 +168,7 @@ def test_what_is_copied_is_told_by_the_look_alone() -> None:
         stage: style_of(Entry(stage=stage, function="f", source="s", bytes=1)) for stage in Stage
     }  # fmt: skip
     by_kind = {(look_of(stage).kind, style) for stage, style in styles.items()}
-    assert len(by_kind) == len({kind for kind, _ in by_kind}) == 3
+    assert len(by_kind) == len({kind for kind, _ in by_kind}) == 4
     assert "green" not in styles.values()
 
 

@@ -20,6 +20,8 @@ class Work(StrEnum):
     COPY_IN = "copy_in"
     PIN = "pin"
     SPLICE = "splice"
+    ENCRYPT = "encrypt"
+    DECRYPT = "decrypt"
     DEFERRED_COPY = "deferred_copy"
     LINEARIZE = "linearize"
     BOUNCE = "bounce"
@@ -67,6 +69,10 @@ _RECEIVE = (
 _POLL = (
     "do_sys_poll do_poll* poll_* __pollwait tcp_poll udp_poll datagram_poll unix_poll unix_dgram_poll sock_poll "
     "__x64_sys_poll __x64_sys_ppoll do_select core_sys_select kern_select __x64_sys_select __x64_sys_pselect6"
+)
+_CIPHER = (
+    "tls_* crypto_* __crypto_* gcm_* ctr_* aes_* aesni_* __aes_* rijndael_* ghash_* gf128mul_* polyval_* chacha_* "
+    "poly1305_* simd_* cryptd_* scatterwalk_* skcipher_* ahash_* shash_* sk_msg_* sg_* skb_to_sgvec* __skb_to_sgvec"
 )
 FOLDED = None
 
@@ -129,6 +135,17 @@ TABLE: tuple[Row, ...] = (
         "__check_object_size check_heap_object* check_stack_object*",
         Work.COPY_OUT, "hardened usercopy checks the source of each copy", below=_RECEIVE,
     ),
+
+    # Kernel TLS.
+    Row(
+        _CIPHER, Work.ENCRYPT, "cuts the payload into records and encrypts them",
+        below="tls_sw_sendmsg tls_sw_sendpage",
+    ),
+    Row(
+        _CIPHER, Work.DECRYPT, "decrypts records into the reader's buffer, or into pages of the kernel's",
+        below="tls_sw_recvmsg tls_sw_splice_read",
+    ),
+    Row("tls_*", Work.DECRYPT, "finds the records in what has come"),
 
     # Zero-copy notifications.
     Row(
