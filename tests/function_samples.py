@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.samples import PAYLOAD, changed, experiment, recording, workload
 from tracer.books.function_rows import ROWS_WITH_PAGES, Row
-from tracer.books.probes import PROBE_POINTS
+from tracer.books.probes import PROBE_POINTS, tells_of
 from tracer.model import Link, Observation, Recording, Tally
 
 HEADERS = 29 * 54
@@ -20,7 +20,7 @@ def functions(
     counted: Counted, missing: tuple[str, ...] = (), lost: int | None = 0, transport: str = "tcp"
 ) -> Observation:
     """All rows at zero, but for those given as {row: (events, bytes[, pages])} and those of missing symbols."""
-    points = [point.symbol for point in PROBE_POINTS if point.transport in ("", transport)]
+    points = [point.symbol for point in PROBE_POINTS if tells_of(point, transport)]
     attached = {symbol: "fentry" for symbol in points if symbol not in missing}
     tallies = {}
     for name in Row:

@@ -33,6 +33,8 @@ def copies_after_the_send_call(mode: str, link: Link, **conditions: bool) -> dic
         ("sendfile", Link.LO, {}, {}),
         ("sendfile", Link.LO, {"tapped": True}, {}),
         ("sendfile", Link.NIC, {"summed": True}, {Stage.LINEARIZE: 1.0}),
+        ("ktls", Link.LO, {"tapped": True}, {}),
+        ("ktls", Link.NIC, {"summed": True}, {Stage.LINEARIZE: 1.0}),
         ("zerocopy-more", Link.VETH, {}, {Stage.DEFERRED_COPY: 1.0}),
     ],
 )
@@ -69,6 +71,17 @@ def test_what_the_kernel_cuts_into_datagrams_a_linear_device_gets_copied() -> No
     }
 
     assert [found[name][Stage.LINEARIZE] for name in found] == [0.0, 1.0]
+
+
+def test_a_cipher_reads_in_place_what_lies_in_few_pages() -> None:
+    """A record's payload may lie in 17: eight fields always do, of nine it is not known; a file's pages are spliced."""
+    few, many = (predicted(modes.mode("ktls"), Link.LO, size=10007, fields=fields) for fields in (8, 9))
+    of_a_file = predicted(modes.mode("ktls-sendfile"), Link.LO, size=10007, fields=9)
+
+    assert (few[Stage.COPY_IN], few[Stage.PIN], few[Stage.ENCRYPT], few[Stage.DECRYPT]) == (0, 1, 1, 1)
+    assert Stage.PIN not in many
+    assert of_a_file[Stage.SPLICE] == 1
+    assert Stage.COPY_OUT not in few
 
 
 @pytest.mark.parametrize("bounced", [True, False])

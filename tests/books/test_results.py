@@ -160,6 +160,8 @@ def test_refusals_have_the_exit_code_of_their_kind() -> None:
         ("ring", -errno.ENOMEM, "cannot have io_uring", "ulimit -l"),
         ("register", -errno.ENOMEM, "cannot have registered buffers", "ulimit -l"),
         ("huge", -errno.ENOMEM, "cannot have huge pages", "transparent huge pages"),
+        ("tls", errno.ENOENT, "cannot have kernel TLS", "modprobe tls"),
+        ("cipher", errno.ENOENT, "cannot have the cipher of kernel TLS", "modprobe gcm"),
         ("pipe", -errno.EMFILE, "cannot have a pipe", "RLIMIT_NOFILE"),
         ("file", -errno.ENOSPC, "cannot have a file in memory", "RLIMIT_FSIZE"),
     ],
@@ -170,5 +172,5 @@ def test_what_a_mode_needs_and_does_not_get_is_named(step: str, code: int, what:
 
     assert isinstance(refused, MachineError)
     assert what in refused.what
-    assert errno.errorcode[-code] in refused.why
+    assert errno.errorcode[abs(code)] in refused.why
     assert fix in refused.fix

@@ -117,6 +117,8 @@ def test_more_cannot_be_read_than_was_decrypted() -> None:
 
     assert state(decrypting, "R2") is LawState.HOLDS
     assert state(msgspec.structs.replace(decrypting, read={"copy": Transfer(calls=1, bytes=9)}), "R2") is LawState.HOLDS
+    spliced = {"splice": Transfer(calls=1, bytes=10036)}
+    assert state(msgspec.structs.replace(decrypting, read=spliced), "R2") is LawState.UNKNOWN
     more = {"copy": Transfer(calls=1, bytes=10009)}
     assert state(msgspec.structs.replace(decrypting, read=more), "R2") is LawState.BROKEN
 

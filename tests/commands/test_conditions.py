@@ -100,6 +100,14 @@ def test_what_a_datagram_cannot_be_is_a_usage_error(
     assert words in " ".join(errors.split())
 
 
+def test_what_kernel_tls_decrypts_is_read_by_recv() -> None:
+    """TCP has records alone to hand out."""
+    code, output, errors = said("run", "ktls", "--receive", "splice")
+
+    assert (code, output) == (2, "")
+    assert "--receive needs bytes that TCP itself hands out" in " ".join(errors.split())
+
+
 @pytest.mark.parametrize(
     "experiment",
     [

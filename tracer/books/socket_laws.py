@@ -142,7 +142,7 @@ def _excuse(socket: Socket, law: str) -> str:
         return "the socket went on while it was read"
     if socket.in_progress:
         return "a call was in progress when the watching ended"
-    if socket.tls is not None and law in _OF_RECORDS and (why := _excuse_of_records(socket, socket.tls)):
+    if socket.tls is not None and law in _OF_RECORDS and (why := _excuse_of_records(socket, socket.tls, law)):
         return why
     if socket.born == IN_WINDOW:
         return ""
@@ -163,11 +163,13 @@ def _excuse(socket: Socket, law: str) -> str:
 _OF_RECORDS = ("S1", "S4", "R2")
 
 
-def _excuse_of_records(socket: Socket, tls: Tls) -> str:
+def _excuse_of_records(socket: Socket, tls: Tls, law: str) -> str:
     if not socket.ended:
         return "a record may be open, or a call in progress"
     if socket.born != IN_WINDOW:
         return "a call may have been in progress when the watching began"
+    if law == "R2" and "splice" in socket.read:
+        return "where functions cannot be probed, what is spliced out is counted as records"
     # A key update starts them at 0 again (Linux 6.14, TLS 1.3).
     return "" if tls.version == "1.2" else "new keys may have set the number of its records back"
 

@@ -156,7 +156,7 @@ def _is_resent(ledger: Ledger, size: int, payload: int) -> bool:
 def _asked_for(recording: Recording, ledger: Ledger) -> str:
     """The second copy of a mode that copies; the one that zero-copy was to spare."""
     if recording.observed is not None and recording.observed.encrypted:
-        return "A cipher wrote the payload anew, and its records: "
+        return "A cipher wrote the payload anew, into records; then "
     if _splices(recording):
         return "Pages were referenced instead of copied, but "
     if _completions(recording) is None:
