@@ -122,7 +122,7 @@ def test_the_picture_leads_through_a_record() -> None:
 
 def test_a_device_without_scatter_gather_gets_records_copied() -> None:
     """The later copy is told, and that the cipher came first."""
-    base = by_functions(link=Link.NIC)
+    base = by_functions(link=Link.NIC, received_bytes=RECORDS)
     base = changed(base, experiment=msgspec.structs.replace(base.experiment, scatter_gather=False))
     for name in ("skb_copy_bits:segment", "skb_copy_bits:entry", "net_dev_start_xmit:linear"):
         base = with_counted(base, name, RECORDS)
@@ -130,3 +130,12 @@ def test_a_device_without_scatter_gather_gets_records_copied() -> None:
 
     assert (found.verdict.code, broken(base)) == ("copied-without-sg", [])
     assert found.verdict.sentence.startswith("A cipher wrote the payload anew, into records; then every byte was")
+
+
+def test_behind_a_device_nobody_has_keys() -> None:
+    """What is read there are records, as both observers count them; without their number nothing is judged."""
+    base = by_functions(link=Link.NIC, received_bytes=RECORDS)
+    (law,) = [law for law in laws_of(base) if law.id == "E1"]
+
+    assert (law.state, law.left, law.right) == (LawState.HOLDS, RECORDS, RECORDS)
+    assert [one.state for one in laws_of(changed(base, observations=[])) if one.id == "E1"] == [LawState.UNKNOWN]

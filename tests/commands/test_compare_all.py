@@ -44,6 +44,8 @@ def test_every_mode_is_measured_or_has_its_reason() -> None:
 
     assert {"udp", "udp-gso", "udp-zerocopy"} <= set(absent)
     assert all(absent.values())
+    # One that has kernel TLS cannot peek there.
+    assert {"ktls", "ktls-sendfile"} <= set(absent)
     assert found.modes == modes
     assert {mode: copies[Stage.COPY_OUT] for mode, copies in found.copies.items()} == dict.fromkeys(modes, 2.0)
     assert found.trustworthy

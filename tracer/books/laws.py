@@ -12,8 +12,9 @@ from tracer.books import function_entries, tracepoint_entries
 from tracer.books.datagram_entries import entries_of_datagrams
 from tracer.books.drops import Place, dropped_by_sender, dropped_bytes, lost_fragments, lost_on_the_way
 from tracer.books.function_laws import function_laws
+from tracer.books.function_rows import Row
 from tracer.books.law import law, unless
-from tracer.books.records import RECORDS_OUT, added
+from tracer.books.records import ADDED, RECORDS_OUT, added, enciphered
 from tracer.books.row_laws import row_laws
 from tracer.books.scene import Scene, scene_of
 from tracer.books.tallies import difference, total
@@ -28,7 +29,8 @@ def laws_of(recording: Recording) -> list[Law]:
     workload = recording.observed
     if workload is None:
         return []
-    laws, scene = _engine_laws(workload, recording.observations), scene_of(recording)
+    scene = scene_of(recording)
+    laws = _engine_laws(workload, recording.observations, scene.link)
     by_socket = bool(recording.sockets)
     for observation in recording.observations:
         letter = _LETTERS[observation.observer]
@@ -73,11 +75,14 @@ _COPIED_BY_TAPS = ("F.L3", "A deferred_copy")
 _COPIES_WITNESSED = ("F.L4b", "F.L8", "T.L8")
 
 
-def _engine_laws(workload: Workload, observations: list[Observation]) -> list[Law]:
+def _engine_laws(workload: Workload, observations: list[Observation], link: Link) -> list[Law]:
     laws = []
     if workload.received_bytes is not None:
-        statement = "bytes the receiver read = bytes send calls accepted"
-        read = law("E1", statement, workload.received_bytes, workload.payload_bytes)
+        # Whoever listens behind a device has no keys.
+        records = f" + {ADDED} B a record" if workload.encrypted and link is Link.NIC else ""
+        sent = total(workload.payload_bytes, _enciphered(observations) if records else 0)
+        statement = f"bytes the receiver read = bytes send calls accepted{records}"
+        read = law("E1", statement, workload.received_bytes, sent)
         laws.append(_unless_lost_or_doubled(read, observations) if workload.datagrams else read)
     if workload.completions is not None:
         statement = "completion notifications = zero-copy send calls"
@@ -85,6 +90,15 @@ def _engine_laws(workload: Workload, observations: list[Observation]) -> list[La
             law("L7", statement, workload.completions.total, _asked_sends(workload), "in notifications, not bytes")
         )
     return laws
+
+
+def _enciphered(observations: list[Observation]) -> int | None:
+    """What TLS records have beside the payload, by whoever counted them."""
+    counted = [
+        enciphered(one, Row.ENCRYPTED) if one.observer == "functions" else added(one, RECORDS_OUT)
+        for one in observations
+    ]
+    return counted[0] if counted else None
 
 
 def _unless_lost_or_doubled(one: Law, observations: list[Observation]) -> Law:
@@ -116,7 +130,7 @@ def sent_again(observation: Observation, workload: Workload) -> int | None:
 
 def _added(observation: Observation, workload: Workload) -> int | None:
     """What TLS records have beside the payload."""
-    return added(observation, RECORDS_OUT) if workload.encrypted else 0
+    return _enciphered([observation]) if workload.encrypted else 0
 
 
 def entries_of(
