@@ -95,6 +95,13 @@ def test_packets_tell_what_was_encrypted_and_not_where_it_was_read() -> None:
     assert found.ledger.copies_per_byte.send is None
 
 
+def test_what_came_twice_does_not_tell_what_was_decrypted() -> None:
+    """A packet that was doubled, or lost on the way and sent again: what was encrypted is known all the same."""
+    doubled = with_counted(by_tracepoints(), "cgroup_ingress:shared", RECORDS + 1448)
+
+    assert located(doubled, Stage.ENCRYPT, Stage.DECRYPT) == [PAYLOAD, None]
+
+
 def test_both_observers_agree_on_what_was_encrypted() -> None:
     """One by the cipher's own calls, the other by packets and the numbers of the records."""
     both = changed(by_functions(), observations=[*by_functions().observations, *by_tracepoints().observations])

@@ -53,13 +53,16 @@ def entries_from_tracepoints(
 def _of_records(
     observation: Observation, link: Link, retransmitted: int | None, qdiscs: list[str] | None
 ) -> list[Entry]:
-    """Packets are of pages that the cipher wrote: they do not tell how it was given the payload."""
-    left = difference(all_bytes(observation, Point.EGRESS), total(retransmitted, added(observation, RECORDS_OUT)))
-    came = difference(all_bytes(observation, Point.INGRESS), total(retransmitted, added(observation, RECORDS_IN)))
+    """Packets are of pages that the cipher wrote: they do not tell how it was given the payload.
+
+    Where some came twice, or not at all, it is not known either what was decrypted.
+    """
+    left = difference(all_bytes(observation, Point.EGRESS), retransmitted)
+    came = all_bytes(observation, Point.INGRESS)
     entries = [
         _unseen(Stage.COPY_IN, "_copy_from_iter"),
         _unseen(Stage.PIN, "sk_msg_zerocopy_from_iter"),
-        _ciphered(observation, Stage.ENCRYPT, Point.EGRESS, left, RECORDS_OUT),
+        _ciphered(observation, Stage.ENCRYPT, Point.EGRESS, difference(left, added(observation, RECORDS_OUT))),
     ]
     drops = entries_of_drops(observation, qdiscs)
     if link is Link.NIC:
@@ -68,16 +71,33 @@ def _of_records(
         *entries,
         deferred_copy(observation),
         _linearize(observation, Point.INGRESS),
-        _ciphered(observation, Stage.DECRYPT, Point.INGRESS, came, RECORDS_IN),
+        _ciphered(
+            observation,
+            Stage.DECRYPT,
+            Point.INGRESS,
+            difference(came, added(observation, RECORDS_IN)) if came == left else None,
+        ),
         _unseen(Stage.COPY_OUT, "_copy_to_iter"),
         *drops,
     ]
 
 
-def _ciphered(observation: Observation, stage: Stage, point: Point, size: int | None, records: str) -> Entry:
-    function = {Stage.ENCRYPT: "crypto_aead_encrypt", Stage.DECRYPT: "crypto_aead_decrypt"}[stage]
-    note, number = "records, less what these have beside the payload", events_at(observation, records)
-    return Entry(stage=stage, function=function, source=source_of(point), bytes=size, events=number, note=note)
+_CIPHERS = {
+    Stage.ENCRYPT: ("crypto_aead_encrypt", RECORDS_OUT),
+    Stage.DECRYPT: ("crypto_aead_decrypt", RECORDS_IN),
+}
+
+
+def _ciphered(observation: Observation, stage: Stage, point: Point, size: int | None) -> Entry:
+    function, records = _CIPHERS[stage]
+    return Entry(
+        stage=stage,
+        function=function,
+        source=source_of(point),
+        bytes=size,
+        events=events_at(observation, records),
+        note="records, less what these have beside the payload" if size is not None else "packets came twice, or never",
+    )
 
 
 def unseen_at_nic(linearize: Entry) -> list[Entry]:
