@@ -10,7 +10,7 @@ import pytest
 from tests.socket_samples import reader, recording, sender
 from tracer.books.socket_findings import RULES, findings_of
 from tracer.model.socket_recording import Finding, SocketRecording, Threshold
-from tracer.model.sockets import Completions, DeferredCopy, Packets, Refused, Socket, TcpState, Totals, Transfer
+from tracer.model.sockets import Completions, DeferredCopy, Packets, Refused, Socket, TcpState, Tls, Totals, Transfer
 from tracer.model.watching import Hooks, Subject
 
 CALLS, SIZE = 23, 10007
@@ -280,3 +280,16 @@ def test_findings_are_stored_with_the_threshold() -> None:
     one = findings_of(whole(pinning(), sizes={"zerocopy": SMALL}))
 
     assert msgspec.json.decode(msgspec.json.encode(one), type=SocketRecording) == one
+
+
+def test_kernel_tls_is_named_where_it_was_told() -> None:
+    """Version, cipher and what each record adds; of a socket of which it was not, the general word."""
+    tls = Tls(version="1.3", cipher="AES-GCM-256", record_adds=22, records_sent=1)
+    known, unknown = sender(above="ulp", tls=tls), sender(above="ulp")
+
+    (told,) = [one.sentence for one in findings_of(recording(known)).findings if one.code == "encrypted-in-kernel"]
+    assert "1 socket had kernel TLS (TLS 1.3, AES-GCM-256, 22 B a record) above TCP" in told
+    (told,) = [
+        one.sentence for one in findings_of(recording(known, unknown)).findings if one.code == "encrypted-in-kernel"
+    ]
+    assert "2 sockets had a protocol such as kernel TLS above TCP" in told

@@ -58,6 +58,9 @@ def test_what_lies_in_too_many_pages_is_copied_first() -> None:
     assert located(base, Stage.COPY_IN, Stage.PIN) == [10007, PAYLOAD - 10007]
     assert broken(base) == []
     assert "Copied, and encrypted: 10,007 B were copied into the kernel first" in document_of(base).verdict.sentence
+    told = document_of(by_functions(in_place=0)).verdict.sentence
+    assert "every byte was copied into the kernel first, where the cipher read it and wrote it anew" in told
+    assert "Kernel TLS refuses MSG_ZEROCOPY." in told
 
 
 @pytest.mark.parametrize(

@@ -127,9 +127,9 @@ RULES = (
     Rule(
         "encrypted-in-kernel",
         _encrypted,
-        sentence="{told} had {above} above TCP: a cipher wrote anew the {bytes:,} B that calls "
-        "moved there, which is no copy of the table",
-        why="the ways say how bytes were handed over: a cipher may read them in place, and write into other pages",
-        fix="record it once without encryption, to see what is copied then",
+        sentence="{told} had {above} above TCP: a cipher read and wrote anew the {bytes:,} B that calls moved there, "
+        "which can take the place of a copy",
+        why="the ways say how bytes were handed over; a cipher may read and write the program's own pages in place",
+        fix="nettrace run ktls shows what is copied then; or record it once without encryption",
     ),
 )

@@ -208,17 +208,24 @@ def _encrypted(recording: Recording, ledger: Ledger) -> Judgement:
     if copied_in is None:
         sentence = f"Every byte was encrypted{cut}; from where the cipher read it was not observed."
         return Judgement(ENCRYPTED, sentence, with_function_probes(recording, ledger.observer))
-    first = "Encrypted instead of copied" if not copied_in else "Copied, and encrypted"
-    place = f"{_read_by_cipher(recording, copied_in)} and wrote it anew{cut}"
-    refused = "" if _splices(recording) else ". Kernel TLS refuses MSG_ZEROCOPY, which would spare nothing"
-    return Judgement(ENCRYPTED, f"{first}: {place}{refused}.{_of_decryption(recording, ledger)}", [])
+    told = f"{_read_by_cipher(recording, copied_in)} and wrote it anew{cut}{_refused(recording, copied_in)}"
+    return Judgement(ENCRYPTED, f"{told}.{_of_decryption(recording, ledger)}", [])
 
 
 def _read_by_cipher(recording: Recording, copied_in: int) -> str:
     where = "the page cache" if _splices(recording) else "the sender's own pages"
     if not copied_in:
-        return f"the cipher read every byte in {where}"
-    return f"{format_count(copied_in)} B were copied into the kernel first, the cipher read the rest in {where}"
+        return f"Encrypted instead of copied: the cipher read every byte in {where}"
+    if copied_in >= _payload(recording):
+        return "Copied, and encrypted: every byte was copied into the kernel first, where the cipher read it"
+    copied = f"{format_count(copied_in)} B were copied into the kernel first"
+    return f"Copied, and encrypted: {copied}, the cipher read the rest in {where}"
+
+
+def _refused(recording: Recording, copied_in: int) -> str:
+    if _splices(recording):
+        return ""
+    return f". Kernel TLS refuses MSG_ZEROCOPY{'' if copied_in else ', which would spare nothing'}"
 
 
 def _of_decryption(recording: Recording, ledger: Ledger) -> str:

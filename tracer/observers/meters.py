@@ -11,6 +11,7 @@ from tracer.machine.perf_output import tsc_rate
 from tracer.machine.processes import Workers
 from tracer.model import Counter, Experiment, Workload
 from tracer.observers.counters import Counters
+from tracer.observers.prepared import Prepared
 from tracer.observers.sampler import Processes, Sampler
 
 
@@ -21,14 +22,14 @@ class Meters:
         MachineError: the sampler cannot be compiled. (Counters that cannot count are a note.)
     """
 
-    def __init__(self, experiment: Experiment, workers: Workers) -> None:
+    def __init__(self, experiment: Experiment, workers: Workers, prepared: Prepared | None = None) -> None:
         sender, receiver = workers.sender_pid, workers.receiver_pid
         self.sampler: Sampler | None = None
         self._counters = Counters(sender, receiver) if experiment.counters else None
         try:
             if experiment.profile and why_no_names() is None:
                 rate = tsc_rate(Path("/proc/cpuinfo").read_text())
-                self.sampler = Sampler(Processes(sender, receiver or 0), rate)
+                self.sampler = Sampler(Processes(sender, receiver or 0), rate, prepared)
         except BaseException:
             self.close()
             raise

@@ -21,6 +21,7 @@ from tracer.books.samples import CONTEXTS, fold
 from tracer.books.stages import stage_costs
 from tracer.machine.kernel.bpf_trial import can_count_cycles
 from tracer.model import CpuProfile, Workload
+from tracer.observers.prepared import Prepared
 from tracer.observers.program import Program
 
 # 2 kHz, and no divisor of a second: nothing else on the machine keeps step with it.
@@ -42,9 +43,10 @@ class Sampler:
 
     Args:
         tsc_hz: Rate of the time-stamp counter, which tells how many cycles are a period; None samples by the clock.
+        prepared: Which functions' names have been read already: modules may have come since.
     """
 
-    def __init__(self, processes: Processes, tsc_hz: float | None = None) -> None:
+    def __init__(self, processes: Processes, tsc_hz: float | None = None, prepared: Prepared | None = None) -> None:
         self._processes = processes
         by_cycles = tsc_hz is not None and can_count_cycles() is None
         self.event = "cycles" if by_cycles else "cpu-clock"
@@ -58,7 +60,7 @@ class Sampler:
             "NT_PIDNS_DEVICE": namespace.st_dev,
             "NT_PIDNS_INODE": namespace.st_ino,
         }
-        self._program = Program("sampler.bpf.c", defines)
+        self._program = Program("sampler.bpf.c", defines, prepared=prepared)
 
     def attach(self) -> None:
         """Start to sample.

@@ -91,7 +91,7 @@ def _record(
         stack.enter_context(set_scatter_gather(link.device, False, link.sender_netns))
     subject = OfWorkload(experiment, link, port, prepared.start_worker)
     subject.open(stack)
-    meters = Meters(experiment, subject.workers)
+    meters = Meters(experiment, subject.workers, prepared)
     stack.callback(meters.close)
     observers: list[Observer] = []
     if observed:
