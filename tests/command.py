@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from tracer import cli
+from tracer.books.modes import MODES
 from tracer.books.tallies import total
 from tracer.machine.leftovers import cgroup2_mount
 
@@ -30,6 +31,8 @@ DEADLINE_S = 180.0
 LAB_DEADLINE_S = 600.0
 # How often is looked whether what is waited for has come; who looks all the time keeps it from coming.
 _LOOK_S = 0.005
+# Modes that any kernel can do; those over kernel TLS are tried in the lab (tests/lab/test_lab_tls.py).
+IN_THE_CLEAR = tuple(mode.name for mode in MODES if not mode.is_encrypted)
 # The column st of /proc/PID/net/tcp, net/tcp_states.h.
 ESTABLISHED, LISTENING = "01", "0A"
 

@@ -287,9 +287,9 @@ def test_kernel_tls_is_named_where_it_was_told() -> None:
     tls = Tls(version="1.3", cipher="AES-GCM-256", record_adds=22, records_sent=1)
     known, unknown = sender(above="ulp", tls=tls), sender(above="ulp")
 
-    (told,) = [one.sentence for one in findings_of(recording(known)).findings if one.code == "encrypted-in-kernel"]
-    assert "1 socket had kernel TLS (TLS 1.3, AES-GCM-256, 22 B a record) above TCP" in told
-    (told,) = [
-        one.sentence for one in findings_of(recording(known, unknown)).findings if one.code == "encrypted-in-kernel"
-    ]
-    assert "2 sockets had a protocol such as kernel TLS above TCP" in told
+    def told_of(*sockets: Socket) -> str:
+        found = findings_of(recording(*sockets)).findings
+        return next(one.sentence for one in found if one.code == "encrypted-in-kernel")
+
+    assert "1 socket had kernel TLS (TLS 1.3, AES-GCM-256, 22 B a record) above TCP" in told_of(known)
+    assert "2 sockets had a protocol such as kernel TLS above TCP" in told_of(known, unknown)

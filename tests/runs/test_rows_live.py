@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tests.command import IN_THE_CLEAR
 from tracer.books import modes
 from tracer.books.connections import Witness
 from tracer.books.row_laws import row_laws
@@ -71,7 +72,7 @@ def moved(socket: Socket) -> dict[str, tuple[int, int]]:
 
 
 @pytest.mark.parametrize("threads", [1, 5])
-@pytest.mark.parametrize("mode", modes.NAMES)
+@pytest.mark.parametrize("mode", IN_THE_CLEAR)
 def test_the_engine_s_counts_are_the_rows(mode: str, threads: int) -> None:
     """Two sockets a connection; every law of theirs holds, and each agrees with the engine in bytes and calls."""
     seen, workload, witness = watched(mode, threads)
@@ -91,7 +92,7 @@ def test_the_engine_s_counts_are_the_rows(mode: str, threads: int) -> None:
     assert [one.pids for one in by_engine] == [one.pids for one in seen.sockets]
 
 
-@pytest.mark.parametrize("mode", modes.NAMES)
+@pytest.mark.parametrize("mode", IN_THE_CLEAR)
 def test_a_run_keeps_its_sockets(mode: str) -> None:
     """Each with its own laws, of which the engine is one side where no call was watched; a subject as any other."""
     recording = record(Experiment(mode=mode, size=SIZE, messages=MESSAGES, threads=3), lambda _: None)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.command import measured, nettrace, stage_bytes
+from tests.command import IN_THE_CLEAR, measured, nettrace, stage_bytes
 from tests.samples import recording, workload
 from tracer.books import modes
 from tracer.books.analysis import document_of
@@ -58,7 +58,7 @@ def verdict_of(copies: Mapping[Stage, float], mode: modes.Mode) -> str:
 
 @pytest.mark.parametrize(("size", "messages", "threads"), WORK)
 @pytest.mark.parametrize("link", ["lo", "veth"])
-@pytest.mark.parametrize("mode", modes.NAMES)
+@pytest.mark.parametrize("mode", IN_THE_CLEAR)
 def test_every_byte_is_located(mode: str, link: str, size: int, messages: int, threads: int) -> None:
     """Bytes by stage are exact to the byte, for every mode, on both links."""
     if modes.mode(mode).is_datagrams:
@@ -72,7 +72,7 @@ def test_every_byte_is_located(mode: str, link: str, size: int, messages: int, t
         assert completions["total"] == completions["copied"] == found["observed"]["asked_sends"]
 
 
-@pytest.mark.parametrize("mode", modes.NAMES)
+@pytest.mark.parametrize("mode", IN_THE_CLEAR)
 def test_many_threads_are_all_counted(mode: str) -> None:
     """16 connections at once: none is missed, none is counted twice."""
     found = measured(mode, "--size", 1021, "--messages", 53, "--threads", 16, "--observer", "tracepoints")
@@ -80,7 +80,7 @@ def test_many_threads_are_all_counted(mode: str) -> None:
     assert_every_byte_is_located(found, mode, 16 * 53 * 1021)
 
 
-@pytest.mark.parametrize("mode", modes.NAMES)
+@pytest.mark.parametrize("mode", IN_THE_CLEAR)
 def test_verify_checks_every_byte_and_changes_none(mode: str) -> None:
     """--verify finds the sender's pattern at the receiver, whatever the way."""
     found = measured(mode, "--size", 10007, "--messages", 23, "--verify", "--observer", "tracepoints")
@@ -166,7 +166,7 @@ def unrelated_traffic() -> Iterator[list[int]]:
         receiver.close()
 
 
-@pytest.mark.parametrize("mode", modes.NAMES)
+@pytest.mark.parametrize("mode", IN_THE_CLEAR)
 def test_the_rest_of_the_machine_is_not_counted(mode: str) -> None:
     """Other connections on the same device at the same time change no count."""
     with unrelated_traffic() as pumped:

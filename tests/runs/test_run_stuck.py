@@ -8,8 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.command import Running, remains_of, wait_until_gone
-from tracer.books import modes
+from tests.command import IN_THE_CLEAR, Running, remains_of, wait_until_gone
 
 pytestmark = pytest.mark.live
 
@@ -35,7 +34,7 @@ def left_alone() -> Iterator[tuple[Running, list[int]]]:
 
 
 @pytest.mark.usefixtures("left_alone")
-@pytest.mark.parametrize("mode", modes.NAMES)
+@pytest.mark.parametrize("mode", IN_THE_CLEAR)
 def test_an_interrupt_does_not_wait_for_a_stopped_receiver(mode: str) -> None:
     """Exit code 130, nothing left: not even the process that no SIGTERM could end."""
     running, workers = stopped_run(mode)

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import pytest
 
-from tests.command import tcp_rows, wait_for
+from tests.command import IN_THE_CLEAR, tcp_rows, wait_for
 from tracer.books import modes
 from tracer.machine.processes import Workers
 from tracer.model import Experiment, Workload
@@ -23,7 +23,7 @@ NOBODY = 65534
 
 T = TypeVar("T")
 _AT_ONCE = 4
-STREAMS = [mode.name for mode in modes.MODES if not mode.is_datagrams]
+STREAMS = [name for name in IN_THE_CLEAR if not modes.mode(name).is_datagrams]
 _NUMBERS = itertools.count()
 
 
