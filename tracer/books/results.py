@@ -266,11 +266,11 @@ _MEANS = {
         "zerocopy, and --receive recv",
     ),
     "tls": (
-        "kernel TLS", "the kernel encrypts this mode's payload",
+        "kernel TLS", "the module tls, which encrypts this mode's payload, is not loaded",
         "modprobe tls, as root; where the kernel has no such module: --lab, or onecopy",
     ),
     "cipher": (
-        "the cipher of kernel TLS", "the kernel encrypts this mode's payload with AES-GCM-128",
+        "the cipher of kernel TLS", "this mode's payload is encrypted with AES-GCM-128, which is not loaded",
         "modprobe gcm, as root; where the kernel has none: --lab, or onecopy",
     ),
     "ring memory": (
