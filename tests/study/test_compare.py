@@ -10,6 +10,7 @@ import pytest
 
 from tests.samples import copied, host, workload
 from tests.sweep_samples import plan, profile, runs, sweep
+from tracer.model import Stage
 from tracer.reports.compare import encode_comparison, print_comparison
 from tracer.reports.tables import make_console
 from tracer.study.comparison import comparison_of
@@ -189,3 +190,13 @@ def test_who_is_clearly_dearer_is_told_why():
 def test_without_a_clear_difference_there_is_no_why():
     """Noise has no cause."""
     assert compared().why == []
+
+
+def test_a_mode_in_the_clear_has_no_ciphers_work_beside_one_that_has():
+    """None, which is known, and not n/a; a mode of which nothing is known has n/a."""
+    found = compared(of=plan(modes=["onecopy", "ktls", "twocopy"], sizes=[16384], threads=[1]))
+    copies = {"onecopy": {Stage.COPY_IN: 1.0}, "ktls": {Stage.ENCRYPT: 1.0}}
+    text = text_of(msgspec.structs.replace(found, copies=copies))
+
+    row = next(line for line in text.splitlines() if line.startswith("encrypt, x payload"))
+    assert row.split()[3:6] == ["0", "1", "n/a"]

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tracer.books.mechanics import NOTHING
+from tracer.books.modes import known
 from tracer.model import Stage
 from tracer.reports.compare_many import table_by_mode, told_of_modes
 from tracer.reports.tables import make_table, paragraph
@@ -85,10 +86,17 @@ def _add_mechanics(table: Table, comparison: Comparison) -> None:
             table.add_row(name, *cells, "observed pass")
 
 
+def _share(comparison: Comparison, mode: str, stage: Stage) -> float | None:
+    """Of a cipher's work, none in a mode without one: no entry says so."""
+    found, asked = comparison.copies.get(mode, {}), known(mode)
+    is_in_the_clear = asked is not None and not asked.is_encrypted and bool(found)
+    return found.get(stage, 0.0 if is_in_the_clear and stage in (Stage.ENCRYPT, Stage.DECRYPT) else None)
+
+
 def _add_stages(table: Table, comparison: Comparison) -> None:
     seen = [stage for stage in Stage if any(stage in copies for copies in comparison.copies.values())]
     for stage in seen:
-        shares = [comparison.copies.get(mode, {}).get(stage) for mode in comparison.modes]
+        shares = [_share(comparison, mode, stage) for mode in comparison.modes]
         table.add_row(f"{stage.replace('_', ' ')}, x payload", *map(format_ratio, shares), "observed pass")
     sampled = dict.fromkeys(stage for costs in comparison.cpu.values() for stage in costs)
     for name in sampled:
