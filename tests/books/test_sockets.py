@@ -13,6 +13,7 @@ import pytest
 from tests.row_samples import raw_sender
 from tests.samples import looped
 from tests.socket_samples import reader, recording, sender
+from tracer.books.copies import copied_of_sent
 from tracer.books.groups import busiest, grouped, service_port
 from tracer.books.later_copies import LaterCopies, named
 from tracer.books.recording import encode
@@ -26,7 +27,7 @@ from tracer.books.socket_verdict import sentences_of
 from tracer.books.ways import Surroundings, copybuf, read_by_way, sent_by_way, socket_of, totals_of
 from tracer.errors import RecordingError
 from tracer.machine.recordings import load
-from tracer.model import LawState
+from tracer.model import LawState, Stage
 from tracer.model.sockets import Completions, DeferredCopy, Packets, Socket, TcpState, Tls, Totals, Transfer
 from tracer.model.watching import Hooks
 
@@ -321,6 +322,22 @@ def test_groups_are_ordered_by_bytes_and_hold_every_socket_once() -> None:
     ]
     assert [group.name for group in grouped(sockets, "peer")] == ["127.0.0.1"]
     assert [socket.cookie for socket in busiest(sockets, 1)[1]] == [2, 3]
+
+
+def test_what_a_cipher_took_is_not_called_copied() -> None:
+    """It may read the program's pages in place; of other sockets it is known."""
+    ciphered, plain = sender(above="ulp"), sender()
+    whole = recording(ciphered, plain, totals=Totals(sent=twice(plain.sent), ciphered_sent_bytes=ciphered.sent_bytes))
+    copy_in = ledger_of(whole.totals, "fexit", LaterCopies(whole).in_all())[0]
+
+    assert [copied_of_sent(one, 0) for one in (ciphered, plain, whole.totals)] == [None, plain.sent_bytes, None]
+    assert (copy_in.stage, copy_in.bytes) == (Stage.COPY_IN, None)
+    assert copy_in.note.startswith(f"at least {plain.sent_bytes:,} B; {ciphered.sent_bytes:,} B more to a cipher")
+    assert "50.0 % by way of a cipher in the kernel" in sentences_of(whole)[0]
+
+
+def twice(sent: dict[str, Transfer]) -> dict[str, Transfer]:
+    return {way: Transfer(calls=2 * one.calls, bytes=2 * one.bytes) for way, one in sent.items()}
 
 
 @pytest.mark.parametrize(

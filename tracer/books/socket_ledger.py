@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from tracer.books.copies import ciphered_of_read, ciphered_of_sent
 from tracer.books.later_copies import Later
 from tracer.model import Stage
 from tracer.model.sockets import READ_BY_COPY, SENT_BY_COPY, Socket, Totals
@@ -40,22 +41,28 @@ def ledger_of(subject: Socket | Totals, calls: str, later: Later) -> list[Socket
 
 
 def _sending(subject: Socket | Totals, calls: str) -> list[SocketEntry]:
-    unknown = subject.sent_by("unknown")
-    note = f"{unknown:,} B more in a way that could not be told" if unknown else ""
-    copied = subject.sent_by(*SENT_BY_COPY)
+    unknown, ciphered = subject.sent_by("unknown"), ciphered_of_sent(subject)
+    copied = subject.sent_by(*SENT_BY_COPY) - ciphered
+    elsewhere = {"in a way that could not be told": unknown, "to a cipher, which may read them in place": ciphered}
     return [
-        SocketEntry(
-            stage=Stage.COPY_IN, where="sendmsg", bytes=None if unknown else copied, source=calls,
-            note=f"at least {copied:,} B; {note}" if unknown else "",
-        ),
+        _copy(Stage.COPY_IN, "sendmsg", calls, copied, elsewhere),
         SocketEntry(stage=Stage.PIN, where="sendmsg", bytes=subject.pinned_bytes, source=calls),
         SocketEntry(stage=Stage.SPLICE, where="sendmsg", bytes=subject.sent_by("splice"), source=calls),
-    ]  # fmt: skip
+    ]
 
 
 def _reading(subject: Socket | Totals, calls: str) -> list[SocketEntry]:
+    ciphered = ciphered_of_read(subject)
+    copied = subject.read_by(*READ_BY_COPY) - ciphered
     return [
-        SocketEntry(stage=Stage.COPY_OUT, where="recvmsg", bytes=subject.read_by(*READ_BY_COPY), source=calls),
+        _copy(Stage.COPY_OUT, "recvmsg", calls, copied, {"from a cipher, which may write them in place": ciphered}),
         SocketEntry(stage=Stage.SPLICE, where=SPLICED_OUT, bytes=subject.read_by("splice"), source=calls),
         SocketEntry(stage=Stage.MAP_OUT, where="TCP_ZEROCOPY_RECEIVE", bytes=subject.read_by("mapped"), source=calls),
     ]
+
+
+def _copy(stage: Stage, where: str, calls: str, copied: int, elsewhere: dict[str, int]) -> SocketEntry:
+    """What was copied is not known where some went a way of which nobody saw whether it copies."""
+    told = [f"{number:,} B {'more ' if copied else ''}{way}" for way, number in elsewhere.items() if number]
+    note = "; ".join([f"at least {copied:,} B", *told] if copied and told else told)
+    return SocketEntry(stage=stage, where=where, bytes=None if told else copied, source=calls, note=note)

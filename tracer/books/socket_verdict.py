@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from tracer.books.copies import ciphered_of_read, ciphered_of_sent
 from tracer.books.later_copies import BY_FLAG, LaterCopies
 from tracer.books.way_table import READ, SENT, spoken
 from tracer.model.socket_recording import SocketRecording
 from tracer.model.sockets import Totals, Transfer
 from tracer.units import percent
+
+_CIPHER = "cipher"
 
 
 def sentences_of(recording: SocketRecording) -> list[str]:
@@ -16,13 +19,15 @@ def sentences_of(recording: SocketRecording) -> list[str]:
     reading = _sockets(recording, sum(1 for socket in recording.sockets if socket.read_bytes))
     sentences = []
     if totals.sent_bytes:
-        where = f"{name} sent {totals.sent_bytes:,} B on {sending}"
+        where, later = f"{name} sent {totals.sent_bytes:,} B on {sending}", later_copies(recording)
         sentences.append(
-            (totals.sent_bytes, f"{where}: {_shares(totals.sent, spoken(SENT))}; {later_copies(recording)}.")
+            (totals.sent_bytes, f"{where}: {_shares(totals.sent, spoken(SENT), ciphered_of_sent(totals))}; {later}.")
         )
     if totals.read_bytes:
         where = f"{name} read {totals.read_bytes:,} B from {reading}"
-        sentences.append((totals.read_bytes, f"{where}: {_shares(totals.read, spoken(READ))}."))
+        sentences.append(
+            (totals.read_bytes, f"{where}: {_shares(totals.read, spoken(READ), ciphered_of_read(totals))}.")
+        )
     if sentences:
         return [sentence for _, sentence in sorted(sentences, reverse=True)]
     return [] if recording.findings else [f"{name} moved no byte."]
@@ -47,8 +52,12 @@ def _sockets(recording: SocketRecording, number: int) -> str:
     return f"{number:,} socket{'' if number == 1 else 's'}"
 
 
-def _shares(transfers: dict[str, Transfer], words: dict[str, str]) -> str:
+def _shares(transfers: dict[str, Transfer], words: dict[str, str], ciphered: int) -> str:
+    """ciphered: of those that calls have copied, the bytes that a cipher stood in the way of."""
     amounts = {way: transfer.bytes for way, transfer in transfers.items() if way in words}
+    if ciphered:
+        words = {**words, _CIPHER: "by way of a cipher in the kernel"}
+        amounts |= {"copy": amounts["copy"] - ciphered, _CIPHER: ciphered}
     whole = sum(amounts.values())
     ordered = sorted((way for way in amounts if amounts[way]), key=lambda way: -amounts[way])
     if len(ordered) == 1:

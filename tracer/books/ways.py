@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from tracer.books.copies import ciphered_of_read, ciphered_of_sent
 from tracer.books.socket_rows import Row
 from tracer.model.sockets import (
     IN_WINDOW,
@@ -284,6 +285,8 @@ def totals_of(
     return Totals(
         sent=sent,
         read=read,
+        ciphered_sent_bytes=sum(map(ciphered_of_sent, sockets)),
+        ciphered_read_bytes=sum(map(ciphered_of_read, sockets)),
         left=packets(counters, "left"),
         came=packets(counters, "came"),
         refused=refused(counters),

@@ -317,8 +317,16 @@ class SocketLaw(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Totals(Moved, frozen=True, kw_only=True, omit_defaults=True):
-    """The same counters over all sockets, listed or not."""
+    """The same counters over all sockets, listed or not.
 
+    Args:
+        ciphered_sent_bytes: Of the bytes in the way "copy", those that a cipher above TCP took (kernel TLS), which may
+            read the program's pages in place. Of listed sockets.
+        ciphered_read_bytes: Of the bytes that were read by copy, those that it gave.
+    """
+
+    ciphered_sent_bytes: Count = 0
+    ciphered_read_bytes: Count = 0
     left: Packets = NO_PACKETS
     came: Packets = NO_PACKETS
     refused: Refused = NOT_REFUSED
