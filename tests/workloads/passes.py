@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -63,13 +63,13 @@ def wait_until_blocked(port: int) -> None:
     wait_for(unchanged, "the send queue goes on changing")
 
 
-def at_once(act: Callable[[str], T]) -> dict[str, Future[T]]:
-    """The same with every mode over TCP, some side by side: where all wait for a deadline, it is waited out together.
+def at_once(act: Callable[[str], T], names: Sequence[str] = STREAMS) -> dict[str, Future[T]]:
+    """The same with every mode, some side by side: where all wait for a deadline, it is waited out together.
 
     No more of them: until then each sends as fast as it can, and would keep the last ones from their start.
     """
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return {mode: pool.submit(act, mode) for mode in STREAMS}
+        return {mode: pool.submit(act, mode) for mode in names}
 
 
 @contextlib.contextmanager

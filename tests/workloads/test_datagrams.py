@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,15 @@ import pytest
 from workloads.engine._engine import ffi, lib
 
 from tests.command import wait_for
-from tests.workloads.passes import experiment, is_gone, run_pass
+from tests.workloads.passes import at_once, experiment, is_gone, run_pass
 from tracer.books import modes
 from tracer.books.results import PATTERN
 from tracer.errors import WorkloadError
 from tracer.machine.processes import Workers
-from workloads.child.udp import Datagrams, answer, ask, charge_of, most_pages, window_messages
+from tracer.model import Workload
+from workloads.child.udp import Datagrams, answer, ask
+
+pytestmark = pytest.mark.system
 
 NAMES = [mode.name for mode in modes.MODES if mode.is_datagrams]
 SIZES = [(23, 10007), (23, 1), (23, 7), (1009, 1021), (23, 1472), (23, 1473), (23, 32749)]
@@ -84,16 +87,29 @@ def test_stop_before_the_gate_opens_says_that_nothing_was_measured(mode: str) ->
     assert all(is_gone(pid) for pid in pids if pid)
 
 
-def test_a_stopped_receiver_ends_the_pass_with_what_was_sent(mode: str) -> None:
-    """The sender takes the rest for lost and goes on, and the culprit is named all the same."""
-    with Workers(experiment(mode, 10007), address="127.0.0.1", patience_s=2.0) as workers:
-        workers.prepare(None, 600.0)
-        workers.release()
-        os.kill(workers.receiver_pid or 0, signal.SIGSTOP)
-        result = workers.collect()
+Stopped = tuple[Workload, WorkloadError | None]
 
-    assert workers.stuck is not None
-    assert "the receiver's process is stopped" in workers.stuck.what
+
+@pytest.fixture(scope="module")
+def stopped_receivers() -> Mapping[str, Future[Stopped]]:
+    def one(mode: str) -> Stopped:
+        with Workers(experiment(mode, 10007), address="127.0.0.1", patience_s=2.0) as workers:
+            workers.prepare(None, 600.0)
+            workers.release()
+            os.kill(workers.receiver_pid or 0, signal.SIGSTOP)
+            return workers.collect(), workers.stuck
+
+    return at_once(one, NAMES)
+
+
+def test_a_stopped_receiver_ends_the_pass_with_what_was_sent(
+    mode: str, stopped_receivers: Mapping[str, Future[Stopped]]
+) -> None:
+    """The sender takes the rest for lost and goes on, and the culprit is named all the same."""
+    result, stuck = stopped_receivers[mode].result()
+
+    assert stuck is not None
+    assert "the receiver's process is stopped" in stuck.what
     assert result.payload_bytes > 0
 
 
@@ -181,16 +197,3 @@ def test_a_receiver_that_nobody_tells_ends_when_it_is_shut_down(pair) -> None:
 
         assert (done.result(), job.bytes) == (0, 1021)
         lib.engine_receiver_close(job)
-
-
-def test_a_window_holds_one_message_at_least() -> None:
-    """However small the buffer is; and no more than it is charged for."""
-    order = {"size": 65507, "segment": None, "zerocopy": False, "fields": 8}
-
-    assert window_messages(2304, order) == 1
-    assert window_messages(10 * charge_of(order), order) == 7
-
-
-def test_pinned_fields_are_charged_by_their_pages() -> None:
-    """A byte may be in one page; a field of a page and a byte, in three: it touches two, or begins in another."""
-    assert [most_pages(1, 8), most_pages(8, 8), most_pages(4096, 1), most_pages(4098, 1)] == [1, 8, 2, 3]
