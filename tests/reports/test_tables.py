@@ -61,9 +61,10 @@ def test_where_no_table_has_room_a_row_is_a_paragraph(monkeypatch: pytest.Monkey
 )
 def test_nonsense_in_the_environment_is_no_width(columns: str, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """COLUMNS is the user's; 20 columns are the least, and a file has 100."""
-    monkeypatch.setenv("COLUMNS", columns)
+    with monkeypatch.context() as here:  # pytest -v writes as soon as this ends, and believes any number
+        here.setenv("COLUMNS", columns)
 
-    assert width_of(io.StringIO()) == width
+        assert width_of(io.StringIO()) == width
 
 
 def test_a_command_or_a_path_is_never_shortened() -> None:
