@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tracer.model import Recording
-from tracer.study.claim_rules.findings import Evidence, Outcome, Ruling
-from tracer.study.claims import judge
+from tracer.study.claim_rules.findings import Evidence, Outcome, Ruling, ruling_of
+from tracer.study.claims import RULES
+from tracer.study.field_claims import FIELD_RULES
 from tracer.study.sweep_plan import Run
 
 CONFIRMED, REFUTED, DEPENDS, UNDECIDED = Outcome
@@ -16,7 +17,7 @@ def ruling(
     identity: str, *, of: list[Run] | None = None, recordings: list[Recording] | None = None, **other: Any
 ) -> Ruling:
     evidence = Evidence(of or [], recordings or [], **other)
-    return next(one for one in judge(evidence) if one.id == identity)
+    return ruling_of(next(rule for rule in (*RULES, *FIELD_RULES) if rule.id == identity), evidence)
 
 
 def outcome(identity: str, **evidence: Any) -> Outcome:
