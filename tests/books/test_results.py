@@ -128,6 +128,17 @@ def test_a_wrong_byte_is_told_before_the_reset_that_it_caused() -> None:
     assert "byte 4 of message 3: 0x09 sent, 0x07 came" in failure.why
 
 
+def test_a_limit_is_told_before_the_wrong_bytes_that_it_caused() -> None:
+    """The sender gave up, and freed what the receiver had not read yet."""
+    came = receiver({"result": lib.ENGINE_PATTERN, "wrong_offset": 3004, "wrong_byte": 7, "expected_byte": 9})
+    refused = {"result": lib.ENGINE_LIMIT, "enobufs": 2000, "refused_optmem_bytes": 0}
+
+    failure = results.failure_in(EXPERIMENT, sender({}, refused, memlock=65536), came)
+
+    assert isinstance(failure, WorkloadError)
+    assert "RLIMIT_MEMLOCK is 65536 bytes" in failure.why
+
+
 @pytest.mark.parametrize(("code", "words"), [(errno.EIO, "checksum offload"), (errno.EINVAL, "MTU of 1500")])
 def test_a_device_that_segments_cannot_be_cut_for_is_named(code: int, words: str) -> None:
     """What helps stands beside it; of any other mode the kernel's word is all there is."""

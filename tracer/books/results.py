@@ -132,7 +132,12 @@ def limit_of(sender: Reply) -> Limit:
 
 
 def failure_in(experiment: Experiment, sender: Reply | None, receiver: Reply | None) -> NettraceError | None:
-    """The first failed thread's, the receiver's before the sender's: a sender often fails only in consequence."""
+    """The first failed thread's, the receiver's before the sender's: a sender often fails only in consequence.
+
+    But not by a limit: it frees what was not read yet, and the receiver finds wrong bytes.
+    """
+    if sender is not None and any(thread["result"] == LIMIT for thread in sender["threads"]):
+        return _limit_too_low(experiment, sender)
     for thread in receiver["threads"] if receiver else ():
         if thread["result"]:
             return receiver_failure(experiment.size, thread)
