@@ -63,6 +63,36 @@ def wait_until_blocked(port: int) -> None:
     wait_for(unchanged, "the send queue goes on changing")
 
 
+def waits_of(pid: int, thread: int) -> int:
+    """How often a thread of this process has gone to sleep until now."""
+    status = Path(f"/proc/{pid}/task/{thread}/status").read_text()
+    return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+
+
+def waits_of_threads(pid: int) -> dict[int, int]:
+    """The same of each of a worker's threads, which send or receive; its first one does not."""
+    threads = [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir() if task.name != str(pid)]
+    return {thread: waits_of(pid, thread) for thread in threads}
+
+
+def wait_until_refused(port: int, pid: int, times: int = 3) -> None:
+    """A sender's thread wakes so often, and no queue changes: its sends are refused.
+
+    One that has no room in its queue sleeps once, until there is some.
+    """
+    before = queues(port), waits_of_threads(pid)
+
+    def is_refused() -> bool:
+        nonlocal before
+        now = queues(port), waits_of_threads(pid)
+        assert now[1], "the sender has ended"
+        if now[0] != before[0] or not any(sent for sent, _ in now[0]):
+            before = now
+        return any(waits > before[1][thread] + times for thread, waits in now[1].items())
+
+    wait_for(is_refused, "no send is refused")
+
+
 def at_once(act: Callable[[str], T], names: Sequence[str] = STREAMS) -> dict[str, Future[T]]:
     """The same with every mode, some side by side: where all wait for a deadline, it is waited out together.
 

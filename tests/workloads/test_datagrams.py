@@ -7,14 +7,13 @@ import signal
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 from workloads.engine._engine import ffi, lib
 
 from tests.command import wait_for
-from tests.workloads.passes import at_once, experiment, is_gone, run_pass
+from tests.workloads.passes import at_once, experiment, is_gone, run_pass, waits_of_threads
 from tracer.books import modes
 from tracer.books.results import PATTERN
 from tracer.errors import WorkloadError
@@ -59,9 +58,8 @@ def test_a_duration_ends_with_whole_messages(mode: str) -> None:
 
 def has_sent(pid: int) -> bool:
     """Its threads have waited often: for the receiver, once the gate is open."""
-    threads = [task for task in Path(f"/proc/{pid}/task").iterdir() if task.name != str(pid)]
-    waits = [(task / "status").read_text().partition("\nvoluntary_ctxt_switches:")[2].split()[0] for task in threads]
-    return bool(waits) and min(map(int, waits)) > 20
+    waits = waits_of_threads(pid)
+    return bool(waits) and min(waits.values()) > 20
 
 
 def test_stop_returns_what_was_sent_until_then(mode: str) -> None:

@@ -66,6 +66,8 @@ class Sender:
                 encrypt(connection, "send")
             self._connections.append(ask(connection, order) if order["protocol"] == "udp" else connection)
         jobs = [self._job(connection, order) for connection in self._connections]
+        for job, beside in zip(jobs, jobs[1:] + jobs[:1], strict=True):
+            job.beside = beside
         for job in jobs:
             if result := lib.engine_sender_open(job):
                 raise Refused(ffi.string(job.step).decode(), result)

@@ -13,7 +13,7 @@
 
 #include "internal.h"
 
-/* A socket with nothing outstanding is refused this long only where the limit can't take even one send. */
+/* Where nobody of ours has anything outstanding, the limit can't take even one send. */
 #define REFUSED_FOR_GOOD_NS (2 * INT64_C(1000000000))
 /* Stopped: completions that need a peer who reads may never come. */
 #define STOPPED_DEADLINE_NS (INT64_C(100000000))
@@ -201,6 +201,23 @@ static void record_refusal(struct engine_sender *sender)
 		sender->refused_optmem_bytes = memory[SK_MEMINFO_OPTMEM];
 }
 
+bool refused_for_good(int64_t *since_ns)
+{
+	if (!*since_ns)
+		*since_ns = monotonic_ns();
+	poll(NULL, 0, 1);
+	return monotonic_ns() - *since_ns > REFUSED_FOR_GOOD_NS;
+}
+
+/* However long a slow receiver keeps it waiting, a thread beside this one will let go of its pages. */
+static bool is_held_beside(const struct engine_sender *sender)
+{
+	for (const struct engine_sender *other = sender->beside; other && other != sender; other = other->beside)
+		if (__atomic_load_n(&other->tracker.outstanding, __ATOMIC_RELAXED))
+			return true;
+	return false;
+}
+
 /* After ENOBUFS, or ENOMEM of io_uring: 0 where the send is to be repeated. */
 int completions_relieve(struct engine_sender *sender, int64_t *refused_since_ns)
 {
@@ -215,11 +232,7 @@ int completions_relieve(struct engine_sender *sender, int64_t *refused_since_ns)
 		ranges = completions_wait(sender, TICK_MS);
 		return ranges < 0 ? ranges : 0;
 	}
-	if (!*refused_since_ns)
-		*refused_since_ns = monotonic_ns();
-	if (monotonic_ns() - *refused_since_ns > REFUSED_FOR_GOOD_NS)
-		return ENGINE_LIMIT;
-	/* RLIMIT_MEMLOCK is shared by all sockets of the user, and nothing tells when another one lets go. */
-	poll(NULL, 0, 1);
-	return 0;
+	if (is_held_beside(sender))
+		*refused_since_ns = 0;
+	return refused_for_good(refused_since_ns) ? ENGINE_LIMIT : 0;
 }

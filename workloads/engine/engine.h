@@ -114,6 +114,7 @@ struct engine_sender {
 	uint64_t message_bytes;
 	uint64_t messages_wanted;	/* 0: until stop is set */
 	volatile int stop;		/* enum engine_stop */
+	const struct engine_sender *beside;	/* the process's next one, all in a circle; NULL: it has no other */
 
 	/* Results. */
 	struct engine_span span;	/* from the gate to the last completion */

@@ -150,5 +150,8 @@ int completions_reap(struct engine_sender *sender);
 int completions_wait(struct engine_sender *sender, int timeout_ms);
 int completions_drain(struct engine_sender *sender);
 int completions_relieve(struct engine_sender *sender, int64_t *refused_since_ns);
+/* RLIMIT_MEMLOCK is shared by all that a user has, and nothing tells when something lets go: waits a little; whether the
+ * first refusal is so long ago that nobody will. 0: this is the first. */
+bool refused_for_good(int64_t *since_ns);
 
 #endif

@@ -63,6 +63,22 @@ static int probe(const struct engine_ring *ring, uint8_t opcode)
 	return error;
 }
 
+/* What an earlier ring was charged is given back some time after it is closed (io_ring_exit_work(), io_uring.c). */
+static int set_up(struct io_uring_params *params)
+{
+	int64_t refused_since_ns = 0;
+
+	for (;;) {
+		int fd = (int)syscall(SYS_io_uring_setup, SQ_ENTRIES, params);
+		int error = errno;
+
+		if (fd >= 0)
+			return fd;
+		if (error != ENOMEM || refused_for_good(&refused_since_ns))
+			return -error;
+	}
+}
+
 int ring_make(struct engine_ring **made, unsigned int cq_entries, uint8_t opcode)
 {
 	struct io_uring_params params = {.flags = IORING_SETUP_CQSIZE, .cq_entries = cq_entries};
@@ -71,9 +87,9 @@ int ring_make(struct engine_ring **made, unsigned int cq_entries, uint8_t opcode
 
 	if (!ring)
 		return -ENOMEM;
-	ring->fd = (int)syscall(SYS_io_uring_setup, SQ_ENTRIES, &params);
+	ring->fd = set_up(&params);
 	if (ring->fd < 0)
-		return -errno;
+		return ring->fd;
 	if (!(params.features & IORING_FEAT_SINGLE_MMAP) || !(params.features & IORING_FEAT_EXT_ARG))
 		return -EOPNOTSUPP;
 	error = map_rings(ring, &params);

@@ -45,9 +45,16 @@ int ring_open(struct engine_sender *sender)
 int ring_register(struct engine_sender *sender, void *start, size_t bytes)
 {
 	struct iovec all = {start, bytes};
+	int64_t refused_since_ns = 0;
 
 	sender->step = "register";
-	return syscall(SYS_io_uring_register, sender->ring->fd, IORING_REGISTER_BUFFERS, &all, 1) ? -errno : 0;
+	while (syscall(SYS_io_uring_register, sender->ring->fd, IORING_REGISTER_BUFFERS, &all, 1)) {
+		int error = errno;
+
+		if (error != ENOMEM || refused_for_good(&refused_since_ns))
+			return -error;
+	}
+	return 0;
 }
 
 void ring_close(struct engine_sender *sender)
