@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.command import document, nettrace, stage_bytes
+from tests.command import measured, nettrace, stage_bytes
 from tracer.books.modes import mode, predicted
 from tracer.books.receiving import RECEIVE_NAMES, receive
 from tracer.model import Link, Stage
@@ -37,7 +37,7 @@ def test_every_byte_that_is_read_is_located(name: str, sent: str) -> None:
     """To the byte, on both links, with several connections; and that is what was asked for."""
     for link, size, threads in (("lo", 10007, 1), ("veth", 4096, 3)):
         arguments = ["--receive", name, "--link", link, "--size", size, "--messages", 97, "--threads", threads]
-        found = document(sent, *arguments, "--observer", "tracepoints")
+        found = measured(sent, *arguments, "--observer", "tracepoints")
 
         assert found["experiment"]["receive"] == name
         assert_read(found, 97 * size * threads)
@@ -46,7 +46,7 @@ def test_every_byte_that_is_read_is_located(name: str, sent: str) -> None:
 @pytest.mark.parametrize("name", [name for name in RECEIVE_NAMES if receive(name).is_seen])
 def test_verify_sees_every_byte_in_each_way(name: str) -> None:
     """Of mapped pages too, and of what comes out of the pipe."""
-    found = document(
+    found = measured(
         "zerocopy", "--receive", name, "--size", 65536, "--fields", 1, "--messages", 31, "--verify",
         "--observer", "tracepoints",
     )  # fmt: skip
@@ -58,7 +58,7 @@ def test_verify_sees_every_byte_in_each_way(name: str) -> None:
 def test_pages_of_deferred_copies_are_mapped() -> None:
     """Whole ones: after the copy on the way there is none to the reader."""
     arguments = ["--receive", "map", "--size", 65536, "--fields", 1, "--messages", 31, "--observer", "tracepoints"]
-    found = document("zerocopy", *arguments)
+    found = measured("zerocopy", *arguments)
 
     mapped = stage_bytes(found)["map_out"]
     assert mapped
