@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tracer.books.drops import POINT
 from tracer.books.function_entries import cause_of_caller
-from tracer.books.later_copies import LaterCopies
+from tracer.books.later_copies import Later, LaterCopies
 from tracer.books.socket_ledger import SPLICED_OUT, SocketEntry, ledger_of
 from tracer.books.steps import STEPS, Step
 from tracer.books.tallies import total
@@ -171,18 +171,25 @@ def _flags(done: Completions | SocketCompletions | None) -> str:
 
 def walk_of_sockets(recording: SocketRecording) -> Walk:
     """Of the sockets of any program; what nobody watches there is not observed."""
-    totals = recording.totals
-    return Walk([_of_sockets(recording, step) for step in STEPS], totals.sent_bytes, totals.read_bytes)
+    totals, later = recording.totals, LaterCopies(recording).in_all()
+    entries, told = ledger_of(totals, recording.hooks.calls, later), _told_of(recording)
+    return Walk(
+        [_of_sockets(recording, step, told, entries, later) for step in STEPS], totals.sent_bytes, totals.read_bytes
+    )
 
 
-def _of_sockets(recording: SocketRecording, step: Step) -> Walked:
+# Bytes, what counted them, what more is known of them; by the step's word.
+_Told = dict[str, tuple[int | None, str, str]]
+
+
+def _told_of(recording: SocketRecording) -> _Told:
+    """Of the steps that have no place in the ledger."""
     totals, done = recording.totals, recording.totals.completions
     calls = sum(transfer.calls for transfer in totals.sent.values())
-    calls_by = recording.hooks.calls
-    found: dict[str, tuple[int | None, str, str]] = {
+    return {
         "pack": (None, "", ""),
         **dict.fromkeys(("encrypt", "decrypt"), (_ciphered(recording), "", "")),
-        "send": (totals.sent_bytes, calls_by, counted(calls, "call")),
+        "send": (totals.sent_bytes, recording.hooks.calls, counted(calls, "call")),
         "transmit": (totals.left.bytes, "packets that left IP", _again(totals.left.again)),
         "dropped": (_dropped(recording), "tracepoint:kfree_skb", ""),
         **(dict.fromkeys(_BY_DEVICES, (0, "packets that left IP, inferred", "")) if _all_looped(recording) else {}),
@@ -190,12 +197,17 @@ def _of_sockets(recording: SocketRecording, step: Step) -> Walked:
         "queue": (totals.came.bytes, "packets that came from IP", ""),
         "completion": (totals.pinned_bytes if done else 0, "notifications that were posted", _flags(done)),
     }
-    if step.word in found:
-        number, seen_by, more = found[step.word]
+
+
+def _of_sockets(
+    recording: SocketRecording, step: Step, told: _Told, entries: list[SocketEntry], later: Later
+) -> Walked:
+    if step.word in told:
+        number, seen_by, more = told[step.word]
         return Walked(step, number, seen_by=seen_by, more=more)
     if step.stage is Stage.DEFERRED_COPY:
-        return _later(recording, step)
-    entry = _entry_of(recording, step)
+        return _later(recording, step, later)
+    entry = _entry_of(entries, step)
     return Walked(step, entry.bytes, "", entry.source, more=entry.note) if entry else Walked(step, None)
 
 
@@ -226,9 +238,9 @@ def _looped(recording: SocketRecording) -> int | None:
     return sum(socket.left.bytes for socket in sending)
 
 
-def _entry_of(recording: SocketRecording, step: Step) -> SocketEntry | None:
+def _entry_of(entries: list[SocketEntry], step: Step) -> SocketEntry | None:
     wanted = {"splice-in": (Stage.SPLICE, False), "splice-out": (Stage.SPLICE, True)}.get(step.word)
-    for entry in ledger_of(recording.totals, recording.hooks.calls, LaterCopies(recording).in_all()):
+    for entry in entries:
         if wanted is not None and entry.stage == wanted[0] and (entry.where == SPLICED_OUT) is wanted[1]:
             return entry
         if wanted is None and entry.stage == (step.stage or step.word.replace("-", "_")):
@@ -236,9 +248,9 @@ def _entry_of(recording: SocketRecording, step: Step) -> SocketEntry | None:
     return None
 
 
-def _later(recording: SocketRecording, step: Step) -> Walked:
+def _later(recording: SocketRecording, step: Step, later: Later) -> Walked:
     """A tap's copies, which only a function probe tells from the others, or all others."""
-    later, deferred = LaterCopies(recording).in_all(), recording.totals.deferred
+    deferred = recording.totals.deferred
     if deferred is None:
         number = later.bytes if later.bytes == 0 or step.place else None
         return Walked(step, number, seen_by=later.source, more=(later.note or later.cause) if step.place else "")
