@@ -22,7 +22,6 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and other 
 NOBODY = 65534
 
 T = TypeVar("T")
-_AT_ONCE = 4
 STREAMS = [name for name in IN_THE_CLEAR if not modes.mode(name).is_datagrams]
 _NUMBERS = itertools.count()
 
@@ -94,11 +93,8 @@ def wait_until_refused(port: int, pid: int, times: int = 3) -> None:
 
 
 def at_once(act: Callable[[str], T], names: Sequence[str] = STREAMS) -> dict[str, Future[T]]:
-    """The same with every mode, some side by side: where all wait for a deadline, it is waited out together.
-
-    No more of them: until then each sends as fast as it can, and would keep the last ones from their start.
-    """
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    """The same with every mode side by side: where all wait for a deadline, it is waited out together."""
+    with ThreadPoolExecutor(len(names)) as pool:
         return {mode: pool.submit(act, mode) for mode in names}
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from typing import NamedTuple
+from contextlib import AbstractContextManager
+from typing import NamedTuple, TypeVar
 
 import pytest
 
@@ -56,6 +58,9 @@ def test_stop_waits_for_no_process_that_is_stopped(mode: str, size: int, monkeyp
     assert all(is_gone(pid) for pid in pids)
 
 
+T = TypeVar("T")
+
+
 class Stuck(NamedTuple):
     """An endless pass that was brought to a standstill.
 
@@ -73,12 +78,36 @@ class Stuck(NamedTuple):
 Passes = Mapping[str, Future[Stuck]]
 
 
-def stuck_pass(workers: Workers, stop: Callable[[Workers], object]) -> Stuck:
-    pids = [pid for pid in (workers.sender_pid, workers.receiver_pid) if pid]
+def stuck_passes(
+    begin: Callable[[str], AbstractContextManager[Workers]],
+    stop: Callable[[Workers], object],
+    end: Callable[[Workers], T],
+) -> Mapping[str, Future[T]]:
+    """Of every mode one, brought to a standstill one after the other; the deadlines are waited out together.
+
+    Until then each sends as fast as it can, and would keep others from their start.
+    """
+    turn = threading.Lock()
+
+    def one(mode: str) -> T:
+        with contextlib.ExitStack() as stack:
+            with turn:
+                workers = stack.enter_context(begin(mode))
+                bring_to_a_standstill(workers, stop)
+            return end(workers)
+
+    return at_once(one)
+
+
+def bring_to_a_standstill(workers: Workers, stop: Callable[[Workers], object]) -> None:
     workers.prepare(None, 600.0)
     workers.release()
     wait_until_sending(workers.port, workers.sender_pid)
     stop(workers)
+
+
+def given_up(workers: Workers) -> Stuck:
+    pids = [pid for pid in (workers.sender_pid, workers.receiver_pid) if pid]
     result = workers.collect()
     assert workers.stuck is not None
     return Stuck(result, workers.stuck, pids)
@@ -94,11 +123,10 @@ def stop_sender(workers: Workers) -> None:
 
 @pytest.fixture(scope="module")
 def stopped_receivers() -> Passes:
-    def one(mode: str) -> Stuck:
-        with Workers(experiment(mode, 10007, 3), address="127.0.0.1", patience_s=SHORT_S) as workers:
-            return stuck_pass(workers, stop_receiver)
+    def begin(mode: str) -> Workers:
+        return Workers(experiment(mode, 10007, 3), address="127.0.0.1", patience_s=SHORT_S)
 
-    return at_once(one)
+    return stuck_passes(begin, stop_receiver, given_up)
 
 
 def test_a_stopped_receiver_ends_the_pass_with_what_was_sent(mode: str, stopped_receivers: Passes) -> None:
@@ -114,14 +142,16 @@ def test_a_stopped_receiver_ends_the_pass_with_what_was_sent(mode: str, stopped_
 
 @pytest.fixture(scope="module")
 def stopped_senders() -> Mapping[str, Future[list[int]]]:
-    def one(mode: str) -> list[int]:
-        with Workers(experiment(mode, 10007), address="127.0.0.1", patience_s=SHORT_S) as workers:
-            pids = [workers.sender_pid, workers.receiver_pid or 0]
-            with pytest.raises(WorkloadError, match="nothing has moved for 2 s: the sender's process is stopped"):
-                stuck_pass(workers, stop_sender)
+    def begin(mode: str) -> Workers:
+        return Workers(experiment(mode, 10007), address="127.0.0.1", patience_s=SHORT_S)
+
+    def end(workers: Workers) -> list[int]:
+        pids = [workers.sender_pid, workers.receiver_pid or 0]
+        with pytest.raises(WorkloadError, match="nothing has moved for 2 s: the sender's process is stopped"):
+            workers.collect()
         return pids
 
-    return at_once(one)
+    return stuck_passes(begin, stop_sender, end)
 
 
 def test_a_stopped_sender_is_an_error_because_nobody_can_tell_what_it_sent(
@@ -133,13 +163,14 @@ def test_a_stopped_sender_is_an_error_because_nobody_can_tell_what_it_sent(
 
 @pytest.fixture(scope="module")
 def unread_passes() -> Passes:
-    def one(mode: str) -> Stuck:
+    @contextlib.contextmanager
+    def begin(mode: str) -> Iterator[Workers]:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             peer = ("127.0.0.1", listener.getsockname()[1])
             with Workers(experiment(mode, 10007), address="127.0.0.1", peer=peer, patience_s=SHORT_S) as workers:
-                return stuck_pass(workers, lambda _: None)
+                yield workers
 
-    return at_once(one)
+    return stuck_passes(begin, lambda _: None, given_up)
 
 
 def test_a_foreign_peer_that_does_not_read_is_named(mode: str, unread_passes: Passes) -> None:
@@ -152,7 +183,8 @@ def test_a_foreign_peer_that_does_not_read_is_named(mode: str, unread_passes: Pa
 
 @pytest.fixture(scope="module")
 def passes_over_a_link_that_went_down() -> Passes:
-    def one(mode: str) -> Stuck:
+    @contextlib.contextmanager
+    def begin(mode: str) -> Iterator[Workers]:
         with (
             network_namespace() as namespace,
             Workers(
@@ -160,10 +192,13 @@ def passes_over_a_link_that_went_down() -> Passes:
                 patience_s=SHORT_S,
             ) as workers,
         ):  # fmt: skip
-            cut = ["ip", "-n", namespace, "link", "set", "lo", "down"]
-            return stuck_pass(workers, lambda _: subprocess.run(cut, check=True))
+            yield workers
 
-    return at_once(one)
+    def take_down(workers: Workers) -> None:
+        enter = ["nsenter", f"--net=/proc/{workers.sender_pid}/ns/net"]
+        subprocess.run([*enter, "ip", "link", "set", "lo", "down"], check=True)
+
+    return stuck_passes(begin, take_down, given_up)
 
 
 @needs_root
