@@ -96,7 +96,7 @@ static __always_inline int leave_zerocopy_receive(void *ctx, s64 result)
 
 	if (!where)
 		return 0;
-	READ(told, *where);
+	READ(told, (const void *)*where);
 	mapping.delete(&tid);
 	receiving.delete(&tid);
 	if ((s32)result)
