@@ -125,10 +125,15 @@ def _of_the_unseen(unseen: list[str]) -> Iterator[Finding]:
 
 
 def _of_nothing(recording: SocketRecording) -> Iterator[Finding]:
-    if not recording.sockets and not recording.unlisted_sockets:
+    if not recording.unlisted_sockets and not any(map(_moved, recording.sockets)):
         yield Finding(
             code="no-socket",
             sentence="none of its TCP or UDP sockets moved a byte while it was watched",
             why="it was idle, it uses none, or another process does its work",
             fix="attach while it works, or to the process that does the work: -p PID, --unit NAME",
         )
+
+
+def _moved(socket: Socket) -> bool:
+    """Whether anything of it was counted: one that ended is listed although it moved nothing."""
+    return bool(socket.sent or socket.read or socket.left.bytes or socket.came.bytes or socket.consumed_bytes)
