@@ -68,7 +68,7 @@ int on_tcp_destroy_sock(u64 *ctx)
 
 	if (!row)
 		return 0;
-	ONCE(ctx, sk);
+	ONCE(ctx, row->cookie);
 	if (row->ended)
 		return 0;
 	ask_tcp(row, sk);
