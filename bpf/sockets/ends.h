@@ -45,11 +45,13 @@ static __always_inline void ask_tcp(struct row *row, struct k_sock *sk)
 
 static __always_inline void end_row(struct row *row)
 {
+	u64 cookie = row->cookie;
 	u32 zero = 0;
 	struct totals *sum = totals.lookup(&zero);
 
 	row->ended = 1;
 	count_completions(row);
+	by_rings.delete(&cookie);
 	count_fate(ENDED);
 	if (sum && !row->is_peer) {
 #pragma unroll

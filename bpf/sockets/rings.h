@@ -17,7 +17,12 @@ static __always_inline void await_completion(struct row *row)
 	by_rings.lookup_or_try_init(&cookie, &none);
 }
 
-/* What completions have told since the last time. */
+static __always_inline u64 at_most(u64 n, u64 most)
+{
+	return n < most ? n : most;
+}
+
+/* What completions have told since the last time; of a request that was half done when it was first seen, its other half. */
 static __always_inline void count_completions(struct row *row)
 {
 	u64 calls, bytes, cookie = row->cookie;
@@ -34,6 +39,8 @@ static __always_inline void count_completions(struct row *row)
 		bytes = told->bytes[way];
 		lock_xadd(&told->calls[way], -calls);
 		lock_xadd(&told->bytes[way], -bytes);
+		calls = at_most(calls, row->counters[SENT_UNKNOWN_CALLS]);
+		bytes = at_most(bytes, row->counters[SENT_UNKNOWN_BYTES]);
 		ADD(row, SENT_COPY_CALLS + 2 * way, calls);
 		ADD(row, SENT_COPY_BYTES + 2 * way, bytes);
 		ADD(row, SENT_UNKNOWN_BYTES, -bytes);

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import signal
-import socket
 from typing import Any
 
 import pytest
 
-from tests.command import LAB_DEADLINE_S, Running, nettrace, stage_bytes
-from tests.lab.test_lab_run import first_that_sends
-from tracer.books.recording import decode
+from tests.command import LAB_DEADLINE_S, nettrace, stage_bytes
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1500)]
 
@@ -69,20 +65,3 @@ def test_a_kernel_that_has_no_module_is_an_error_before_anything_is_measured() -
     assert (done.returncode, done.stdout) == (4, "")
     assert "cannot have kernel TLS" in done.stderr
     assert "modprobe tls" in done.stderr
-
-
-def test_an_interrupt_gives_the_partial_recording() -> None:
-    """Records that a program without keys reads; what was sent until then is known."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        peer = f"10.0.2.2:{listener.getsockname()[1]}"  # this machine, as the guest sees it
-        running = Running("run", "ktls", "--duration", "60", "--link", "nic", "--peer", peer, "--lab", "6.12", "--json")
-        listener.settimeout(LAB_DEADLINE_S)
-        sender = first_that_sends(listener)
-        running.process.send_signal(signal.SIGINT)
-        with sender:
-            while sender.recv(1 << 20):
-                pass
-    code, output, _ = running.finish()
-
-    assert code == 130
-    assert decode(output.encode()).complete is False

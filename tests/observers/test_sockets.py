@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import subprocess
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
+from tests.command import compiled, needs
+from tracer.machine.cgroups import open_cgroup
 from tracer.machine.leftovers import cgroup2_mount
 from tracer.observers import sockets
 from tracer.observers.attached import no_cgroup
@@ -62,3 +66,19 @@ def test_where_processes_are_named_nobody_else_counts_from_the_first_moment(by_i
     ours = [counts for (pid, _, _), counts in found.items() if pid == os.getpid()]
     assert ours == [(1, 1009)] * calls
     assert by_ids is not bool(found)
+
+
+@pytest.mark.live
+@needs("gcc")
+def test_what_completions_told_goes_with_its_socket(tmp_path: Path) -> None:
+    """Else a server of io_uring would fill the table, and later connections be in no way that is known."""
+    program = compiled("uring_ways", tmp_path, "-luring")
+    with open_cgroup() as cgroup, contextlib.closing(SocketObserver()) as observer:
+        observer.attach(cgroup)
+        enter = "echo $$ >$0/cgroup.procs; exec $1 send tcp"
+        subprocess.run(["sh", "-c", enter, cgroup, program], check=True, timeout=60)
+        observer.drain(10)
+        found = observer.finish()
+        left = list(observer.programs.maps.keys("by_rings"))
+
+    assert (found.totals["sent_copy_bytes"], found.living, left) == (7 * 10007, [], [])
