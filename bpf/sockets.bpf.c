@@ -62,7 +62,7 @@ BPF_TABLE("hash", struct unix_call, struct moved, unix_calls, 4096);
 #endif
 #include "sockets/processes.h"
 #include "sockets/rows.h"
-#include "sockets/twins.h"
+#include "sockets/once.h"
 #include "sockets/states.h"
 #ifdef OF_A_LINK
 #include "sockets/passing.h"

@@ -349,8 +349,8 @@ def twice(sent: dict[str, Transfer]) -> dict[str, Transfer]:
     ],
 )
 def test_a_bound_of_what_was_skipped_counts_where_the_books_do_not_exclude_it(rows: list[Socket], missed: int) -> None:
-    """Where a program stands twice, the kernel's count has others' calls in it; TCP knows of each socket's own."""
-    hooks = Hooks(calls="fexit", attached=[], refused={}, row_bytes=1, skipped={"f": 7}, twins=True)
+    """Where several stand at a hook, the kernel's count has others' calls in it; TCP knows of each socket's own."""
+    hooks = Hooks(calls="fexit", attached=[], refused={}, row_bytes=1, skipped={"f": 7}, programs_per_hook=3)
     told = {finding.code: finding.sentence for finding in findings_of(recording(*rows, hooks=hooks)).findings}
 
     assert uncounted_calls(recording(*rows, hooks=hooks)) == missed

@@ -101,7 +101,7 @@ def record_parts(directory: Path, kernel: str, go_server: Path) -> dict[str, Par
 
 
 def is_cut(recording: SocketRecording) -> bool:
-    return recording.hooks.twins and bool(recording.lost or broken_laws(recording))
+    return recording.hooks.programs_per_hook > 1 and bool(recording.lost or broken_laws(recording))
 
 
 def record_once(directory: Path, kernel: str, wanted: dict[str, Script]) -> dict[str, Part]:

@@ -9,14 +9,14 @@ from tracer.texts import counted
 
 
 def uncounted_calls(recording: SocketRecording) -> int:
-    """How many; at most so many where each program stood at its hook twice.
+    """How many; at most so many where several programs stood at each hook.
 
     Such a bound has calls of other programs' sockets in it: it says nothing where TCP's own books show that none is
     missing here. What a protocol above TCP adds is not in these.
     """
     hooks = recording.hooks
     missed = sum((hooks.skipped or {}).values())
-    if hooks.twins and not balance(recording.sockets)[LawState.BROKEN]:
+    if hooks.programs_per_hook > 1 and not balance(recording.sockets)[LawState.BROKEN]:
         return missed if any(socket.above for socket in recording.sockets) else 0
     return missed
 
@@ -26,4 +26,5 @@ def tell_uncounted(recording: SocketRecording) -> str:
     missed = uncounted_calls(recording)
     if not missed:
         return ""
-    return f"{'may not have counted up to' if recording.hooks.twins else 'did not count'} {counted(missed, 'call')}"
+    sure = "did not count" if recording.hooks.programs_per_hook == 1 else "may not have counted up to"
+    return f"{sure} {counted(missed, 'call')}"

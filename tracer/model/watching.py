@@ -80,8 +80,8 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
         refused: Name -> why not.
         skipped: Program -> times the kernel did not run it, because it ran already on that CPU; None where it does
             not tell.
-        twins: Each program stands at its hook twice, because this kernel preempts itself: skipped is how often it ran
-            neither, at most. What it skipped of sockets that are not watched is in it.
+        programs_per_hook: More than one where this kernel preempts itself: skipped is how often it ran none of them, at
+            most. What it skipped of sockets that are not watched is in it.
         row_bytes: Memory of one row.
         optmem_bytes: What watching takes of a socket's optmem, the budget of its zero-copy notifications; None where
             that is not known.
@@ -94,5 +94,5 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
     row_bytes: Count
     optmem_bytes: Count | None = None
     skipped: dict[str, int] | None = None
-    twins: bool = False
+    programs_per_hook: Count = 1
     cost: WatchingCost | None = None

@@ -55,6 +55,21 @@ class Maps:
         """Of a map."""
         return self.descriptors[list(self._by_name).index(name)]
 
+    @contextlib.contextmanager
+    def with_own(self, name: str, value: bytes) -> Iterator[list[int]]:
+        """Descriptors of all, but for an array of which there is one more, with this value, as long as it is used.
+
+        Raises:
+            Refusal: the kernel does not make it.
+        """
+        own = Maps([self._by_name[name]])
+        try:
+            own.set(name, 0, value)
+            shared = self.descriptor(name)
+            yield [own.descriptor(name) if one == shared else one for one in self.descriptors]
+        finally:
+            own.close()
+
     def close(self) -> None:
         """Forget them; the kernel does when nobody has them any more."""
         while self.descriptors:

@@ -45,6 +45,8 @@ from tracer.observers.source_text import whole_text
 _PROGRAM = "sockets.bpf.c"
 # Parameters of the tracepoint kfree_skb until 6.10: skb, location, reason.
 _WITHOUT_RECEIVER = 3
+# On a kernel that preempts itself: of two, both are in the middle of something once in some 100,000 calls under load.
+_AGAINST_PREEMPTION = 3
 
 
 _NO_ELEMENTS: Mapping[str, bytes] = {}
@@ -107,7 +109,7 @@ class SocketPrograms:
         self._undo = contextlib.ExitStack()
         self._attachments: list[int] = []
         self._programs: list[tuple[Hook, int]] = []
-        self.twins = False
+        self.per_hook = 1
         self.attached: list[str] = []
         self.refused: dict[str, str] = {}
         self.optmem_bytes: int | None = None
@@ -122,7 +124,8 @@ class SocketPrograms:
         btf = Btf.of_running_kernel()
         by_functions = bool(self._plan.by_functions) and self._can_fexit(btf)
         # Programs of functions are passed over on any kernel that preempts itself, those of tracepoints not on all.
-        self.twins = by_functions and self._plan.in_sockets and preempts()
+        if by_functions and self._plan.in_sockets and preempts():
+            self.per_hook = _AGAINST_PREEMPTION
         self.names_receivers = len(btf.tracepoint_parameters("kfree_skb") or ()) > _WITHOUT_RECEIVER
         self.optmem_bytes = charged_bytes(btf)
         self._prepare(btf, by_functions)
@@ -138,7 +141,8 @@ class SocketPrograms:
 
     def _prepare(self, btf: Btf, by_functions: bool) -> None:
         """Code and maps."""
-        plan = self._plan._replace(flags=(*self._plan.flags, "-DTWINS=1")) if self.twins else self._plan
+        several = (f"-DPROGRAMS_PER_HOOK={self.per_hook}",) if self.per_hook > 1 else ()
+        plan = self._plan._replace(flags=(*self._plan.flags, *several))
         self._image = self._image_given or image_of(plan, btf, by_functions)
         try:
             self.maps = Maps(self._image.maps)
@@ -188,18 +192,25 @@ class SocketPrograms:
             os.close(directory)
 
     def _attach(self, hook: Hook, btf: Btf, cgroup: int | None = None) -> None:
-        for _ in range(2 if self.twins and hook.kind in loading.TRACING else 1):
-            program = self._load(hook.program, hook.kind, hook.target, btf)
+        for number in range(self.per_hook if hook.kind in loading.TRACING else 1):
+            program = self._load(hook.program, hook.kind, hook.target, btf, number)
             attachment = loading.attach(program, hook.kind, self._directory if cgroup is None else cgroup)
             self._attachments.append(attachment)
             self._programs.append((hook, program))
         self.attached.append(hook.target or hook.program)
 
-    def _load(self, function: str, kind: Kind, target: str, btf: Btf) -> int:
+    def _load(self, function: str, kind: Kind, target: str, btf: Btf, number: int = 0) -> int:
+        """One of those at a hook, which tells them apart by a bit of its own."""
         target_id = _target(Hook(kind, target, function, ""), btf)
-        program = loading.load(self._image.code(function, self.maps.descriptors), function, kind, target_id)
+        with self._maps_of(number) as descriptors:
+            program = loading.load(self._image.code(function, descriptors), function, kind, target_id)
         self._undo.callback(os.close, program)
         return program
+
+    def _maps_of(self, number: int) -> contextlib.AbstractContextManager[list[int]]:
+        if self.per_hook == 1:
+            return contextlib.nullcontext(self.maps.descriptors)
+        return self.maps.with_own("own_bit", struct.pack("<Q", 1 << number))
 
     @property
     def calls(self) -> str:
@@ -213,21 +224,21 @@ class SocketPrograms:
         return [program for _, program in self._programs]
 
     def skipped(self) -> dict[str, int] | None:
-        """Program -> times the kernel did not run it, nor its twin; None where it does not tell."""
+        """Program -> times the kernel did not run it, nor another of the same hook; None where it does not tell."""
         found = [(hook.program, recursion_misses(program)) for hook, program in self._programs]
         known = [(name, times) for name, times in found if times is not None]
         if len(known) < len(found):
             return None
-        if self.twins:
-            return self._missed_by_both(sum(times for _, times in known))
+        if self.per_hook > 1:
+            return self._missed_by_all(sum(times for _, times in known))
         return {name: times for name, times in known if times}
 
-    def _missed_by_both(self, missed: int) -> dict[str, int]:
-        """Calls that neither of two programs counted; what one of them has missed, the other one counted alone."""
+    def _missed_by_all(self, missed: int) -> dict[str, int]:
+        """Calls that none of a hook's programs counted, at most: each would have been seen by all, or been missed."""
         fates = SocketCounts(self.maps).fates()
-        alone = fates["told"] - fates["told_again"]
-        both = max(0, missed - alone) // 2
-        return {"both programs of a hook": both} if both else {}
+        calls = (fates["told"] + fates["told_again"] + missed) // self.per_hook
+        uncounted = max(0, calls - fates["told"])
+        return {"all programs of a hook": uncounted} if uncounted else {}
 
     def add(self, hook: Hook, cgroup: Path | None = None) -> None:
         """Attach one more, to another cgroup if it is given.

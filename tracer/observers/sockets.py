@@ -222,7 +222,7 @@ class SocketObserver:
             attached=self._programs.attached,
             refused=self._programs.refused,
             skipped=self._programs.skipped(),
-            twins=self._programs.twins,
+            programs_per_hook=self._programs.per_hook,
             unix=self._counts.unix(),
             unix_lost=fates["unnamed_unix"],
             cost=self._cost(),

@@ -25,7 +25,7 @@ class Watched:
             kernel does not count for this user.
         cgroups: Id -> path of the cgroups below the one that is watched; that one is not among them.
         skipped: Program -> times the kernel did not run it; None where it does not tell.
-        twins: Each stands at its hook twice; skipped is then how often the kernel ran neither, at most.
+        programs_per_hook: Where it is more than one, skipped is how often the kernel ran none of them, at most.
         names_receivers: A packet that is dropped comes with the socket that was to get it (since 6.11).
         optmem_bytes: What the kernel charges a watched socket's optmem with; None where that is not known.
     """
@@ -40,7 +40,7 @@ class Watched:
     attached: list[str]
     refused: dict[str, str]
     skipped: dict[str, int] | None = None
-    twins: bool = False
+    programs_per_hook: int = 1
     samples: list[tuple[int, dict[str, int]]] = field(default_factory=list)
     unix_lost: int = 0
     unix: dict[tuple[int, str, str], tuple[int, int]] = field(default_factory=dict)

@@ -105,7 +105,7 @@ def _hooks(watched: Watched) -> Hooks:
         attached=watched.attached,
         refused=watched.refused,
         skipped=watched.skipped,
-        twins=watched.twins,
+        programs_per_hook=watched.programs_per_hook,
         cost=None if watched.cost is None else _cost(*watched.cost),
         row_bytes=ROW_BYTES,
         optmem_bytes=watched.optmem_bytes,
