@@ -20,7 +20,7 @@ static __always_inline int send_returned(void *ctx, struct k_sock *sk, struct k_
 	row = row_of(sk);
 	if (!row)
 		return 0;
-	ONCE(ctx, progress_of(row, sk));
+	ONCE(ctx, sk);
 	READ(flags, &msg->msg_flags);
 	if (flags & MSG_ZEROCOPY)
 		READ(notification, &msg->msg_ubuf);
@@ -55,7 +55,7 @@ int returned_from_inet_sendpage(u64 *ctx)
 	row = row_of(sk);
 	if (!row || row->protocol == 262)
 		return 0;
-	ONCE(ctx, progress_of(row, sk));
+	ONCE(ctx, sk);
 	count_send(row, way_of(sk, MSG_SPLICE_PAGES, NULL), sent_since(row, sk, ctx[PARAMETERS_inet_sendpage]));
 	return 0;
 }
@@ -76,7 +76,7 @@ static __always_inline int receive_returned(void *ctx, struct k_sock *sk, struct
 	row = row_of(sk);
 	if (!row)
 		return 0;
-	ONCE(ctx, progress_of(row, sk));
+	ONCE(ctx, sk);
 	if (!(flags & MSG_ERRQUEUE)) {
 		count_read(row, flags, read_since(row, sk, flags, returned));
 		return 0;
@@ -118,7 +118,7 @@ int returned_from_sock_splice_read(u64 *ctx)
 	row = row_of(sk);
 	if (!row)
 		return 0;
-	ONCE(ctx, progress_of(row, sk));
+	ONCE(ctx, sk);
 	READ(ops, &socket->ops);
 	READ(splice_read, &((struct k_socket_ops *)ops)->splice_read);
 	if (!splice_read)
@@ -142,7 +142,7 @@ int returned_from_tcp_zerocopy_receive(u64 *ctx)
 
 	if (!row)
 		return 0;
-	ONCE(ctx, progress_of(row, (void *)ctx[0]));
+	ONCE(ctx, ctx[0]);
 	own(row);
 	READ(zc, (void *)ctx[1]);
 	if (zc.length) {

@@ -11,7 +11,7 @@ int on_tcp_rcv_space_adjust(u64 *ctx)
 
 	if (!row)
 		return 0;
-	ONCE(ctx, progress_of(row, sk));
+	ONCE(ctx, sk);
 	tcp = tcp_sock_of(sk);
 	if (!tcp)
 		return 0;
@@ -56,7 +56,7 @@ int on_skb_copy_datagram_iovec(u64 *ctx)
 	row = known_row(sk);
 	if (!row)
 		return 0;
-	ONCE(ctx, progress_of(row, sk));
+	ONCE(ctx, sk);
 	if (row->protocol == TCP) /* under the socket's lock */
 		row->counters[COPIED_OUT] += (u32)ctx[1];
 	else

@@ -19,7 +19,7 @@ import msgspec
 from tests.command import ROOT, compiled
 from tests.record.test_more_programs import CLIENT, scp, ssh_server
 from tests.record.test_programs import HAPROXY, NGINX, RSYNC
-from tests.record.test_ways import broken_laws, record
+from tests.record.test_ways import record
 from tracer.model.socket_recording import SocketRecording
 
 FILE_BYTES = 1_000_003
@@ -57,7 +57,6 @@ NGINX_CASES = [
 ]
 CONNECTIONS = 103
 REQUESTS = 2003
-MOST_AGAIN = 3
 A_CONNECTION_A_REQUEST = "sendfile on; keepalive_requests 1;"
 IPERF3_CASES = [
     ("6.1", "-Z"), ("6.1", "-R"), ("6.12", ""), ("6.12", "-Z"), ("6.12", "-Z -6 -P 2"), ("6.12", "-u -b 0 -l 1009"),
@@ -86,27 +85,8 @@ Script = Callable[[Path, int], str]
 
 
 def record_parts(directory: Path, kernel: str, go_server: Path) -> dict[str, Part]:
-    """All that is done under this kernel; again, where it preempts itself and was seen to have passed both of two over.
-
-    That is rare, and the more often the busier the guest's host is: where one task is in the middle of either.
-    """
+    """All that is done under this kernel, one after the other, recorded to the end of all that they started."""
     wanted = dict(scripts(kernel, go_server))
-    parts = record_once(directory / "all", kernel, wanted)
-    for number in range(MOST_AGAIN):
-        again = {name: wanted[name] for name, part in parts.items() if is_cut(part.recording)}
-        if not again:
-            break
-        parts |= record_once(directory / f"again-{number}", kernel, again)
-    return parts
-
-
-def is_cut(recording: SocketRecording) -> bool:
-    return recording.hooks.programs_per_hook > 1 and bool(recording.lost or broken_laws(recording))
-
-
-def record_once(directory: Path, kernel: str, wanted: dict[str, Script]) -> dict[str, Part]:
-    """One after the other, recorded to the end of all that they started."""
-    directory.mkdir()
     for place in (directory.parent, directory):
         place.chmod(0o755)
     ports: dict[str, int] = {}

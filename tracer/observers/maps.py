@@ -55,6 +55,10 @@ class Maps:
         """Of a map."""
         return self.descriptors[list(self._by_name).index(name)]
 
+    def has(self, name: str) -> bool:
+        """Whether there is a map of this name."""
+        return name in self._by_name
+
     @contextlib.contextmanager
     def with_own(self, name: str, value: bytes) -> Iterator[list[int]]:
         """Descriptors of all, but for an array of which there is one more, with this value, as long as it is used.

@@ -7,6 +7,7 @@ import errno
 import os
 import struct
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from tracer.observers.maps import Maps
 from tracer.observers.optmem import charged_bytes
 from tracer.observers.prepared import Prepared, Source, fingerprint_of
 from tracer.observers.program_info import recursion_misses
+from tracer.observers.running_order import runs_as_attached
 from tracer.observers.socket_counts import SocketCounts
 from tracer.observers.socket_hooks import (
     ASKED_TRACEPOINTS,
@@ -45,7 +47,7 @@ from tracer.observers.source_text import whole_text
 _PROGRAM = "sockets.bpf.c"
 # Parameters of the tracepoint kfree_skb until 6.10: skb, location, reason.
 _WITHOUT_RECEIVER = 3
-# On a kernel that preempts itself: of two, both are in the middle of something once in some 100,000 calls under load.
+# On a kernel that preempts itself: with two, a task was in the middle of each now and then.
 _AGAINST_PREEMPTION = 3
 
 
@@ -109,7 +111,7 @@ class SocketPrograms:
         self._undo = contextlib.ExitStack()
         self._attachments: list[int] = []
         self._programs: list[tuple[Hook, int]] = []
-        self.per_hook = 1
+        self._ranks: dict[Kind, range] = {}
         self.attached: list[str] = []
         self.refused: dict[str, str] = {}
         self.optmem_bytes: int | None = None
@@ -124,11 +126,12 @@ class SocketPrograms:
         btf = Btf.of_running_kernel()
         by_functions = bool(self._plan.by_functions) and self._can_fexit(btf)
         # Programs of functions are passed over on any kernel that preempts itself, those of tracepoints not on all.
-        if by_functions and self._plan.in_sockets and preempts():
-            self.per_hook = _AGAINST_PREEMPTION
+        several = by_functions and self._plan.in_sockets and preempts()
         self.names_receivers = len(btf.tracepoint_parameters("kfree_skb") or ()) > _WITHOUT_RECEIVER
         self.optmem_bytes = charged_bytes(btf)
-        self._prepare(btf, by_functions)
+        self._prepare(btf, by_functions, several)
+        if several:
+            self._ranks = self._rank_programs(btf)
         self._directory = loading.open_directory(self._cgroup)
         self._undo.callback(os.close, self._directory)
         self._attach_all(self._plan.needed, btf, needed=True)
@@ -139,10 +142,10 @@ class SocketPrograms:
         if self._plan.in_sockets:
             self.living = self.load_iterator("on_living", "bpf_sk_storage_map")
 
-    def _prepare(self, btf: Btf, by_functions: bool) -> None:
+    def _prepare(self, btf: Btf, by_functions: bool, several: bool) -> None:
         """Code and maps."""
-        several = (f"-DPROGRAMS_PER_HOOK={self.per_hook}",) if self.per_hook > 1 else ()
-        plan = self._plan._replace(flags=(*self._plan.flags, *several))
+        more = (f"-DPROGRAMS_PER_HOOK={_AGAINST_PREEMPTION}",) if several else ()
+        plan = self._plan._replace(flags=(*self._plan.flags, *more))
         self._image = self._image_given or image_of(plan, btf, by_functions)
         try:
             self.maps = Maps(self._image.maps)
@@ -151,6 +154,20 @@ class SocketPrograms:
                 self.maps.set(name, 0, element)
         except Refusal as refusal:
             raise _refused("cannot make the maps that rows are kept in", refusal) from refusal
+
+    def _rank_programs(self, btf: Btf) -> dict[Kind, range]:
+        """Of a hook's programs, in the order of attaching; none, for one program alone, where they cannot be told."""
+        ranks = {}
+        for kind in loading.TRACING:
+            try:
+                forward = runs_as_attached(kind, partial(self._load, btf), self.maps)
+            except Refusal as refusal:
+                self.refused["note_rank"] = refusal.reason
+                return {}
+            if forward is None:
+                return {}
+            ranks[kind] = range(_AGAINST_PREEMPTION) if forward else range(_AGAINST_PREEMPTION - 1, -1, -1)
+        return ranks
 
     def _can_fexit(self, btf: Btf) -> bool:
         """Whether this kernel takes programs at a function's return: tried, with the smallest one."""
@@ -192,25 +209,30 @@ class SocketPrograms:
             os.close(directory)
 
     def _attach(self, hook: Hook, btf: Btf, cgroup: int | None = None) -> None:
-        for number in range(self.per_hook if hook.kind in loading.TRACING else 1):
-            program = self._load(hook.program, hook.kind, hook.target, btf, number)
+        for rank in self._ranks.get(hook.kind, range(1)):
+            program = self._load(btf, hook.program, hook.kind, hook.target, rank)
             attachment = loading.attach(program, hook.kind, self._directory if cgroup is None else cgroup)
             self._attachments.append(attachment)
             self._programs.append((hook, program))
         self.attached.append(hook.target or hook.program)
 
-    def _load(self, function: str, kind: Kind, target: str, btf: Btf, number: int = 0) -> int:
-        """One of those at a hook, which tells them apart by a bit of its own."""
+    def _load(self, btf: Btf, function: str, kind: Kind, target: str, rank: int = 0) -> int:
+        """One of those at a hook, which knows its rank among them."""
         target_id = _target(Hook(kind, target, function, ""), btf)
-        with self._maps_of(number) as descriptors:
+        with self._maps_of(rank) as descriptors:
             program = loading.load(self._image.code(function, descriptors), function, kind, target_id)
         self._undo.callback(os.close, program)
         return program
 
-    def _maps_of(self, number: int) -> contextlib.AbstractContextManager[list[int]]:
-        if self.per_hook == 1:
+    def _maps_of(self, rank: int) -> contextlib.AbstractContextManager[list[int]]:
+        if not self.maps.has("own_rank"):
             return contextlib.nullcontext(self.maps.descriptors)
-        return self.maps.with_own("own_bit", struct.pack("<Q", 1 << number))
+        return self.maps.with_own("own_rank", struct.pack("<Q", rank))
+
+    @property
+    def per_hook(self) -> int:
+        """Programs that stand at each hook of a function or a tracepoint."""
+        return _AGAINST_PREEMPTION if self._ranks else 1
 
     @property
     def calls(self) -> str:
@@ -258,7 +280,7 @@ class SocketPrograms:
     def load_iterator(self, function: str, target: str) -> int | None:
         """Descriptor of an iterator's program, for as long as these are loaded; None where the kernel refuses it."""
         try:
-            return self._load(function, Kind.ITERATOR, target, Btf.of_running_kernel())
+            return self._load(Btf.of_running_kernel(), function, Kind.ITERATOR, target)
         except Refusal as refusal:
             self.refused[target] = refusal.reason
             return None
