@@ -22,6 +22,7 @@ static __always_inline struct row *row_of_packet(struct __sk_buff *context, stru
 {
 	struct row *row = rows.sk_storage_get(owner, 0, 0);
 	struct k_sock *sk = NULL;
+	bool is_new;
 	u64 *mark;
 
 	if (row && whose == row->is_peer)
@@ -29,11 +30,9 @@ static __always_inline struct row *row_of_packet(struct __sk_buff *context, stru
 	mark = marks.sk_storage_get(owner, 0, 0);
 	if (whose == PEERS && (!mark || !is_peers(*mark)))
 		return NULL;
-	row = rows.sk_storage_get(owner, 0, 1);
-	if (!row) {
-		count_fate(NOT_MADE);
-		return NULL;
-	}
+	row = row_in_storage(owner, &is_new);
+	if (!row || !is_new)
+		return row;
 	READ(sk, &((struct k_skb *)context)->sk);
 	begin_row(row, sk, bpf_get_socket_cookie(context), mark ? *mark : 0);
 	return row;

@@ -160,10 +160,24 @@ static __always_inline struct row *known_row(struct k_sock *sk)
 	return sk->storage ? rows.sk_storage_get(sk, 0, 0) : NULL;
 }
 
+/* Made by whoever comes first. Where two come at one moment the kernel refuses the other one, for whom it is there. */
+static __always_inline struct row *row_in_storage(void *sk, bool *is_new)
+{
+	struct row *row = rows.sk_storage_get(sk, 0, 1);
+
+	*is_new = row;
+	if (!row)
+		row = rows.sk_storage_get(sk, 0, 0);
+	if (!row)
+		count_fate(NOT_MADE);
+	return row;
+}
+
 /* The row of a socket of the subject, else NULL: as fast as that. */
 static __always_inline struct row *row_of(struct k_sock *sk)
 {
 	struct row *row;
+	bool is_new;
 	u64 *mark;
 
 	if (!sk->storage)
@@ -174,11 +188,9 @@ static __always_inline struct row *row_of(struct k_sock *sk)
 	mark = marks.sk_storage_get(sk, 0, 0);
 	if (!mark || *mark == PENDING)
 		return NULL;
-	row = rows.sk_storage_get(sk, 0, 1);
-	if (row)
+	row = row_in_storage(sk, &is_new);
+	if (row && is_new)
 		begin_row(row, sk, bpf_get_socket_cookie(sk), *mark);
-	else
-		count_fate(NOT_MADE);
 	return row;
 }
 #endif
