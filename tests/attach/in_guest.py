@@ -60,7 +60,7 @@ class Attached:
 def tell(name: str, said: str, status: int) -> None:
     """The recording, by its name, of a nettrace that ended well."""
     assert status == 0, said + REPORT.read_text()
-    print("recording", name, RECORDING.read_text(), flush=True)
+    print("recording", name, RECORDING.read_text(), sep="\t", flush=True)
 
 
 def run(*arguments: object) -> None:
@@ -95,14 +95,28 @@ def until(port: int, state: str) -> None:
         time.sleep(LOOK_S)
 
 
-def attach_in_full_flow(name: str, port: int, server: list[object], client: list[object], *, both: bool) -> None:
-    """The server alone, or both ends."""
+@contextmanager
+def in_full_flow(port: int, server: list[object], client: list[object]) -> Iterator[tuple[int, int]]:
+    """Pids of both ends, which are connected."""
     with running(*server) as serving:
         until(port, LISTENING)
         with running(*client) as asking:
             until(port, ESTABLISHED)
-            target = (serving, *([asking] if both else []))
-            Attached("-d", 2, "-p", *target).tell(name)
+            yield serving, asking
+
+
+def attach_in_full_flow(place: str, *, nginx: int, redis: int, go: int) -> None:
+    """Three servers at once, on these ports: one alone, of two the clients as well."""
+    wrk: list[Any] = ["wrk", "-t1", "-c8", "-d600"]
+    asks_redis = ["redis-benchmark", "-p", redis, "-t", "set", "-n", 100_000_000, "-d", 1009, "-c", 8]
+    with (
+        in_full_flow(
+            nginx, ["/usr/sbin/nginx", "-c", f"{place}/nginx.conf"], [*wrk, f"http://127.0.0.1:{nginx}/file"]
+        ) as (master, _),
+        in_full_flow(redis, ["redis-server", "--port", redis, "--save", "", "--dir", "/run"], asks_redis) as of_redis,
+        in_full_flow(go, [f"{place}/file_server", go, place], [*wrk, f"http://127.0.0.1:{go}/file"]) as of_go,
+    ):
+        Attached("-d", 4, "-p", master, *of_redis, *of_go).tell("full flow")
 
 
 def attach_to_what_is_told(calls: int, size: int) -> None:
@@ -127,18 +141,8 @@ def attach_to_what_is_told(calls: int, size: int) -> None:
 
 def main(place: str, ports: dict[str, int], calls: int, size: int) -> None:
     """All of them."""
-    nginx, redis, go = ports["nginx"], ports["redis"], ports["go"]
-    wrk: list[Any] = ["wrk", "-t1", "-c8", "-d600"]
     attach_to_what_is_told(calls, size)
-    attach_in_full_flow(
-        "nginx", nginx, ["/usr/sbin/nginx", "-c", f"{place}/nginx.conf"], [*wrk, f"http://127.0.0.1:{nginx}/file"],
-        both=False,
-    )  # fmt: skip
-    attach_in_full_flow(
-        "redis", redis, ["redis-server", "--port", redis, "--save", "", "--dir", "/run"],
-        ["redis-benchmark", "-p", redis, "-t", "set", "-n", 100_000_000, "-d", 1009, "-c", 8], both=True,
-    )  # fmt: skip
-    attach_in_full_flow("go", go, [f"{place}/file_server", go, place], [*wrk, f"http://127.0.0.1:{go}/file"], both=True)
+    attach_in_full_flow(place, **ports)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """attach under the kernels that people run: programs in full flow in the guest, and one that counts to the byte.
 
-One guest a kernel watches them one after the other, and prints the recordings.
+One guest a kernel watches them, and prints the recordings.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import pytest
 from tests.attach.targets import BYTES, CALLS, SIZE, held, moved, unexcused, unheld
 from tests.attach.test_programs import NGINX
 from tests.command import ROOT, file_server, needs, nettrace
+from tests.record.programs_in_guest import only
 from tracer.books.socket_file import decode_sockets
 from tracer.model.socket_recording import SocketRecording
 
@@ -35,7 +36,7 @@ def recordings(kernel: str, place: Path) -> dict[str, SocketRecording]:
     command = ("env", *environment, sys.executable, ROOT / "tests/attach/in_guest.py", json.dumps(given))
     done = nettrace("lab", "exec", "--kernel", kernel, "--", *command, timeout=1000)
     assert done.returncode == 0, done.stderr
-    told = [line.split(" ", 2)[1:] for line in done.stdout.splitlines() if line.startswith("recording ")]
+    told = [line.split("\t")[1:] for line in done.stdout.splitlines() if line.startswith("recording\t")]
     return {name: decode_sockets(text.encode(), name) for name, text in told}
 
 
@@ -54,8 +55,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("name", ["nginx", "redis", "go"])
 def test_a_program_in_full_flow_is_exact_but_for_what_is_marked(kernel: str, name: str, place: Path) -> None:
-    """nginx by its master, whose workers send; a file is spliced; nobody else's connections are there."""
-    recording = recordings(kernel, place)[name]
+    """Three at once; nginx by its master, whose workers send; a file is spliced; nobody else's sockets are there."""
+    recording = only(recordings(kernel, place)["full flow"], PORTS[name])
 
     assert recording.hooks.calls == "fexit"
     assert (unexcused(recording), recording.lost) == ([], 0)
@@ -65,7 +66,7 @@ def test_a_program_in_full_flow_is_exact_but_for_what_is_marked(kernel: str, nam
         "redis": ("copy", {"redis-server", "redis-benchmark"}),
         "go": ("splice", {"file_server", "wrk"}),
     }[name]
-    assert recording.totals.sent[way].bytes > 1009
+    assert sum(one.sent[way].bytes for one in recording.sockets if way in one.sent) > 1009
     assert {one.comm.partition(":")[0] for one in recording.sockets if one.comm and one.sent_bytes} == {
         program[:15] for program in programs
     }
