@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 import subprocess
+import sys
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,10 +15,21 @@ import pytest
 from tests.command import compiled, needs
 from tracer.machine.cgroups import open_cgroup
 from tracer.machine.leftovers import cgroup2_mount
-from tracer.observers import sockets
+from tracer.observers import socket_programs, sockets
 from tracer.observers.attached import no_cgroup
 from tracer.observers.loading import Refusal
+from tracer.observers.socket_programs import SocketPrograms
 from tracer.observers.sockets import SocketObserver
+
+TO_ITSELF = """
+import socket
+listener = socket.create_server(("127.0.0.1", 0))
+a = socket.create_connection(listener.getsockname())
+b = listener.accept()[0]
+for _ in range(23):
+    a.sendall(bytes(1009))
+    assert len(b.recv(1009, socket.MSG_WAITALL)) == 1009
+"""
 
 
 class Ring:
@@ -66,6 +78,24 @@ def test_where_processes_are_named_nobody_else_counts_from_the_first_moment(by_i
     ours = [counts for (pid, _, _), counts in found.items() if pid == os.getpid()]
     assert ours == [(1, 1009)] * calls
     assert by_ids is not bool(found)
+
+
+@pytest.mark.live
+def test_of_several_programs_at_a_hook_one_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the kernel preempts itself; here all of them see each call, at tracepoints, and say so but once."""
+    monkeypatch.setattr(socket_programs, "preempts", lambda: True)
+    monkeypatch.setattr(SocketPrograms, "_can_fexit", lambda *_: True)
+    with open_cgroup() as cgroup, contextlib.closing(SocketObserver()) as observer:
+        observer.attach(cgroup)
+        enter = "echo $$ >$0/cgroup.procs; exec $1 -c \"$2\""
+        subprocess.run(["sh", "-c", enter, cgroup, sys.executable, TO_ITSELF], check=True, timeout=60)
+        observer.drain(10)
+        found = observer.finish()
+
+    assert (found.programs_per_hook, found.skipped) == (3, {})
+    assert (found.totals["copied_out"], found.totals["consumed"]) == (23 * 1009, 23 * 1009)
+    assert found.fates["told_again"] == 2 * found.fates["told"] > 0
+    assert [found.fates[fate] for fate in ("made", "ended")] == [2, 2]
 
 
 @pytest.mark.live

@@ -156,18 +156,13 @@ class SocketPrograms:
             raise _refused("cannot make the maps that rows are kept in", refusal) from refusal
 
     def _rank_programs(self, btf: Btf) -> dict[Kind, range]:
-        """Of a hook's programs, in the order of attaching; none, for one program alone, where they cannot be told."""
-        ranks = {}
+        """Of a hook's programs, in the order of attaching; none, for one alone, of a kind whose order is not told."""
+        ranks = range(_AGAINST_PREEMPTION)
+        found = {}
         for kind in loading.TRACING:
-            try:
-                forward = runs_as_attached(kind, partial(self._load, btf), self.maps)
-            except Refusal as refusal:
-                self.refused["note_rank"] = refusal.reason
-                return {}
-            if forward is None:
-                return {}
-            ranks[kind] = range(_AGAINST_PREEMPTION) if forward else range(_AGAINST_PREEMPTION - 1, -1, -1)
-        return ranks
+            with contextlib.suppress(Refusal):  # as its hooks will be, each with the reason
+                found[kind] = runs_as_attached(kind, partial(self._load, btf), self.maps)
+        return {kind: ranks if forward else ranks[::-1] for kind, forward in found.items() if forward is not None}
 
     def _can_fexit(self, btf: Btf) -> bool:
         """Whether this kernel takes programs at a function's return: tried, with the smallest one."""
