@@ -13,7 +13,8 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from engine_speed import SIZES, compile_plain
+from engine_speed import SIZES
+from loops import compile_plain, plain_command
 from rich.console import Console
 from rich.table import Table
 
@@ -22,7 +23,6 @@ from tracer.lab.guest import Guest
 from tracer.model import Experiment
 from tracer.runs import warming
 from tracer.runs.in_lab import record
-from workloads.child.receiver import RECEIVE_BUFFER_BYTES
 
 SHORT, LONG = 503, 4003
 BUDGET = 300
@@ -35,7 +35,7 @@ def quiet(_: str) -> None:
 def plain_instructions(guest: Guest, program: Path, size: int, messages: int) -> float:
     """All that the guest executed from the bare loop's first send to its last byte."""
     output, complaint = bytearray(), bytearray()
-    command = [str(program), str(size), str(messages), str(RECEIVE_BUFFER_BYTES)]
+    command = plain_command(program, "onecopy", size, messages)
     if guest.run(command, stdout=output.extend, stderr=complaint.extend):
         raise SystemExit(f"the bare loop failed in the lab: {complaint.decode()}")
     return float(output.split()[0])

@@ -13,6 +13,8 @@ from pathlib import Path
 
 PARTS = {
     "engine": ("engine_speed.py", "the engine's CPU time against a plain C loop's"),
+    "engine-modes": ("engine_modes.py", "the same of each mode's loop"),
+    "engine-peers": ("engine_peers.py", "beside iperf3 -Z, the kernel's zero-copy test and liburing's example"),
     "engine-instructions": ("engine_instructions.py", "in the lab: what the engine adds to a plain C loop"),
     "overhead": ("overhead.py", "the observed pass against the bare one, and a bpftrace script"),
     "instructions": ("instructions.py", "in the lab: instructions a message, with and without the function observer"),
