@@ -22,7 +22,7 @@ SPAN = {"result": 0, "start_ns": 10, "end_ns": 90, "cpu_ns": 3, "user_ns": 0, "s
 def sender(*threads: dict[str, int], memlock: int | None = None, optmem_max: int = 131072) -> dict[str, Any]:
     filled = [{**dict.fromkeys(SENDER_COUNTS, 0), **SPAN, **thread} for thread in threads]
     limits = {"memlock": memlock, "optmem_max": optmem_max}
-    tcp = {"bytes_sent": 13500, "bytes_retrans": 500, "bytes_acked": 13000}
+    tcp = {"bytes_sent": 13500, "bytes_retrans": 500, "bytes_acked": 13000, "acks": 9}
     return {"threads": filled, "latency_ns": None, "closed_ns": 95, "limits": limits, **tcp}
 
 
@@ -55,7 +55,7 @@ def test_a_workload_sums_the_threads_and_spans_their_times() -> None:
     assert workload.completions is not None
     assert (workload.completions.total, workload.completions.copied, workload.completions.zerocopy) == (6, 4, 2)
     assert (workload.bytes_sent, workload.retransmitted_bytes) == (13500, 500)
-    assert (workload.bytes_acked, workload.bytes_received) == (13000, 13000)
+    assert (workload.bytes_acked, workload.bytes_received, workload.acks) == (13000, 13000, 9)
     assert workload.enobufs_limit is None
 
 

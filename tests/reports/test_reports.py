@@ -10,6 +10,7 @@ import os
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.entry_samples import over_peer, tapped_lo, tapped_nic, with_drops, without_checksum
@@ -28,6 +29,7 @@ from tests.samples import (
 from tracer.books.analysis import document_of
 from tracer.books.recording import encode
 from tracer.model import Document, Link
+from tracer.model.sockets import Packets, Totals
 from tracer.reports.tables import make_console
 from tracer.reports.terminal import print_document
 
@@ -174,3 +176,16 @@ def test_a_broken_law_is_said_before_anything_else() -> None:
     lines = screen(DOCUMENTS["broken-law"], io.StringIO()).splitlines()
 
     assert lines[2].startswith("This measurement cannot be trusted: law ")
+
+
+@pytest.mark.parametrize(("acks", "row"), [(46, "ACKs to the sender 46, 2 a packet"), (None, "")])
+def test_acks_are_shown_where_tcp_told_of_them(acks: int | None, row: str) -> None:
+    """Beside the packets that they are divided by; a kernel that does not tell has no row."""
+    totals, base = Totals(left=Packets(zerocopy=230161, packets=23, fragments=184)), looped()
+    assert base.observed is not None
+    found = changed(base, totals=totals, observed=msgspec.structs.replace(base.observed, acks=acks))
+    words = " ".join(screen(document_of(found), io.StringIO()).split())
+
+    assert "a packet (skb) 10,007 B in 8.0 fragments" in words
+    assert ("ACKs to the sender" in words) == bool(row)
+    assert row in words

@@ -36,6 +36,7 @@ def test_every_byte_arrives_as_it_was_sent(mode: str, messages: int, size: int, 
             assert result.verified is True
             assert result.bytes_acked == result.bytes_received == result.payload_bytes
             assert result.bytes_sent == result.payload_bytes + (result.retransmitted_bytes or 0)
+            assert result.acks is not None
             assert result.sender_cpu_ns.total
             assert result.receiver_cpu_ns is not None
             assert result.receiver_cpu_ns.total

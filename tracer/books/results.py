@@ -73,6 +73,7 @@ def workload_of(experiment: Experiment, *, asks_zerocopy: bool, sender: Reply, r
         bytes_sent=sender["bytes_sent"],
         bytes_acked=sender["bytes_acked"],
         bytes_received=receiver["bytes_received"] if receiver else None,
+        acks=sender.get("acks"),
         sender_cpu_ns=cpu_of(sender),
         receiver_cpu_ns=cpu_of(receiver) if receiver else None,
         asked_sends=total(sender, "asked_sends") if asks_zerocopy else None,

@@ -80,6 +80,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
         bytes_acked: Payload that the peer's TCP acknowledged (tcpi_bytes_acked, without SYN and FIN).
         bytes_received: Payload that the receiver's TCP took in (tcpi_bytes_received, without FIN); None, too, where the
             receiver is not ours.
+        acks: Packets without payload that the sender's TCP got: acknowledgements, and not SYN-ACK and FIN (tcpi_segs_in
+            less tcpi_data_segs_in, Linux 4.6).
         asked_sends: Of the sends, those that asked for zero-copy; None in a mode that does not, or that always does in
             a file of before they were counted apart.
         asked_bytes: What these accepted.
@@ -107,6 +109,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     bytes_sent: Count | None = None
     bytes_acked: Count | None = None
     bytes_received: Count | None = None
+    acks: Count | None = None
     asked_sends: Count | None = None
     enomem: Count = 0
     asked_bytes: Count | None = None

@@ -73,17 +73,19 @@ def comparison_table(comparison: Comparison, console: Console) -> Table:
 
 
 def _add_mechanics(table: Table, comparison: Comparison) -> None:
-    """Packets, where somebody counted them."""
+    """Packets and what comes with them, where somebody counted them."""
     rows = {
-        "B of payload a packet": ("packet_bytes", ",.0f"),
-        "fragments a packet": ("fragments", ".1f"),
-        "completions a send": ("completions_per_send", ".3g"),
+        "B of payload a packet": ("packet_bytes", ",.0f", "observed pass"),
+        "fragments a packet": ("fragments", ".1f", "observed pass"),
+        "ACKs a packet": ("acks_per_packet", ".3g", "observed pass, TCP_INFO"),
+        "completions a send": ("completions_per_send", ".3g", "observed pass"),
+        "CPU time in timers": ("timer_share", ".0%", "sampled stacks"),
     }
-    for name, (field, form) in rows.items():
+    for name, (field, form, source) in rows.items():
         values = [getattr(comparison.mechanics.get(mode, NOTHING), field) for mode in comparison.modes]
         if any(value is not None for value in values):
             cells = ["n/a" if value is None else format(value, form) for value in values]
-            table.add_row(name, *cells, "observed pass")
+            table.add_row(name, *cells, source)
 
 
 def _share(comparison: Comparison, mode: str, stage: Stage) -> float | None:

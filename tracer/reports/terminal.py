@@ -171,8 +171,12 @@ def _add_observed_figures(table: Table, document: Document, observed: Workload) 
     table.add_row("retransmitted", f"{format_count(document.ledger.retransmitted_bytes)} B", "observed pass")
     if mapped := mapped_text(observed):
         table.add_row("TCP_ZEROCOPY_RECEIVE", mapped, "observed pass")
-    if packet := packet_text(mechanics_of(document)):
+    mechanics = mechanics_of(document)
+    if packet := packet_text(mechanics):
         table.add_row("a packet (skb)", packet, "observed pass")
+    if observed.acks is not None and mechanics.acks_per_packet is not None:
+        text = f"{observed.acks:,}, {mechanics.acks_per_packet:.2g} a packet"
+        table.add_row("ACKs to the sender", text, "observed pass")
     done = observed.completions
     if done is not None:
         text = f"{counted(done.total, 'send')}: {done.copied:,} copied, {done.zerocopy:,} zero-copy; in "

@@ -43,7 +43,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         contests: Empty where the CPU is emulated.
         cpu: By mode: ns of CPU a payload byte, by stage; empty where nothing sampled.
         sent_copies: By mode: copies of a payload byte in the kernel on the sending side; None where one is not known.
-        mechanics: By mode: packets, fragments, completions.
+        mechanics: By mode: packets, fragments, ACKs, completions, timers.
         advice: What to take, why, and how sure that is.
         absent: Modes that cannot be done here, with the reason.
         why: A sentence for each mode that costs clearly more than the cheapest: the largest cause, with its figure.

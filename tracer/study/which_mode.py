@@ -87,7 +87,7 @@ def _words(choice: Choice, threads: int, costs: Costs) -> Iterator[str]:
     leads = f"{contest.best}'s is {times(ratio, next_one)} at {format_size(size)}"
     dear, cheap = (costs.get(Cell(mode, size, threads), NO_COSTS) for mode in (next_one, contest.best))
     reason = why_dearer(dear, cheap)
-    yield f"({'' if choice.winner else 'not the others: '}{leads}{f', as {reason}' if reason else ''})"
+    yield f"({'' if choice.winner else 'not the others: '}{leads}{f', as {next_one} has {reason}' if reason else ''})"
 
 
 def _lead(contest: Contest) -> float:

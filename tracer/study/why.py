@@ -1,4 +1,7 @@
-"""Why one mode costs more than another: where the CPU time goes that it takes beyond, and its packets. Pure."""
+"""Why one mode costs more than another: where the CPU time goes that it takes beyond, and its packets' mechanics.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,10 @@ from tracer.books.mechanics import NOTHING, Mechanics, packet_text
 
 # What else was measured of two modes says more of a difference than this; a smaller one is no reason.
 _LEAST_RATIO = 1.25
+# ACKs are few, and their number depends on how the reader was scheduled.
+_LEAST_RATIO_OF_ACKS = 2.0
+# Timers are named where they take so much more of the CPU time, of 1.
+_LEAST_SHARE = 0.1
 
 
 class Part(NamedTuple):
@@ -24,7 +31,7 @@ class Part(NamedTuple):
     share: float
 
     def __str__(self) -> str:
-        return f"{self.stage.replace('_', ' ')} takes {self.ns_per_byte:.3f} ns/B more, {self.share:.0%}"
+        return f"{self.ns_per_byte:.3f} ns/B more in {self.stage.replace('_', ' ')}, {self.share:.0%}"
 
 
 def largest_part(dear: Mapping[str, float], cheap: Mapping[str, float]) -> Part | None:
@@ -44,15 +51,16 @@ def largest_part(dear: Mapping[str, float], cheap: Mapping[str, float]) -> Part 
 def why_dearer(
     dear: tuple[Mapping[str, float], Mechanics | None], cheap: tuple[Mapping[str, float], Mechanics | None]
 ) -> str:
-    """The largest cause with its figure, and what comes with it; empty where nothing of it was measured.
+    """What it has more: the largest cause with its figure, and what comes with it; empty where nothing was measured.
 
     Args:
         dear, cheap: Of each mode, its CPU time by stage (see largest_part), and its mechanics.
     """
     part = largest_part(dear[0], cheap[0])
-    packets = _packets(dear[1] or NOTHING, cheap[1] or NOTHING)
+    mechanics = (dear[1] or NOTHING, cheap[1] or NOTHING)
     spent = f"{part} of the difference" if part is not None else ""
-    return "; ".join(words for words in (spent, packets) if words)
+    told = (spent, _packets(*mechanics), _timers(*mechanics), _acks(*mechanics))
+    return "; ".join(words for words in told if words)
 
 
 def _packets(dear: Mechanics, cheap: Mechanics) -> str:
@@ -62,4 +70,26 @@ def _packets(dear: Mechanics, cheap: Mechanics) -> str:
     ratio = cheap.packet_bytes / dear.packet_bytes
     if ratio < _LEAST_RATIO:
         return ""
-    return f"it takes {ratio:.1f}x the packets ({packet_text(dear)}, not {packet_text(cheap)})"
+    paced = f", each paced by {dear.paced_by}" if dear.paced_by else ""
+    return f"{ratio:.1f}x the packets, of {packet_text(dear)} instead of {packet_text(cheap)}{paced}"
+
+
+def _timers(dear: Mechanics, cheap: Mechanics) -> str:
+    """Only where they take clearly more of its CPU time."""
+    if dear.timer_share is None or cheap.timer_share is None or dear.timer_share - cheap.timer_share < _LEAST_SHARE:
+        return ""
+    return f"{dear.timer_share:.0%} of its CPU time in timers instead of {cheap.timer_share:.0%}"
+
+
+def _acks(dear: Mechanics, cheap: Mechanics) -> str:
+    """Only where it gets clearly more of them, for as many bytes."""
+    more, less = _acks_per_mib(dear), _acks_per_mib(cheap)
+    if more is None or not less or more / less < _LEAST_RATIO_OF_ACKS:
+        return ""
+    return f"{more:,.0f} ACKs a MiB instead of {less:,.0f}"
+
+
+def _acks_per_mib(found: Mechanics) -> float | None:
+    if found.acks_per_packet is None or not found.packet_bytes:
+        return None
+    return found.acks_per_packet / found.packet_bytes * (1 << 20)

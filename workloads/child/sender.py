@@ -12,7 +12,7 @@ from typing import Any
 
 from workloads.child.crew import Crew, Refused, counts_of, kernel_keeps_time_by_tsc, numbered
 from workloads.child.latency import merged_latency
-from workloads.child.tcp import Info, is_window_closed, set_buffer, sum_known, tcp_info
+from workloads.child.tcp import Info, acks_of, is_window_closed, set_buffer, sum_known, tcp_info
 from workloads.child.tls import encrypt
 from workloads.child.udp import Datagrams, ask
 from workloads.engine._engine import ffi, lib
@@ -137,6 +137,7 @@ class Sender:
             "latency_ns": latency,
             "closed_ns": max(self._closed_ns),
             **{name: sum_known([info[name] for info in told]) for name in tcp},
+            "acks": sum_known(list(map(acks_of, told))),
             "told_bytes": told_bytes,
         }
 

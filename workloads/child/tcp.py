@@ -19,7 +19,9 @@ _FIELDS = {
     "unacked": slice(24, 28),
     "bytes_acked": slice(120, 128),
     "bytes_received": slice(128, 136),
+    "segs_in": slice(140, 144),
     "notsent_bytes": slice(144, 148),
+    "data_segs_in": slice(152, 156),  # Linux 4.6
     "bytes_sent": slice(200, 208),
     "bytes_retrans": slice(208, 216),
     "snd_wnd": slice(228, 232),  # Linux 5.16
@@ -60,6 +62,18 @@ def tcp_info(connection: socket.socket | Datagrams) -> Info:
     _take_out(found, "bytes_acked", 2 if state in (_FIN_WAIT2, _TIME_WAIT, _CLOSE) else 1)
     _take_out(found, "bytes_received", 1 if state == _CLOSE_WAIT else 0)
     return found
+
+
+def acks_of(info: Info) -> int | None:
+    """Packets without payload that who connected has got, but for those that opened and closed the connection.
+
+    The peer's FIN is one of its own where nothing came before it, as to one that sends and does not read.
+    """
+    all_of_them, with_payload = info["segs_in"], info["data_segs_in"]
+    if all_of_them is None or with_payload is None:
+        return None
+    opening_and_closing = 2 if info["state"] in (_TIME_WAIT, _CLOSE) else 1
+    return max(0, all_of_them - with_payload - opening_and_closing)
 
 
 def is_window_closed(info: Info) -> bool:
