@@ -2,10 +2,9 @@
 /*
  * Samples what the CPUs run: the kernel stack, or in user mode the two innermost addresses.
  *
- * Kept are samples in the context of the sender's and the receiver's process (NT_SENDER, NT_RECEIVER; 0 where that is
- * not ours), and kernel-mode samples in any other context: softirq work for the workload may be among them, and the
- * stack tells that to whoever reads it. Both are pids of the PID namespace (NT_PIDNS_DEVICE, NT_PIDNS_INODE) that the
- * reader lives in. NT_CONTEXTS, the members of `enum context`, comes from tracer/observers/sampler.py.
+ * Kept are samples in the context of the sender's and the receiver's process (of struct subject), and kernel-mode
+ * samples in any other context: softirq work for the workload may be among them, and the stack tells that to whoever
+ * reads it. NT_CONTEXTS, the members of `enum context`, comes from tracer/observers/sampler.py.
  */
 
 /* uapi/linux/bpf_perf_event.h */
@@ -16,6 +15,10 @@ struct bpf_perf_event_data {
 };
 
 enum context { NT_CONTEXTS };
+
+/* Pids of the PID namespace (its device and inode) that the reader lives in; 0 where that process is not ours. */
+struct subject { u64 device, inode; u32 sender, receiver; };
+BPF_ARRAY(subject, struct subject, 1);
 
 /* A hash's key has 512 bytes at most; the outermost frames of a deeper stack are left out. */
 #define MAX_FRAMES 62
@@ -36,13 +39,15 @@ BPF_PERCPU_ARRAY(lost, u64, 1);
 static __always_inline enum context context(void)
 {
 	struct bpf_pidns_info current = {};
+	u32 zero = 0;
+	struct subject *one = subject.lookup(&zero);
 
 	/* Fails for a task of another namespace: that is nobody of ours. */
-	if (bpf_get_ns_current_pid_tgid(NT_PIDNS_DEVICE, NT_PIDNS_INODE, &current, sizeof(current)))
+	if (!one || bpf_get_ns_current_pid_tgid(one->device, one->inode, &current, sizeof(current)) || !current.tgid)
 		return SOFTIRQ;
-	if (NT_SENDER && current.tgid == NT_SENDER)
+	if (current.tgid == one->sender)
 		return SENDER;
-	if (NT_RECEIVER && current.tgid == NT_RECEIVER)
+	if (current.tgid == one->receiver)
 		return RECEIVER;
 	return SOFTIRQ;
 }

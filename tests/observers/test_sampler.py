@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from tests.command import document, nettrace, stage_bytes
+from tracer.observers import image_cache
+from tracer.observers.sampler import Processes, Sampler
 
 SIZE, MESSAGES = 16384, 32771
 WORK = ("--size", SIZE, "--messages", MESSAGES)
@@ -131,3 +133,15 @@ def test_a_profile_without_names_is_none_and_says_so() -> None:
     assert "profiled pass" not in done.stderr
     assert found["profile"] is None
     assert any(note.startswith("CPU profile: n/a, because kernel.kptr_restrict") for note in found["notes"])
+
+
+@pytest.mark.live
+def test_the_sampler_is_compiled_once_for_all_workloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose samples it keeps stands in a map, and not in its text: clang takes longer than a pass."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    Sampler(Processes(1, 2)).close()
+    kept = image_cache.names()
+    Sampler(Processes(3, 0)).close()
+
+    assert len(kept) == 1
+    assert image_cache.names() == kept

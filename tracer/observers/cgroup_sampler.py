@@ -14,8 +14,9 @@ from typing import Any
 
 from tracer.books.stages import plain_name
 from tracer.machine.cgroups import level_of
-from tracer.machine.kernel.bpf_trial import open_cpu_clock, run_at
+from tracer.machine.kernel.bpf_trial import open_cpu_clock
 from tracer.observers import loading
+from tracer.observers.cpu_events import CpuEvents
 from tracer.observers.image_cache import cached_image
 from tracer.observers.loading import Kind
 from tracer.observers.maps import Maps
@@ -30,7 +31,7 @@ class CgroupSampler:
 
     def __init__(self) -> None:
         self._undo = contextlib.ExitStack()
-        self._events: list[int] = []
+        self._events = CpuEvents(lambda cpu: open_cpu_clock(cpu, PERIOD_NS))
 
     def attach(self, cgroup: Path) -> None:
         """Start to sample.
@@ -45,15 +46,11 @@ class CgroupSampler:
         self._maps.set("subject", 0, struct.pack("<QII", cgroup.stat().st_ino, level_of(cgroup), 0))
         program = loading.load(image.code("on_sample", self._maps.descriptors), "on_sample", Kind.PERF_EVENT)
         self._undo.callback(os.close, program)
-        for cpu in _online_cpus():
-            event = open_cpu_clock(cpu, PERIOD_NS)
-            self._events.append(event)
-            run_at(event, program)
+        self._events.open(program)
 
     def detach(self) -> None:
         """Stop to sample; what was sampled stays readable."""
-        while self._events:
-            os.close(self._events.pop())
+        self._events.close()
 
     def folded(self) -> tuple[dict[str, int], int]:
         """Stacks, as "command;kernel;outermost;...;innermost", to their samples; and samples that were not kept."""
@@ -68,13 +65,6 @@ class CgroupSampler:
         """Detach and free everything."""
         self.detach()
         self._undo.close()
-
-
-def _online_cpus() -> list[int]:
-    """From a list such as "0-3,5"."""
-    parts = Path("/sys/devices/system/cpu/online").read_text().strip().split(",")
-    ends = [[int(end) for end in part.split("-")] for part in parts]
-    return [cpu for first, *last in ends for cpu in range(first, (last or [first])[0] + 1)]
 
 
 def _name(address: int) -> str:

@@ -13,17 +13,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tracer.books.samples import Sample, without_tracers
+from tracer.books.samples import without_tracers
 from tracer.books.tallies import total
 from tracer.errors import MachineError, PrivilegeError, reason_of
 from tracer.machine.kernel.btf import Btf
 from tracer.machine.kernel.installation import require_bcc
 from tracer.machine.kernel.symbols import address_of, why_no_names
 from tracer.machine.privilege import refusal
-from tracer.machine.user_symbols import UserSymbols
 from tracer.observers import compiling, loading
 from tracer.observers.compiling import compile_text
 from tracer.observers.headers import header_tree
+from tracer.observers.kernel_names import names_of
 from tracer.observers.kprobes import Kprobe
 from tracer.observers.loading import Kind
 from tracer.observers.prepared import Prepared, Source, fingerprint_of, source_of
@@ -110,46 +110,8 @@ class Program:
         """Load a function as a perf_event program; its descriptor."""
         return int(self._load(function, "PERF_EVENT").fd)
 
-    def attach_sampler(self, function: str, kind: int, event: int, period: int) -> None:
-        """Run a function on every CPU whenever a perf event has counted `period` more.
-
-        Args:
-            kind: perf_event_open(2): type.
-            event: The same: config.
-
-        Raises:
-            PrivilegeError: the kernel refuses this user.
-            MachineError: it has no such event.
-        """
-        try:
-            self._load(function, "PERF_EVENT")
-            self.bpf.attach_perf_event(ev_type=kind, ev_config=event, fn_name=function, sample_period=period)
-        except Exception as error:
-            raise _refused("cannot sample the CPUs", error) from error
-        self._detachers.append(lambda: self.bpf.detach_perf_event(kind, event))
-
-    def read_samples(self, table: str, lost: str, processes: tuple[int, ...]) -> tuple[list[Sample], int]:
-        """Sampled stacks, and how many could not be kept.
-
-        Args:
-            processes: By context, to look up the names of functions in user mode.
-        """
-        symbols = [UserSymbols(process) if process else None for process in processes]
-        samples = []
-        for key, count in self.bpf[table].items():
-            addresses = [address for address in key.frames if address]
-            frames = _user_frames(addresses, symbols[key.context]) if key.user else self._names(addresses)
-            samples.append(Sample(key.context, bool(key.user), frames, count.value))
-        return samples, sum(self.bpf[lost][ctypes.c_int(0)])
-
     def _names(self, addresses: list[int]) -> list[str]:
-        # BCC reads all of /proc/kallsyms anew for each address that it does not find: minutes, where none is shown.
-        if why_no_names() is not None:
-            return ["[unknown]"] * len(addresses)
-        if self._prepared.named is not None and not all(address in self._prepared.named for address in addresses):
-            self._bcc.BPF._sym_caches.pop(-1, None)  # BCC would give it the name of whatever lay below
-            self._prepared.named = None
-        return [self.bpf.ksym(address).decode() for address in addresses]
+        return names_of(addresses, self._prepared)
 
     def clear(self, *tables: str) -> None:
         """Forget what an earlier use of the same compiled program counted, once its probes are gone."""
@@ -293,12 +255,6 @@ def fingerprint(source: Source) -> str:
     """Of what decides the compiled program: its text and flags, the kernel's headers, and what compiles and loads."""
     ours = (Path(module).read_text() for module in (__file__, compiling.__file__, loading.__file__))
     return fingerprint_of(source, whole_text(source.file_name), str(header_tree()), *ours)
-
-
-def _user_frames(addresses: list[int], symbols: UserSymbols | None) -> list[str]:
-    """The running function, and the next one if that word of the stack is an address of a function at all."""
-    names = [symbols.name(address) if symbols else None for address in addresses]
-    return [names[0] or "[unknown]" if names else "[unknown]", *(name for name in names[1:] if name)]
 
 
 def compile_source(source: Source) -> Any:

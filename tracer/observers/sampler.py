@@ -14,21 +14,36 @@ work before TCP (a driver's poll loop) in another's context, kernel threads outs
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tracer.books.samples import CONTEXTS, fold
+from tracer.books.samples import CONTEXTS, Sample, fold
 from tracer.books.stages import stage_costs
-from tracer.machine.kernel.bpf_trial import can_count_cycles
+from tracer.errors import MachineError, PrivilegeError
+from tracer.machine import privilege
+from tracer.machine.kernel.bpf_trial import can_count_cycles, open_cpu_clock, open_cycles
+from tracer.machine.user_symbols import UserSymbols
 from tracer.model import CpuProfile, Workload
+from tracer.observers import loading
+from tracer.observers.cpu_events import CpuEvents
+from tracer.observers.image_cache import cached_image
+from tracer.observers.kernel_names import names_of
+from tracer.observers.loading import Kind, Refusal
+from tracer.observers.maps import Maps
 from tracer.observers.prepared import Prepared
-from tracer.observers.program import Program
+from tracer.observers.source_text import whole_text
 
 # 2 kHz, and no divisor of a second: nothing else on the machine keeps step with it.
 PERIOD_NS = 499_979
 
-# linux/perf_event.h: (type, config)
-_CPU_CLOCK, _CYCLES = (1, 0), (0, 0)
+_FLAGS = ("-g0", f"-DNT_CONTEXTS={','.join(CONTEXTS).upper()}")
+_SUBJECT = struct.Struct("<QQII")  # bpf/sampler.bpf.c, struct subject
+_STACK = struct.Struct("<II62Q")  # struct sample: context, whether it is user mode, addresses
 
 
 class Processes(NamedTuple):
@@ -39,28 +54,30 @@ class Processes(NamedTuple):
 
 
 class Sampler:
-    """Compiles at once, samples between attach() and detach().
+    """Ready at once, samples between attach() and detach().
 
     Args:
         tsc_hz: Rate of the time-stamp counter, which tells how many cycles are a period; None samples by the clock.
         prepared: Which functions' names have been read already: modules may have come since.
+
+    Raises:
+        MachineError: BCC is missing, cannot compile it, or the kernel makes no maps for it.
     """
 
     def __init__(self, processes: Processes, tsc_hz: float | None = None, prepared: Prepared | None = None) -> None:
-        self._processes = processes
-        by_cycles = tsc_hz is not None and can_count_cycles() is None
-        self.event = "cycles" if by_cycles else "cpu-clock"
-        self._kind = _CYCLES if by_cycles else _CPU_CLOCK
-        self._period = round(PERIOD_NS * tsc_hz / 1e9) if by_cycles and tsc_hz else PERIOD_NS
-        namespace = Path("/proc/self/ns/pid").stat()
-        defines: dict[str, int | str] = {
-            "NT_CONTEXTS": ",".join(CONTEXTS).upper(),
-            "NT_SENDER": processes.sender,
-            "NT_RECEIVER": processes.receiver,
-            "NT_PIDNS_DEVICE": namespace.st_dev,
-            "NT_PIDNS_INODE": namespace.st_ino,
-        }
-        self._program = Program("sampler.bpf.c", defines, prepared=prepared)
+        self._processes, self._prepared = processes, prepared or Prepared()
+        cycles = round(PERIOD_NS * tsc_hz / 1e9) if tsc_hz is not None and can_count_cycles() is None else None
+        self.event = "cpu-clock" if cycles is None else "cycles"
+        self._events = CpuEvents(
+            lambda cpu: open_cpu_clock(cpu, PERIOD_NS) if cycles is None else open_cycles(cpu, cycles)
+        )
+        self._undo = contextlib.ExitStack()
+        self._image = cached_image(whole_text("sampler.bpf.c"), _FLAGS, "sampler.bpf.c")
+        with _told():
+            self._maps = Maps(self._image.maps)
+            self._undo.callback(self._maps.close)
+            namespace = Path("/proc/self/ns/pid").stat()
+            self._maps.set("subject", 0, _SUBJECT.pack(namespace.st_dev, namespace.st_ino, *processes))
 
     def attach(self) -> None:
         """Start to sample.
@@ -69,16 +86,19 @@ class Sampler:
             PrivilegeError: the kernel refuses this user.
             MachineError: it refuses BPF programs on perf events.
         """
-        self._program.attach_sampler("on_sample", *self._kind, self._period)
+        with _told():
+            code = self._image.code("on_sample", self._maps.descriptors)
+            program = loading.load(code, "on_sample", Kind.PERF_EVENT)
+            self._undo.callback(os.close, program)
+            self._events.open(program)
 
     def detach(self) -> None:
         """Stop to sample."""
-        self._program.detach()
+        self._events.close()
 
     def profile(self, workload: Workload) -> CpuProfile:
         """What was sampled during a pass; the processes must still be there, for the names of their functions."""
-        samples, lost = self._program.read_samples("samples", "lost", (*self._processes, 0))
-        folded = fold(samples)
+        folded = fold(self._samples())
         return CpuProfile(
             event=self.event,
             period_ns=PERIOD_NS,
@@ -88,9 +108,41 @@ class Sampler:
             elapsed_s=workload.elapsed_s,
             elsewhere=sum(count for stack, count in folded.items() if stack.startswith("softirq;")),
             folded=folded,
-            lost=lost,
+            lost=sum(int.from_bytes(count, "little") for count in self._maps.element("lost", 0)),
         )
 
+    def _samples(self) -> Iterator[Sample]:
+        symbols = [UserSymbols(process) if process else None for process in (*self._processes, 0)]
+        for key, times in self._maps.items("samples"):
+            context, user, *frames = _STACK.unpack(key)
+            addresses = [address for address in frames if address]
+            names = _user_frames(addresses, symbols[context]) if user else names_of(addresses, self._prepared)
+            yield Sample(context, bool(user), names, int.from_bytes(times, "little"))
+
     def close(self) -> None:
-        """Free the program; safe to call twice."""
-        self._program.close()
+        """Free everything; safe to call twice."""
+        self.detach()
+        self._undo.close()
+
+
+def _user_frames(addresses: list[int], symbols: UserSymbols | None) -> list[str]:
+    """The running function, and the next one if that word of the stack is an address of a function at all."""
+    names = [symbols.name(address) if symbols else None for address in addresses]
+    return [names[0] or "[unknown]" if names else "[unknown]", *(name for name in names[1:] if name)]
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """What the kernel refuses, as an error that a user should read."""
+    try:
+        yield
+    except (Refusal, OSError) as error:
+        number, reason = (error.number, error.reason) if isinstance(error, Refusal) else (error.errno, str(error))
+        raise _error_of(number, reason) from error
+
+
+def _error_of(number: int | None, reason: str) -> MachineError | PrivilegeError:
+    what = "cannot sample the CPUs"
+    if number in (errno.EPERM, errno.EACCES):
+        return privilege.refusal(what, reason, "CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN")
+    return MachineError(what, reason, "see: nettrace doctor; or run in the lab: --lab")

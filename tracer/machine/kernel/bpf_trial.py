@@ -103,6 +103,15 @@ def open_cpu_clock(cpu: int, period_ns: int) -> int:
     return _open_event(_PERF_TYPE_SOFTWARE, cpu=cpu, period=period_ns)
 
 
+def open_cycles(cpu: int, cycles: int) -> int:
+    """The same whenever this CPU's cycle counter has gone on by so many.
+
+    Raises:
+        OSError: the kernel refuses, or there is no such counter.
+    """
+    return _open_event(_PERF_TYPE_HARDWARE, cpu=cpu, period=cycles)
+
+
 def run_at(event: int, program: int) -> None:
     """Have a program run whenever an event fires, from now on.
 
