@@ -102,7 +102,7 @@ readme: install
 man: install
 	$(PYTHON) -m bench.man_pages
 
-# The source study again: the sweep, the lab's NIC, a verdict on each claim; docs/study.md and the README's table.
+# The source study again: the sweep, the lab's NIC, a verdict on each claim, those of the field too; docs/study.md.
 study: test-packages install
 	$(SUDO) $(CURDIR)/$(PYTHON) bench/study.py
 
