@@ -100,7 +100,7 @@ def main() -> int:
         for peer in there:
             for size in given.sizes:
                 add_row(table, peer, size, program, given.repetitions)
-    table.caption = f"CPU time of both sides{describe_stall(stall, began)}"
+    table.caption = f"CPU time of both sides; C loops are written anew{describe_stall(stall, began)}"
     console = Console(width=150)
     console.print(table)
     for name, differs in {peer.name: peer.differs for peer in there}.items():

@@ -96,10 +96,10 @@ def _plan(given: dict[str, Any], modes: list[str]) -> Plan:
 
 def _of_all(plan: Plan) -> tuple[Plan, dict[str, str]]:
     """The plan for those of its modes that can be done here, and why the others cannot."""
-    from tracer.study.all_modes import plan_of_all, refusals
+    from tracer.study.all_modes import plan_of_all, try_all
 
-    absent = refusals(plan, record_if_possible)
-    return plan_of_all(plan, absent), absent
+    tried = try_all(plan, record_if_possible)
+    return plan_of_all(plan, tried), tried.refused
 
 
 def record_if_possible(experiment: Experiment, observed: bool) -> Recording:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from typing import Annotated, Literal, NamedTuple
 
 import msgspec
@@ -35,7 +36,7 @@ class Plan(Settings, frozen=True, kw_only=True):
 
     Args:
         bytes_budget: Payload of one run, bytes; runs of small messages end before it, at 64,000 messages.
-        first_bytes: The same of the first run of each combination, which is sampled, where that wants more.
+        sampled_bytes: The same by mode, of the first run of a combination, which is sampled, where that wants another.
         counters: CPU counters are read, which takes as long as a short run.
         time_budget_s: Time that one run sends for, instead of the bytes budget.
         same_mode_twice: An A/A check: every mode runs under two labels, whose ratio must be 1 but for noise.
@@ -52,7 +53,7 @@ class Plan(Settings, frozen=True, kw_only=True):
     observer: ObserverChoice = ObserverChoice.AUTO
     peer: str | None = None
     bytes_budget: _Positive = DEFAULT_BYTES_BUDGET
-    first_bytes: _Positive | None = None
+    sampled_bytes: Mapping[str, _Positive] = {}
     counters: bool = True
     time_budget_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
     same_mode_twice: bool = False
@@ -166,10 +167,11 @@ def experiment_of(plan: Plan, job: Job) -> Experiment:
 
     In the lab nothing is that measures cost: an emulated CPU has other costs than a real one.
     """
-    cell, budget = job.cell, plan.bytes_budget if job.repetition or not plan.first_bytes else plan.first_bytes
+    cell, mode = job.cell, plan.labels()[job.cell.label]
+    budget = plan.bytes_budget if job.repetition else plan.sampled_bytes.get(mode, plan.bytes_budget)
     messages = max(_MIN_MESSAGES, min(_MAX_MESSAGES, budget // cell.size) // cell.threads)
     return Experiment(
-        mode=plan.labels()[cell.label],
+        mode=mode,
         size=cell.size,
         threads=cell.threads,
         messages=None if plan.time_budget_s else messages,
