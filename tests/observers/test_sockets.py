@@ -87,7 +87,7 @@ def test_of_several_programs_at_a_hook_one_counts(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(SocketPrograms, "_can_fexit", lambda *_: True)
     with open_cgroup() as cgroup, contextlib.closing(SocketObserver()) as observer:
         observer.attach(cgroup)
-        enter = "echo $$ >$0/cgroup.procs; exec $1 -c \"$2\""
+        enter = 'echo $$ >$0/cgroup.procs; exec $1 -c "$2"'
         subprocess.run(["sh", "-c", enter, cgroup, sys.executable, TO_ITSELF], check=True, timeout=60)
         observer.drain(10)
         found = observer.finish()
