@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.entry_samples import TAP, deferred, linearized
-from tests.samples import PAYLOAD, ethernet
+from tests.function_samples import on_nic
+from tests.samples import PAYLOAD, changed, ethernet, experiment
 from tracer.books.causes import LATER_COPIES, ROWS, hints, row_of, with_cause
-from tracer.books.scene import Scene
+from tracer.books.scene import Scene, scene_of
 from tracer.model import Cause, Entry, Link, Nic, Stage
 
 ROOT = Path(__file__).parents[2]
@@ -24,8 +25,9 @@ def scene(
     taps: list[str] | None = None,
     without_sg: bool = False,
     copied: tuple[int, int] | None = None,
+    elsewhere: bool = False,
 ) -> Scene:
-    return Scene(link, nic, taps, without_sg, copied)
+    return Scene(link, nic, taps, without_sg, copied, is_read_elsewhere=elsewhere)
 
 
 TUN, BRIDGE, VETH = (ethernet(kind=kind, device=f"{kind}0") for kind in ("tun", "bridge", "veth"))
@@ -51,7 +53,9 @@ NEITHER = ethernet(scatter_gather=False, tx_checksum=False)
         (Cause.TUN, DEFERRED, scene(nic=BRIDGE), None),
         (Cause.TUN, DEFERRED, scene(), None),
         (Cause.FORWARDING, DEFERRED, scene(Link.VETH), False),
-        (Cause.FORWARDING, DEFERRED, scene(nic=ethernet()), False),
+        (Cause.FORWARDING, DEFERRED, scene(nic=VETH, elsewhere=True), True),
+        (Cause.FORWARDING, DEFERRED, scene(nic=ethernet(), elsewhere=True), False),
+        (Cause.FORWARDING, DEFERRED, scene(nic=TUN, elsewhere=True), None),
         (Cause.FORWARDING, DEFERRED, scene(nic=VETH), None),
         (Cause.NO_SCATTER_GATHER, LINEAR, scene(nic=NO_SG), True),
         (Cause.NO_SCATTER_GATHER, LINEAR, scene(nic=NO_SG_ASKED, without_sg=True), True),
@@ -105,6 +109,24 @@ def test_what_is_inferred_says_from_what_and_what_was_seen_does_not():
     assert with_cause(seen, scene(Link.LO)) == seen
     assert with_cause(DEFERRED, scene(Link.LO)).cause_inferred_from == "the link leads to a local socket"
     assert with_cause(DEFERRED, scene()).cause_inferred_from == ""
+
+
+def test_a_caller_that_serves_two_causes_needs_the_scene():
+    """A local socket's packets and those that are passed on lost their pages in one function, before 6.17."""
+    arrived = deferred(PAYLOAD, Cause.FORWARDING)
+
+    shown = with_cause(arrived, scene(nic=VETH, taps=[TAP], elsewhere=True))
+    assert (shown.cause, shown.cause_inferred_from) == (Cause.FORWARDING, row_of(Cause.FORWARDING).inferred_from)
+    assert with_cause(arrived, scene(nic=VETH, taps=[TAP])).cause is Cause.UNKNOWN
+
+
+def test_the_lab_s_own_receiver_is_elsewhere():
+    """A peer that was named may be in the guest, and one of this machine's in another namespace of it."""
+    asked = {"lab": "6.12", "link": Link.NIC}
+
+    assert scene_of(changed(on_nic(), experiment=experiment(**asked))).is_read_elsewhere
+    assert not scene_of(changed(on_nic(), experiment=experiment(**asked, peer="10.0.2.2:7"))).is_read_elsewhere
+    assert not scene_of(changed(on_nic(), experiment=experiment(link=Link.NIC, peer="x:7"))).is_read_elsewhere
 
 
 def test_what_copied_nothing_has_no_cause():

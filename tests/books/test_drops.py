@@ -110,6 +110,13 @@ def test_a_caller_that_is_not_in_the_table_is_no_cause() -> None:
     assert cause_of_caller("ip_local_deliver_finish", Link.LO) is Cause.LOCAL_DELIVERY
 
 
+def test_what_comes_in_on_a_way_that_leads_elsewhere_seems_to_be_passed_on() -> None:
+    """On one that ends here it is delivered; since 6.17 the function that delivers is another one."""
+    assert cause_of_caller("__netif_receive_skb_core.constprop.0", Link.NIC) is Cause.FORWARDING
+    assert cause_of_caller("__netif_receive_skb_core.constprop.0", Link.VETH) is Cause.LOCAL_DELIVERY
+    assert cause_of_caller("ip_local_deliver_finish", Link.NIC) is Cause.LOCAL_DELIVERY
+
+
 def test_an_incoming_tap_costs_nothing_where_a_local_socket_s_copy_serves_it() -> None:
     """Ending the tap would not spare the copy; where no socket of ours receives, it would."""
     assert cause_of_caller("deliver_skb", Link.LO) is Cause.LOCAL_DELIVERY

@@ -87,12 +87,21 @@ def with_cause(entry: Entry, scene: Scene) -> Entry:
     """
     if entry.stage not in LATER_COPIES or not entry.bytes:
         return msgspec.structs.replace(entry, cause=None)
+    if entry.cause is Cause.FORWARDING:
+        return _if_shown(entry, scene, row_of(entry.cause))
     if entry.cause is not None:
         return entry
     sure = [row for row in ROWS if entry.stage in row.stages and row.evidence(scene, entry)]
     if len(sure) != 1:
         return msgspec.structs.replace(entry, cause=Cause.UNKNOWN)
     return msgspec.structs.replace(entry, cause=sure[0].cause, cause_inferred_from=sure[0].inferred_from)
+
+
+def _if_shown(entry: Entry, scene: Scene, row: CauseRow) -> Entry:
+    """What its caller leaves open, and the scene may tell."""
+    if row.evidence(scene, entry):
+        return msgspec.structs.replace(entry, cause_inferred_from=row.inferred_from)
+    return msgspec.structs.replace(entry, cause=Cause.UNKNOWN)
 
 
 def hints(scene: Scene) -> str:
@@ -130,8 +139,10 @@ def _is_tun(scene: Scene, _: Entry) -> bool | None:
 
 
 def _is_forwarded(scene: Scene, entry: Entry) -> bool | None:
-    """Nothing that is recorded shows it; links of our own forward nothing."""
-    return False if scene.link is not Link.NIC else _unless_a_real_device(scene, entry)
+    """Before it was known whither; so it is shown by where they were read. Links of our own forward nothing."""
+    if scene.link is not Link.NIC or _unless_a_real_device(scene, entry) is False:
+        return False
+    return True if scene.is_read_elsewhere and scene.kind == "veth" else None
 
 
 def _lacks_sg(scene: Scene, _: Entry) -> bool | None:
@@ -370,7 +381,7 @@ ROWS: tuple[CauseRow, ...] = (
         Cause.FORWARDING,
         stages=(Stage.DEFERRED_COPY,),
         evidence=_is_forwarded,
-        inferred_from="",
+        inferred_from="the device is a veth, and the receiver is on another machine",
         code=_code("copied-by-forwarding"),
         name="forwarding",
         how="",

@@ -255,11 +255,13 @@ def copied_for_outgoing_taps(observation: Observation) -> int:
 
 _OUTGOING_TAP = "dev_queue_xmit_nit"
 _INCOMING_TAP = "deliver_skb"
+# Until 6.16 it takes the pages off whatever comes in, before it is known whither: net/core/dev.c.
+_ANY_ARRIVAL = "__netif_receive_skb_core"
 # Who calls skb_copy_ubufs(), through skb_orphan_frags[_rx](): seen on 6.1, 6.12 and 7.2.
 _CAUSES = {
     _OUTGOING_TAP: Cause.PACKET_TAP,
     _INCOMING_TAP: Cause.PACKET_TAP,
-    "__netif_receive_skb_core": Cause.LOCAL_DELIVERY,
+    _ANY_ARRIVAL: Cause.LOCAL_DELIVERY,
     "ip_local_deliver_finish": Cause.LOCAL_DELIVERY,
     "ip6_input_finish": Cause.LOCAL_DELIVERY,
     "ip6_protocol_deliver_rcu": Cause.LOCAL_DELIVERY,
@@ -274,8 +276,11 @@ def cause_of_caller(symbol: str, link: Link) -> Cause:
 
     What an incoming tap is given on a way that ends at a local socket, that socket's delivery would have copied: one
     copy serves both, and without the tap it is made all the same (until 6.16 the two are even one function).
+    On a way that leads elsewhere, what comes in is to be passed on, or so it seems: whether it was, the scene tells.
     """
     name = _without_suffix(symbol)
+    if name == _ANY_ARRIVAL and link is Link.NIC:
+        return Cause.FORWARDING
     if name == _INCOMING_TAP and link is not Link.NIC:
         return Cause.LOCAL_DELIVERY
     return _CAUSES.get(name, Cause.UNKNOWN)

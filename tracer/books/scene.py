@@ -19,6 +19,7 @@ class Scene(NamedTuple):
         copied: Completions that say copied, and all of them; None where there are none.
         bounce: The machine was booted with swiotlb=force for the run.
         transport: The protocol, as people call it.
+        is_read_elsewhere: The receiver is known to be on another machine.
     """
 
     link: Link
@@ -28,6 +29,7 @@ class Scene(NamedTuple):
     copied: tuple[int, int] | None = None
     bounce: bool = False
     transport: str = "TCP"
+    is_read_elsewhere: bool = False
 
     @property
     def device(self) -> str:
@@ -49,4 +51,8 @@ def scene_of(recording: Recording) -> Scene:
     copied = (done.copied, done.total) if done else None
     without_sg = not experiment.scatter_gather
     transport = "UDP" if recording.observed and recording.observed.datagrams else "TCP"
-    return Scene(experiment.link, host.nic, host.packet_taps, without_sg, copied, experiment.bounce, transport)
+    # Behind the NIC of the lab's guest is the lab's own receiver, unless a peer was named, who may be in the guest.
+    elsewhere = experiment.lab is not None and experiment.link is Link.NIC and experiment.peer is None
+    return Scene(
+        experiment.link, host.nic, host.packet_taps, without_sg, copied, experiment.bounce, transport, elsewhere
+    )
