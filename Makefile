@@ -106,9 +106,9 @@ man: install
 study: test-packages install
 	$(SUDO) $(CURDIR)/$(PYTHON) bench/study.py
 
-# The three studied modes on all links on the three lab kernels (bench/lab_matrix.py --modes MODE for others), each count checked to the byte; docs/lab-matrix.md is the table.
+# Every mode on every link and what else bench/matrix_cells.py lists, on the three lab kernels, each count checked to the byte; docs/lab-matrix.md is the tables.
 lab-matrix: test-packages dev-install
-	$(CURDIR)/$(PYTHON) bench/lab_matrix.py --publish
+	$(PYTHON) -m bench.lab_matrix --publish
 
 # The two commands above on a fresh Debian 12 and 13, built in a directory; half an hour.
 fresh-check:

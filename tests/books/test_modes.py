@@ -24,6 +24,9 @@ def copies_after_the_send_call(mode: str, link: Link, **conditions: bool) -> dic
         ("zerocopy", Link.LO, {}, {Stage.DEFERRED_COPY: 1.0}),
         ("zerocopy", Link.LO, {"tapped": True}, {Stage.DEFERRED_COPY: 2.0}),
         ("zerocopy", Link.NIC, {"tapped": True}, {Stage.DEFERRED_COPY: 1.0}),
+        ("zerocopy", Link.NIC, {"forwarded": True}, {}),
+        ("zerocopy", Link.NIC, {"forwarded": True, "taken_off": True}, {Stage.DEFERRED_COPY: 1.0}),
+        ("sendfile", Link.NIC, {"forwarded": True, "taken_off": True}, {}),
         ("zerocopy", Link.NIC, {"summed": True}, {Stage.LINEARIZE: 1.0}),
         ("onecopy", Link.NIC, {"summed": True}, {}),
         ("onecopy", Link.NIC, {"tapped": True}, {}),
@@ -90,6 +93,11 @@ def test_a_byte_is_handed_over_in_place_or_bounced(bounced):
     found = predicted(modes.mode("zerocopy"), Link.NIC, Conditions(bounced=bounced))
 
     assert found[Stage.DMA] + found[Stage.BOUNCE] == 1
+
+
+def test_no_hardware_reads_what_another_namespace_passes_on():
+    """Not from this device; what the last one does is another's."""
+    assert predicted(modes.mode("zerocopy"), Link.NIC, Conditions(forwarded=True))[Stage.DMA] == 0
 
 
 @pytest.mark.parametrize("link", list(Link))

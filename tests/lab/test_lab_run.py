@@ -16,7 +16,8 @@ from typing import cast
 import msgspec
 import pytest
 
-from bench.lab_matrix import MESSAGES, SIZE, run
+from bench.lab_matrix import run
+from bench.matrix_cells import MESSAGES, SIZE
 from tests.command import LAB_DEADLINE_S, Running, nettrace
 from tracer.books.analysis import document_of
 from tracer.books.function_rows import Row
@@ -197,6 +198,11 @@ class TestLab:
             ("6.12", "sendfile", "lo peek"),
             ("6.12", "onecopy", "lo discard"),
             ("6.12", "zerocopy", "lo uring"),
+            ("6.12", "udp-zerocopy", "nic"),
+            ("6.12", "uring-zerocopy-fixed", "lo --ipv6"),
+            ("6.12", "zerocopy", "veth tapped"),
+            ("6.12", "zerocopy", "nic forwarded"),
+            ("7.2", "zerocopy", "nic forwarded"),
         ],
     )
     def test_every_byte_is_where_the_table_says(self, kernel: str, mode: str, link: str) -> None:

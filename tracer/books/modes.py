@@ -233,6 +233,8 @@ class Conditions(NamedTuple):
         summed: The device makes no checksums.
         tapped: A packet socket gets a copy of what the device sends.
         ipv6: It is IPv6, whose headers are longer.
+        forwarded: The device leads to a namespace that passes its packets on, so no hardware reads it.
+        taken_off: It takes them off the sender's pages as they come in, as Linux does before 6.17.
     """
 
     linear: bool = False
@@ -240,6 +242,8 @@ class Conditions(NamedTuple):
     summed: bool = False
     tapped: bool = False
     ipv6: bool = False
+    forwarded: bool = False
+    taken_off: bool = False
 
 
 USUAL = Conditions()
@@ -269,10 +273,10 @@ def predicted(
     if mode.is_datagrams:
         return _predicted_of_datagrams(mode, link, conditions, size)
     copies = {Stage.PACK: float(mode.packs), **_taken(mode, header_bytes(mode, size, fields) / size, fields)}
-    # skb_orphan_frags_rx(): a packet that is looped gets copies of the pinned pages after all. Pages of the socket's
-    # own are never copied for a tap, nor to be summed up: those of others alone may change meanwhile.
-    looped, is_others = link is not Link.NIC, mode.way != "copy" or mode.is_encrypted
-    copies[Stage.DEFERRED_COPY] = mode.asks_zerocopy * (float(looped) + conditions.tapped)
+    # Pages of the socket's own are never copied for a tap, nor to be summed up: those of others alone may change
+    # meanwhile.
+    is_others = mode.way != "copy" or mode.is_encrypted
+    copies[Stage.DEFERRED_COPY] = mode.asks_zerocopy * _orphaned(link, conditions)
     copies[Stage.LINEARIZE] = float(conditions.linear or (is_others and conditions.summed))
     if mode.is_encrypted:
         copies |= {Stage.ENCRYPT: 1.0, Stage.DECRYPT: 1.0}
@@ -281,10 +285,20 @@ def predicted(
     return copies | _at_the_device(link, conditions)
 
 
+def _orphaned(link: Link, conditions: Conditions) -> float:
+    """Copies of pinned pages, skb_orphan_frags_rx(): for who holds them as long as he likes, and for each tap.
+
+    Before 6.17 the kernel did it before it knew whether a packet is for a socket here or to be passed on
+    (net/core/dev.c: __netif_receive_skb_core(), since then net/ipv4/ip_input.c: ip_local_deliver_finish()).
+    """
+    return float(link is not Link.NIC) + conditions.tapped + conditions.taken_off
+
+
 def _at_the_device(link: Link, conditions: Conditions) -> dict[Stage, float]:
     """How it comes to have each byte."""
     bounced = float(conditions.bounced)
-    return {Stage.BOUNCE: bounced} | ({Stage.DMA: 1 - bounced} if link is Link.NIC else {})
+    dma = {Stage.DMA: 0.0 if conditions.forwarded else 1 - bounced}
+    return {Stage.BOUNCE: bounced} | (dma if link is Link.NIC else {})
 
 
 def _predicted_of_datagrams(mode: Mode, link: Link, conditions: Conditions, size: int) -> dict[Stage, float]:
@@ -296,13 +310,12 @@ def _predicted_of_datagrams(mode: Mode, link: Link, conditions: Conditions, size
     mtu = LOOPBACK_MTU if link is Link.LO else ETHERNET_MTU
     fits = size + udp_headers(ipv6=conditions.ipv6) <= mtu
     pinned = mode.asks_zerocopy and fits and not (conditions.linear or conditions.summed)
-    looped = float(link is not Link.NIC)
     return {
         Stage.PACK: 0.0,
         Stage.COPY_IN: float(not pinned),
         Stage.PIN: float(pinned),
         Stage.SPLICE: 0.0,
-        Stage.DEFERRED_COPY: pinned * (looped + conditions.tapped),
+        Stage.DEFERRED_COPY: pinned * _orphaned(link, conditions),
         Stage.LINEARIZE: float(mode.segmented and conditions.linear),
         Stage.COPY_OUT: 1.0,
         **_at_the_device(link, conditions),
