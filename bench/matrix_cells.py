@@ -148,4 +148,9 @@ SECTIONS = (
     ),
     Section("Without checksum offload, and where packets are lost, doubled or refused", DISTURBED, STUDIED),
 )
+# Those that the README shows.
+TEN = (
+    "onecopy", "zerocopy", "zerocopy-more", "sendfile", "vmsplice", "uring-zerocopy-fixed", "ktls", "udp", "udp-gso",
+    "udp-zerocopy",
+)  # fmt: skip
 WAYS = {name: way for section in SECTIONS for name, way in section.ways.items()}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.lab_matrix import Asked, Cell, cells, judged, table
+from bench import lab_matrix
+from bench.lab_matrix import Asked, Cell, cells, judged, table, ten_rows
 from bench.matrix_cells import READINGS, WAYS, size_of
 from tests.entry_samples import TAP
 from tests.function_samples import looped, on_nic, with_counted
@@ -31,6 +32,12 @@ def test_a_reader_that_maps_is_sent_whole_pages():
     """To all others odd bytes are sent."""
     assert size_of("zerocopy", "lo map") % 4096 == 0
     assert size_of("zerocopy", "lo peek") % 2 == 1
+
+
+def test_the_readme_shows_what_the_oracle_foretells() -> None:
+    """Ten rows, on which all kernels agree."""
+    assert ten_rows() == lab_matrix.README.read_text().partition(lab_matrix.BEGIN)[2].partition(lab_matrix.END)[0][1:]
+    assert len(ten_rows().splitlines()) == 12
 
 
 def judged_on(link: str, recording: Recording, kernel: str = "6.12") -> Cell:
