@@ -49,8 +49,10 @@ def _with_qdisc(qdisc: str) -> Way:
     return Way(Link.LO, setup=f"tc qdisc add dev lo root {qdisc}")
 
 
-def _in_background(program: str) -> str:
-    return f"setsid {sys.executable} -c {shlex.quote(program)} >/dev/null 2>&1 &"
+def _in_background(program: str, ready: str) -> str:
+    """Started, and waited for until a command says that it is there."""
+    start = f"setsid {sys.executable} -c {shlex.quote(program)} >/dev/null 2>&1"
+    return f"{start} & until {ready}; do sleep 0.1; done"
 
 
 # ETH_P_ALL takes what a device sends, too.
@@ -63,9 +65,8 @@ time.sleep(600)
 
 
 def _tap(device: str) -> str:
-    """Starts a tap, and waits until the kernel shows it."""
-    program = _TAP.replace("DEVICE", repr(device))
-    return f"{_in_background(program)} until grep -q ' 0003 ' /proc/net/packet; do sleep 0.1; done"
+    """The kernel shows it when it is there."""
+    return _in_background(_TAP.replace("DEVICE", repr(device)), "grep -q ' 0003 ' /proc/net/packet")
 
 
 def _tapped(link: Link, device: str) -> Way:
@@ -79,6 +80,7 @@ os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
 mounts = open("/proc/self/mountinfo")
 changed = select.poll()
 changed.register(mounts, select.POLLPRI)
+open("/run/waits", "w")
 while not (made := [line.split()[4] for line in mounts if "/nettrace-" in line and line.split()[4].endswith("-tx")]):
     changed.poll()
     mounts.seek(0)
@@ -116,7 +118,9 @@ READINGS = {f"lo {one}": Way(Link.LO, fields={"receive": one}) for one in RECEIV
 OVER_IPV6 = {f"{link} --ipv6": Way(link, Conditions(ipv6=True), {"ipv6": True}) for link in (Link.LO, Link.VETH)}
 TAPPED = {
     "lo tapped": _tapped(Link.LO, "lo"),
-    "veth tapped": Way(Link.VETH, Conditions(tapped=True), setup=_in_background(_TAP_OF_A_NAMESPACE)),
+    "veth tapped": Way(
+        Link.VETH, Conditions(tapped=True), setup=_in_background(_TAP_OF_A_NAMESPACE, "[ -e /run/waits ]")
+    ),
     "nic tapped": _tapped(Link.NIC, "eth0"),
 }
 FORWARDED = {"nic forwarded": Way(Link.NIC, Conditions(forwarded=True), setup=_ROUTER)}
