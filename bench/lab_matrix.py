@@ -175,7 +175,8 @@ def table(done: list[Cell]) -> str:
         row = (cell.asked.mode, cell.asked.link, *(figures[name] for name in names), cell.result())
         kernels.setdefault(row, []).append(cell.asked.kernel)
     head = ["kernels", "mode", "link", *(name.replace("_", " ") for name in names), "verdict"]
-    rows = [(", ".join(found), *row) for row, found in kernels.items()]
+    order = list(dict.fromkeys(row[:2] for row in kernels))
+    rows = sorted(((", ".join(found), *row) for row, found in kernels.items()), key=lambda row: order.index(row[1:3]))
     return "\n".join([_line(head), "|" + "---|" * len(head), *map(_line, rows)]) + "\n"
 
 
