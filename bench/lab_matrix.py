@@ -29,6 +29,7 @@ from tracer.runs.in_lab import record
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 PAGE = README.parent / "docs" / "lab-matrix.md"
+_MOST_GUESTS = 3
 BEGIN, END = "<!-- lab-matrix -->", "<!-- /lab-matrix -->"
 
 
@@ -120,6 +121,18 @@ def measured(asked: Asked, observer: ObserverChoice) -> Recording:
     return recording
 
 
+def unlost(asked: Asked, observer: ObserverChoice) -> Recording:
+    """Again in another guest where events were lost in each of its attempts, which nettrace itself calls untrustworthy.
+
+    A kernel that preempts its own code passes programs over (7.2); over UDP in every other attempt.
+    """
+    for _ in range(_MOST_GUESTS):
+        recording = measured(asked, observer)
+        if not any(seen.lost for seen in recording.observations):
+            break
+    return recording
+
+
 def judged(asked: Asked, recording: Recording) -> Cell:
     """What it counted, beside what the oracle demands."""
     document = document_of(recording)
@@ -131,7 +144,7 @@ def kept(asked: Asked, observer: ObserverChoice, directory: Path | None) -> Reco
     file = directory / f"{' '.join(asked[1:])}.json" if directory else None
     if file and file.exists():
         return decode(file.read_bytes(), file.name)
-    recording = measured(asked, observer)
+    recording = unlost(asked, observer)
     if file:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(encode(recording))
