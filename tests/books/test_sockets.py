@@ -15,7 +15,7 @@ from tests.samples import looped
 from tests.socket_samples import reader, recording, sender
 from tracer.books.copies import copied_of_sent
 from tracer.books.groups import busiest, grouped, service_port
-from tracer.books.later_copies import LaterCopies, named
+from tracer.books.later_copies import LaterCopies
 from tracer.books.recording import encode
 from tracer.books.skipped_calls import uncounted_calls
 from tracer.books.socket_file import decode_sockets, document_of_sockets, encode_sockets, is_of_sockets
@@ -298,9 +298,28 @@ def test_packets_tell_nothing_where_they_do_not_tell_it_all(other: Socket) -> No
 
 def test_a_later_copy_that_was_seen_has_its_cause_and_its_place() -> None:
     """The caller of the copying function tells why; one that nobody knows is named as it is."""
+    named = LaterCopies(recording(pinner(link="lo"))).named
+
     assert named("dev_queue_xmit_nit.part.0") == "packet tap (dev_queue_xmit_nit)"
     assert named("ip6_input_finish") == "local delivery (ip6_input_finish)"
     assert named("some_driver_xmit") == "some_driver_xmit"
+
+
+@pytest.mark.parametrize(
+    ("ends", "why"),
+    [
+        ([{"link": "lo"}], "local delivery (__netif_receive_skb_core)"),
+        ([{"link": "veth0", "peer_pids": [7]}], "local delivery (__netif_receive_skb_core)"),
+        ([{"link": "veth0"}], "__netif_receive_skb_core"),
+        ([{"link": "lo"}, {"link": "veth0"}], "__netif_receive_skb_core"),
+        ([], "__netif_receive_skb_core"),
+    ],
+)
+def test_delivery_and_forwarding_by_one_function_are_told_by_the_other_ends(ends: list[Any], why: str) -> None:
+    """Before 6.17 it takes the pages off what comes in, wherever that goes: a container's packets leave by a veth."""
+    later = LaterCopies(recording(*(pinner(**end) for end in ends)))
+
+    assert later.named("__netif_receive_skb_core.constprop.0") == why
 
 
 def test_the_service_is_the_port_that_has_a_name() -> None:

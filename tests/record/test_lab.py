@@ -18,7 +18,7 @@ import pytest
 
 from tests.command import LAB_DEADLINE_S, ROOT
 from tests.record.test_ways import CALLS, PROGRAM, SIZE, broken_laws, record
-from tracer.books.later_copies import named
+from tracer.books.later_copies import LaterCopies
 from tracer.books.skipped_calls import uncounted_calls
 from tracer.model.socket_recording import SocketRecording
 from tracer.model.sockets import READ_WAYS, SEND_WAYS, Moved, Socket
@@ -122,6 +122,7 @@ def test_other_ways_too(tmp_path: Path, kernel: str) -> None:
         assert (copies > 0) is (way == "zerocopy")
         assert copies == pinned
     assert by_way([recording.totals]) == by_way(recording.sockets)
+    named = LaterCopies(recording).named
     assert {named(copy.caller).partition(" (")[0] for copy in recording.totals.deferred or ()} == {"local delivery"}
     assert broken_laws(recording) == []
     assert (recording.lost, uncounted_calls(recording), recording.peers) == (0, 0, [])

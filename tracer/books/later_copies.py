@@ -52,9 +52,8 @@ class LaterCopies:
         if not socket.pinned_bytes:
             return _NOTHING_PINNED
         if socket.deferred is not None:
-            return _counted(socket.deferred)
-        other = self._by_ends.get((socket.netns, socket.protocol, unmapped(socket.peer), unmapped(socket.local)))
-        return _by_packets(socket, other) or _by_flag(socket)
+            return self._counted(socket.deferred)
+        return _by_packets(socket, self._other_end(socket)) or _by_flag(socket)
 
     def in_all(self) -> Later:
         """Of all sockets, listed or not."""
@@ -62,25 +61,37 @@ class LaterCopies:
         if totals is None or not totals.pinned_bytes:
             return _NOTHING_PINNED
         if totals.deferred is not None:
-            return _counted(totals.deferred)
+            return self._counted(totals.deferred)
         if self._recording.unlisted_sockets:
             return _by_flag(totals)
         return _summed(self.of(one) for one in self._recording.sockets if one.pinned_bytes) or _by_flag(totals)
 
+    def cause_of(self, caller: str) -> Cause:
+        """Why a function has pinned pages copied; unknown where it does so for more than one reason.
+
+        What comes in is delivered to a socket, or passed on: that it is the first is seen by who is at the other end.
+        """
+        end_here = [self._ends_here(one) for one in self._recording.sockets if one.pinned_bytes]
+        cause = cause_of_caller(caller, Link.LO if end_here and all(end_here) else Link.NIC)
+        return Cause.UNKNOWN if cause is Cause.FORWARDING else cause
+
+    def named(self, caller: str) -> str:
+        """That cause, in words, with the function; one that is not known speaks for itself."""
+        function, cause = caller.partition(".")[0], self.cause_of(caller)
+        return function if cause is Cause.UNKNOWN else f"{row_of(cause).name} ({function})"
+
+    def _ends_here(self, socket: Socket) -> bool:
+        return socket.link == "lo" or bool(socket.peer_pids) or self._other_end(socket) is not None
+
+    def _other_end(self, socket: Socket) -> Socket | None:
+        return self._by_ends.get((socket.netns, socket.protocol, unmapped(socket.peer), unmapped(socket.local)))
+
+    def _counted(self, copies: list[DeferredCopy]) -> Later:
+        causes = dict.fromkeys(self.named(copy.caller) for copy in copies)
+        return Later(sum(copy.bytes for copy in copies), " and ".join(causes), BY_FUNCTION)
+
 
 _NOTHING_PINNED = Later(0, "", "nothing was pinned")
-
-
-def _counted(copies: list[DeferredCopy]) -> Later:
-    causes = dict.fromkeys(named(copy.caller) for copy in copies)
-    return Later(sum(copy.bytes for copy in copies), " and ".join(causes), BY_FUNCTION)
-
-
-def named(caller: str) -> str:
-    """Why a function has pinned pages copied; one that is not known speaks for itself."""
-    # Sent pages that come to a receiving path on this machine are on their way to a socket of it, as over lo.
-    function, cause = caller.partition(".")[0], cause_of_caller(caller, Link.LO)
-    return function if cause is Cause.UNKNOWN else f"{row_of(cause).name} ({function})"
 
 
 def _by_packets(sender: Socket, reader: Socket | None) -> Later | None:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from tracer.books.causes import row_of
 from tracer.books.finding import Figures, Rule
-from tracer.books.function_entries import cause_of_caller
 from tracer.books.later_copies import BY_FUNCTION, BY_PACKETS, LaterCopies
 from tracer.books.rules_of_queues import FEW
 from tracer.books.scene import Scene
@@ -77,12 +76,13 @@ def _copied(recording: SocketRecording) -> Iterator[Figures]:
 def _copied_by_cause(recording: SocketRecording) -> Counter[tuple[Cause, str, bool]]:
     """Bytes by cause, with the function that had them copied, and whether the cause is inferred."""
     found: Counter[tuple[Cause, str, bool]] = Counter()
-    later, deferred = LaterCopies(recording).in_all(), recording.totals.deferred
+    copies, deferred = LaterCopies(recording), recording.totals.deferred
+    later = copies.in_all()
     if not later.bytes:
         return found
     if later.source == BY_FUNCTION and deferred is not None:
         for copy in deferred:
-            found[cause_of_caller(copy.caller, Link.LO), copy.caller.partition(".")[0], False] += copy.bytes
+            found[copies.cause_of(copy.caller), copy.caller.partition(".")[0], False] += copy.bytes
     else:
         by_packets = BY_PACKETS in later.source
         found[Cause.LOCAL_DELIVERY if by_packets else Cause.UNKNOWN, "", by_packets] += later.bytes

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tracer.books.drops import POINT
-from tracer.books.function_entries import cause_of_caller
 from tracer.books.later_copies import Later, LaterCopies
 from tracer.books.socket_ledger import SPLICED_OUT, SocketEntry, ledger_of
 from tracer.books.steps import STEPS, Step
@@ -254,8 +253,9 @@ def _later(recording: SocketRecording, step: Step, later: Later) -> Walked:
     if deferred is None:
         number = later.bytes if later.bytes == 0 or step.place else None
         return Walked(step, number, seen_by=later.source, more=(later.note or later.cause) if step.place else "")
-    found = [copy for copy in deferred if cause_of_caller(copy.caller, Link.LO) in step.causes]
-    causes = tuple(dict.fromkeys(cause_of_caller(copy.caller, Link.LO) for copy in found))
+    cause_of = LaterCopies(recording).cause_of
+    found = [copy for copy in deferred if cause_of(copy.caller) in step.causes]
+    causes = tuple(dict.fromkeys(cause_of(copy.caller) for copy in found))
     number = sum(copy.bytes for copy in found)
     return Walked(step, number, ", ".join(copy.caller for copy in found), later.source, causes)
 
