@@ -106,7 +106,7 @@ man: install
 study: test-packages install
 	$(SUDO) $(CURDIR)/$(PYTHON) bench/study.py
 
-# Every mode on every link and what else bench/matrix_cells.py lists, on the three lab kernels, each count checked to the byte, 20 minutes on two cores; docs/lab-matrix.md is the tables.
+# Every mode on every link and what else bench/matrix_cells.py lists, on the three lab kernels, each count checked to the byte, 20 minutes on two cores; docs/matrix.md is the tables.
 lab-matrix: test-packages dev-install
 	$(PYTHON) -m bench.lab_matrix --publish
 

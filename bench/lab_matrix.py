@@ -1,6 +1,6 @@
 """Runs the experiments that show where a byte is copied, on every lab kernel, and checks each count to the byte.
 
-It prints the tables in Markdown; `make lab-matrix` puts them into docs/lab-matrix.md, between the markers
+It prints the tables in Markdown; `make lab-matrix` puts them into docs/matrix.md, between the markers
 <!-- lab-matrix --> and <!-- /lab-matrix -->. It exits with 1 if anything is off.
 """
 
@@ -28,7 +28,7 @@ from tracer.runs import warming
 from tracer.runs.in_lab import record
 
 README = Path(__file__).resolve().parent.parent / "README.md"
-PAGE = README.parent / "docs" / "lab-matrix.md"
+PAGE = README.parent / "docs" / "matrix.md"
 _MOST_GUESTS = 3
 BEGIN, END = "<!-- lab-matrix -->", "<!-- /lab-matrix -->"
 
