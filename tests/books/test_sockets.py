@@ -317,9 +317,14 @@ def test_a_later_copy_that_was_seen_has_its_cause_and_its_place() -> None:
 )
 def test_delivery_and_forwarding_by_one_function_are_told_by_the_other_ends(ends: list[Any], why: str) -> None:
     """Before 6.17 it takes the pages off what comes in, wherever that goes: a container's packets leave by a veth."""
-    later = LaterCopies(recording(*(pinner(**end) for end in ends)))
+    function = "__netif_receive_skb_core.constprop.0"
+    pinners = [pinner(**end, deferred=[DeferredCopy(caller=function, events=1, bytes=9)]) for end in ends]
+    later = LaterCopies(recording(*pinners))
 
-    assert later.named("__netif_receive_skb_core.constprop.0") == why
+    assert later.named(function) == why
+    assert [("local delivery" in later.of(one).cause) for one in pinners] == [
+        one.link == "lo" or bool(one.peer_pids) for one in pinners
+    ]
 
 
 def test_the_service_is_the_port_that_has_a_name() -> None:

@@ -7,6 +7,7 @@ notification, which says that it copied and not how much.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import NamedTuple
 
 from tracer.books.causes import row_of
@@ -52,7 +53,7 @@ class LaterCopies:
         if not socket.pinned_bytes:
             return _NOTHING_PINNED
         if socket.deferred is not None:
-            return self._counted(socket.deferred)
+            return _counted(socket.deferred, ends_here=self._ends_here(socket))
         return _by_packets(socket, self._other_end(socket)) or _by_flag(socket)
 
     def in_all(self) -> Later:
@@ -61,24 +62,23 @@ class LaterCopies:
         if totals is None or not totals.pinned_bytes:
             return _NOTHING_PINNED
         if totals.deferred is not None:
-            return self._counted(totals.deferred)
+            return _counted(totals.deferred, ends_here=self._all_end_here)
         if self._recording.unlisted_sockets:
             return _by_flag(totals)
         return _summed(self.of(one) for one in self._recording.sockets if one.pinned_bytes) or _by_flag(totals)
 
     def cause_of(self, caller: str) -> Cause:
-        """Why a function has pinned pages copied; unknown where it does so for more than one reason.
-
-        What comes in is delivered to a socket, or passed on: that it is the first is seen by who is at the other end.
-        """
-        end_here = [self._ends_here(one) for one in self._recording.sockets if one.pinned_bytes]
-        cause = cause_of_caller(caller, Link.LO if end_here and all(end_here) else Link.NIC)
-        return Cause.UNKNOWN if cause is Cause.FORWARDING else cause
+        """Why a function has pinned pages copied, in all; unknown where it does so for more than one reason."""
+        return _cause_of(caller, ends_here=self._all_end_here)
 
     def named(self, caller: str) -> str:
         """That cause, in words, with the function; one that is not known speaks for itself."""
-        function, cause = caller.partition(".")[0], self.cause_of(caller)
-        return function if cause is Cause.UNKNOWN else f"{row_of(cause).name} ({function})"
+        return _named(caller, ends_here=self._all_end_here)
+
+    @cached_property
+    def _all_end_here(self) -> bool:
+        ends = [self._ends_here(one) for one in self._recording.sockets if one.pinned_bytes]
+        return bool(ends) and all(ends)
 
     def _ends_here(self, socket: Socket) -> bool:
         return socket.link == "lo" or bool(socket.peer_pids) or self._other_end(socket) is not None
@@ -86,12 +86,24 @@ class LaterCopies:
     def _other_end(self, socket: Socket) -> Socket | None:
         return self._by_ends.get((socket.netns, socket.protocol, unmapped(socket.peer), unmapped(socket.local)))
 
-    def _counted(self, copies: list[DeferredCopy]) -> Later:
-        causes = dict.fromkeys(self.named(copy.caller) for copy in copies)
-        return Later(sum(copy.bytes for copy in copies), " and ".join(causes), BY_FUNCTION)
-
 
 _NOTHING_PINNED = Later(0, "", "nothing was pinned")
+
+
+def _counted(copies: list[DeferredCopy], *, ends_here: bool) -> Later:
+    causes = dict.fromkeys(_named(copy.caller, ends_here=ends_here) for copy in copies)
+    return Later(sum(copy.bytes for copy in copies), " and ".join(causes), BY_FUNCTION)
+
+
+def _named(caller: str, *, ends_here: bool) -> str:
+    function, cause = caller.partition(".")[0], _cause_of(caller, ends_here=ends_here)
+    return function if cause is Cause.UNKNOWN else f"{row_of(cause).name} ({function})"
+
+
+def _cause_of(caller: str, *, ends_here: bool) -> Cause:
+    """What comes in is delivered or passed on: that it is the first is seen by who is at the other end."""
+    cause = cause_of_caller(caller, Link.LO if ends_here else Link.NIC)
+    return Cause.UNKNOWN if cause is Cause.FORWARDING else cause
 
 
 def _by_packets(sender: Socket, reader: Socket | None) -> Later | None:

@@ -156,13 +156,15 @@ class SocketPrograms:
             raise _refused("cannot make the maps that rows are kept in", refusal) from refusal
 
     def _rank_programs(self, btf: Btf) -> dict[Kind, range]:
-        """Of a hook's programs, in the order of attaching; none, for one alone, of a kind whose order is not told."""
+        """Of a hook's programs, in the order of attaching; none, for one alone at each hook, where it is not told."""
         ranks = range(_AGAINST_PREEMPTION)
         found = {}
         for kind in loading.TRACING:
             with contextlib.suppress(Refusal):  # as its hooks will be, each with the reason
                 found[kind] = runs_as_attached(kind, partial(self._load, btf), self.maps)
-        return {kind: ranks if forward else ranks[::-1] for kind, forward in found.items() if forward is not None}
+        if None in found.values():
+            return {}
+        return {kind: ranks if forward else ranks[::-1] for kind, forward in found.items()}
 
     def _can_fexit(self, btf: Btf) -> bool:
         """Whether this kernel takes programs at a function's return: tried, with the smallest one."""
