@@ -15,8 +15,10 @@ static long (*read_user)(void *to, u32 size, const void *from) = (void *)112;
 #define ADD_AT(row, first, index, mask, n) \
 	do { u64 at_ = (index); asm volatile("%0 &= " #mask : "+r"(at_)); lock_xadd(&(row)->counters[(first) + at_], (u64)(n)); } while (0)
 
-enum { TCP = 6, AF_INET = 2, AF_INET6 = 10, EAGAIN = 11, ENOBUFS = 105 };
+enum { TCP = 6, AF_INET = 2, AF_INET6 = 10, EAGAIN = 11, EFAULT = 14, ENOBUFS = 105 };
 enum { MSG_OOB = 1, MSG_PEEK = 2, MSG_TRUNC = 0x20, MSG_ERRQUEUE = 0x2000, MSG_ZEROCOPY = 0x4000000, MSG_SPLICE_PAGES = 0x8000000 };
+/* include/net/tcp_states.h */
+enum { ESTABLISHED = 1, SYN_SENT = 2, SYN_RECV = 3, CLOSED = 7, LISTEN = 10 };
 enum { SHARED_FRAG = 2, ORIGIN_ZEROCOPY = 5, CODE_COPIED = 1, NOTIFICATION = 8 };
 
 BPF_F_TABLE("sk_storage", int, struct row, rows, 0, 1);   /* BPF_F_NO_PREALLOC */
@@ -61,14 +63,17 @@ BPF_TABLE("hash", struct unix_call, struct moved, unix_calls, 4096);
 #include "link.h"
 #endif
 #include "sockets/processes.h"
+#include "sockets/states.h"
+#include "sockets/handed_down.h"
+#include "sockets/connections.h"
 #include "sockets/rows.h"
 #include "sockets/once.h"
-#include "sockets/states.h"
 #ifdef OF_A_LINK
 #include "sockets/passing.h"
 #endif
 #include "sockets/beginning.h"
 #include "sockets/registers.h"
+#include "sockets/cork.h"
 #include "sockets/ways.h"
 #include "sockets/rings.h"
 #include "sockets/notifications.h"

@@ -14,7 +14,7 @@ static __always_inline int since_beginning(struct row *row, void *place, u32 *po
 {
 	u32 now = 0, moved;
 
-	if (!row->before || row->protocol != TCP || row->has_protocol_above || returned <= 0)
+	if (!row->before || row->connected_again || row->protocol != TCP || row->has_protocol_above || returned <= 0)
 		return returned;
 	READ(now, place);
 	moved = now - *position;
@@ -46,7 +46,7 @@ static __always_inline void note_missed(struct row *row, u32 first)
 {
 	s32 missed = first - row->came_end;
 
-	if (!row->before || row->has_came)
+	if (!row->before || row->connected_again || row->has_came)
 		return;
 	if (missed > 0)
 		row->came_missed = missed;

@@ -26,6 +26,7 @@ static __always_inline int send_returned(void *ctx, struct k_sock *sk, struct k_
 		READ(notification, &msg->msg_ubuf);
 	remember_owner(row, notification);
 	count_send(row, way_of(sk, flags, notification), sent_since(row, sk, returned));
+	note_cork(row, sk, returned);
 	return 0;
 }
 
@@ -57,6 +58,7 @@ int returned_from_inet_sendpage(u64 *ctx)
 		return 0;
 	ONCE(ctx, sk);
 	count_send(row, way_of(sk, MSG_SPLICE_PAGES, NULL), sent_since(row, sk, ctx[PARAMETERS_inet_sendpage]));
+	note_cork(row, sk, ctx[PARAMETERS_inet_sendpage]);
 	return 0;
 }
 #endif

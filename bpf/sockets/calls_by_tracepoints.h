@@ -32,6 +32,7 @@ int on_sock_send_length(u64 *ctx)
 	if (way == WAY_UNKNOWN)
 		await_completion(row);
 	count_send(row, way, sent_since(row, sk, ctx[1]));
+	note_cork(row, sk, ctx[1]);
 	return 0;
 }
 

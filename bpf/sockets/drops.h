@@ -25,6 +25,7 @@ int on_kfree_skb(u64 *ctx)
 	struct k_skb *skb = (void *)ctx[0];
 	struct k_sock *sk = skb->sk;
 	struct row *row = NULL;
+	void *device = NULL;
 	s32 payload, arrived_by = 0;
 	bool arrived = false;
 
@@ -42,6 +43,13 @@ int on_kfree_skb(u64 *ctx)
 	/* A packet that has arrived may have its receiver's socket before any filter has seen it (early demux). */
 	READ(arrived_by, &skb->skb_iif);
 	arrived |= arrived_by != 0;
+	/* A datagram that has no device yet has not left: the call that sends it fails, or close() throws it away. */
+	READ(device, &skb->dev);
+	if (row->protocol != TCP && !arrived && !device)
+		return 0;
+	/* What had come and was not read when the program disconnects. */
+	if (arrived && row->closed)
+		return 0;
 	payload = payload_of_dropped(skb, row->protocol);
 	if (payload > 0)
 		ADD(row, arrived ? DROPPED_IN : DROPPED_OUT, payload);

@@ -10,7 +10,22 @@ static __always_inline u32 distance(void *later, void *earlier)
 	return a - b;
 }
 
-/* What TCP itself says: the second witness. */
+/* What TCP itself says: the second witness. Of this connection, and of those before it. */
+static __always_inline void ask_connection(struct row *row, struct k_tcp *tcp)
+{
+	READ(row->counters[TCP_SENT], &tcp->bytes_sent);
+	READ(row->counters[TCP_RETRANSMITTED], &tcp->bytes_retrans);
+	READ(row->counters[TCP_ACKED], &tcp->bytes_acked);
+	READ(row->counters[TCP_RECEIVED], &tcp->bytes_received);
+	row->counters[TCP_SENT] -= row->sent_before;
+	row->counters[TCP_RETRANSMITTED] -= row->retransmitted_before;
+	row->counters[TCP_ACKED] -= row->acked_before;
+	row->counters[TCP_RECEIVED] -= row->received_before;
+	row->counters[TCP_UNREAD] = row->unread_earlier + distance(&tcp->rcv_nxt, &tcp->copied_seq);
+	row->counters[TCP_UNACKED] = row->unacked_earlier + distance(&tcp->write_seq, &tcp->snd_una);
+	row->counters[TCP_UNSENT] = row->unsent_earlier + distance(&tcp->write_seq, &tcp->snd_nxt);
+}
+
 static __always_inline void ask_tcp(struct row *row, struct k_sock *sk)
 {
 	struct k_tcp *tcp = (void *)sk;
@@ -21,17 +36,8 @@ static __always_inline void ask_tcp(struct row *row, struct k_sock *sk)
 	row->so_zerocopy = bits >> SOCK_ZEROCOPY & 1;
 	READ(bits, &sk->route_caps);
 	row->scatter_gather = bits & 1;
-	READ(row->counters[TCP_SENT], &tcp->bytes_sent);
-	READ(row->counters[TCP_RETRANSMITTED], &tcp->bytes_retrans);
-	READ(row->counters[TCP_ACKED], &tcp->bytes_acked);
-	READ(row->counters[TCP_RECEIVED], &tcp->bytes_received);
-	row->counters[TCP_SENT] -= row->sent_before;
-	row->counters[TCP_RETRANSMITTED] -= row->retransmitted_before;
-	row->counters[TCP_ACKED] -= row->acked_before;
-	row->counters[TCP_RECEIVED] -= row->received_before;
-	row->counters[TCP_UNREAD] = distance(&tcp->rcv_nxt, &tcp->copied_seq);
-	row->counters[TCP_UNACKED] = distance(&tcp->write_seq, &tcp->snd_una);
-	row->counters[TCP_UNSENT] = distance(&tcp->write_seq, &tcp->snd_nxt);
+	if (!row->closed)
+		ask_connection(row, tcp);
 	READ(number, &sk->zerocopy_ids);
 	row->counters[TCP_ZEROCOPY_IDS] = number - row->ids_before;
 	READ(number, &sk->error_queue_length);
@@ -41,6 +47,33 @@ static __always_inline void ask_tcp(struct row *row, struct k_sock *sk)
 #ifdef HAVE_k_tcp_is_mptcp
 	READ(row->is_mptcp, &tcp->is_mptcp);
 #endif
+}
+
+/* (sk, old, new), under the socket's lock */
+int on_state(u64 *ctx)
+{
+	struct k_sock *sk = (void *)ctx[0];
+	int state = (int)ctx[2];
+	struct row *row;
+
+	if (state == ESTABLISHED) {
+		/* Its listener may hand it payload, which may be read before a packet of its own comes: its row needs this. */
+		if (mark_of(sk))
+			bpf_get_socket_cookie(sk);
+		return 0;
+	}
+	if (state != CLOSED && state != SYN_SENT)
+		return 0;
+	row = known_row(sk);
+	if (!row || row->protocol != TCP)
+		return 0;
+	ONCE(ctx, state);
+	if (state == CLOSED && !row->closed) {
+		ask_connection(row, (void *)sk);
+		row->closed = 1;
+	} else if (state == SYN_SENT && row->closed)
+		connect_again(row);
+	return 0;
 }
 
 static __always_inline void end_row(struct row *row)
@@ -101,10 +134,12 @@ int on_sock_release(struct bpf_sock *sk)
 
 	if (!row || row->ended)
 		return 1;
-	if (row->protocol == TCP)
+	if (row->protocol == TCP) {
 		ask_tls(row, (void *)sk);
-	else
-		end_row(row);
+		return 1;
+	}
+	look_at_cork(row, (void *)sk);
+	end_row(row);
 	return 1;
 }
 
@@ -134,6 +169,8 @@ int on_living(struct iteration *ctx)
 	count_completions(row);
 	if (row->protocol == TCP)
 		ask_tcp(row, sk);
+	else
+		look_at_cork(row, sk);
 	bpf_seq_write(ctx->meta->seq, row, sizeof(*row));
 	return 0;
 }

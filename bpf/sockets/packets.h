@@ -51,6 +51,7 @@ struct parts {
 
 /* An IPv6 header with many options; the verifier wants a bound. */
 #define MOST_OF_IP 1024
+enum { URG = 0x20 };
 
 /* False where there is none. A SYN has a sequence number of its own, before its payload (TCP Fast Open). */
 static __always_inline bool find_payload(struct payload *payload, struct __sk_buff *context, bool is_tcp)
@@ -71,6 +72,8 @@ static __always_inline bool find_payload(struct payload *payload, struct __sk_bu
 		if ((void *)(tcp + 1) > end)
 			return false;
 		payload->first = __builtin_bswap32(tcp->seq) + (tcp->flags >> 1 & 1);
+		payload->peer_port = __builtin_bswap16(tcp->ports[0]);
+		payload->is_urgent = tcp->flags & URG;
 		headers += (tcp->offset >> 4) * 4;
 	} else
 		headers += 8;
@@ -100,10 +103,8 @@ static __always_inline void count_fragments(struct row *row, struct payload *pay
 	if (way == LEAVES) {
 		ADD(row, LEFT_FRAGMENTS, seen->number);
 		ADD_AT(row, LEFT_COPIED, state_of(seen->flags), 3, bytes);
-	} else {
-		ADD(row, CAME_FRAGMENTS, seen->number);
-		ADD_AT(row, CAME_COPIED, state_of(seen->flags), 3, bytes);
-	}
+	} else
+		count_came_fragments(row, bytes, seen);
 #ifndef OF_A_LINK /* who is meant by a notification, or by a copy that finds no socket */
 	if (way == LEAVES && seen->flags & SKBFL_ZEROCOPY_ENABLE) {
 		u64 uarg = 0;
@@ -144,8 +145,18 @@ static __always_inline void count_packet(struct __sk_buff *context, u32 way, u64
 	if (!owner)
 		return;
 	protocol = owner->protocol;
-	if (!find_payload(&payload, context, protocol == TCP))
+	if (!find_payload(&payload, context, protocol == TCP)) {
+		/* A SYN-ACK of TCP Fast Open: its payload has come, and may be read before the connection is established. */
+		if (protocol == TCP && owner->state == SYN_RECV)
+			bpf_get_socket_cookie(context);
 		return;
+	}
+#ifndef OF_A_LINK
+	if (way == ARRIVES && owner->state == LISTEN) {
+		hand_down(context, &payload);
+		return;
+	}
+#endif
 	row = row_of_packet(context, owner, whose);
 	if (!row)
 		return;
@@ -161,6 +172,8 @@ static __always_inline void count_packet(struct __sk_buff *context, u32 way, u64
 	if (payload.in_fragments)
 		count_fragments(row, &payload, way, &seen);
 	if (protocol != TCP) {
+		if (way == LEAVES && row->corked) /* all of it has left */
+			row->corked = 0;
 #ifdef OF_A_LINK
 		tally_packet(way == LEAVES ? EGRESS : INGRESS, &payload, &seen, 0);
 #endif
@@ -178,6 +191,7 @@ static __always_inline void count_packet(struct __sk_buff *context, u32 way, u64
 #ifdef OF_A_LINK
 	tally_packet(INGRESS, &payload, &seen, 0);
 #endif
+	row->urgent += payload.is_urgent;
 	note_missed(row, payload.first);
 	again = count_again(&payload, &row->came_end, &row->has_came);
 	if (again)

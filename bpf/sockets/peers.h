@@ -4,7 +4,6 @@
  * first byte. On one machine the active end is established first: it learns of the SYN-ACK, before its ACK makes the
  * passive end.
  */
-enum { ESTABLISHED = 1, LISTEN = 10 };
 
 static __always_inline u64 ports_of(struct k_sock *sk, bool mirrored)
 {

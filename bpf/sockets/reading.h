@@ -22,6 +22,8 @@ int on_tcp_rcv_space_adjust(u64 *ctx)
 	if (!moved)
 		return 0;
 	row->counters[CONSUMED] += moved; /* under the socket's lock */
+	if (row->closed)
+		row->counters[TCP_UNREAD] -= moved;
 #ifdef READS_BY_REGISTERS
 	struct k_regs *regs = syscall_registers();
 	u32 received;
@@ -53,7 +55,7 @@ int on_skb_copy_datagram_iovec(u64 *ctx)
 
 	if (!sk)
 		return 0;
-	row = known_row(sk);
+	row = row_of_receiver(sk);
 	if (!row)
 		return 0;
 	ONCE(ctx, sk);

@@ -57,6 +57,7 @@ static __always_inline void begin_row(struct row *row, struct k_sock *sk, u64 co
 {
 	struct k_cgroup *cgroup = NULL;
 	struct k_node *node = NULL;
+	u8 state = 0;
 
 	if (row->cookie)
 		return;
@@ -71,6 +72,11 @@ static __always_inline void begin_row(struct row *row, struct k_sock *sk, u64 co
 	row->first_ns = bpf_ktime_get_ns();
 	row->first_tick = row->last_tick = jiffies64();
 	name_row(row, sk);
+	/* It has had no payload until now: its books are empty, or those of a connection that was refused. */
+	READ(state, &sk->state);
+	row->closed = row->protocol == TCP && state == CLOSED && !row->before;
+	if (row->accepted)
+		take_over(row);
 	count_fate(MADE);
 }
 
@@ -92,6 +98,14 @@ static __always_inline void own(struct row *row)
 	row->owned = 1;
 	row->tgid = current_tgid();
 	read_comm(row->comm);
+}
+
+/* What marks a socket as the subject's; NULL of another one. */
+static __always_inline u64 *mark_of(struct k_sock *sk)
+{
+	u64 *mark = sk->storage ? marks.sk_storage_get(sk, 0, 0) : NULL;
+
+	return mark && *mark != PENDING ? mark : NULL;
 }
 
 #ifdef OF_A_LINK
@@ -150,6 +164,11 @@ static __always_inline struct row *row_of(struct k_sock *sk)
 
 	return row || !is_in_cgroup(sk) ? row : make_row(sk, bpf_get_socket_cookie(sk));
 }
+
+static __always_inline struct row *row_of_receiver(struct k_sock *sk)
+{
+	return known_row(sk);
+}
 #else
 /*
  * The row of a socket, where it has one. It must say NULL fast: it is asked at each call of each program of the machine,
@@ -176,21 +195,37 @@ static __always_inline struct row *row_in_storage(void *sk, bool *is_new)
 /* The row of a socket of the subject, else NULL: as fast as that. */
 static __always_inline struct row *row_of(struct k_sock *sk)
 {
-	struct row *row;
+	struct row *row = known_row(sk);
 	bool is_new;
 	u64 *mark;
 
-	if (!sk->storage)
-		return NULL;
-	row = rows.sk_storage_get(sk, 0, 0);
 	if (row)
 		return row;
-	mark = marks.sk_storage_get(sk, 0, 0);
-	if (!mark || *mark == PENDING)
+	mark = mark_of(sk);
+	if (!mark)
 		return NULL;
 	row = row_in_storage(sk, &is_new);
 	if (row && is_new)
 		begin_row(row, sk, bpf_get_socket_cookie(sk), *mark);
+	return row;
+}
+
+/* The same, where the verifier does not take the socket for one that has a cookie: its row is made if it has got that. */
+static __always_inline struct row *row_of_receiver(struct k_sock *sk)
+{
+	struct row *row = known_row(sk);
+	u64 *mark, cookie;
+	bool is_new;
+
+	if (row)
+		return row;
+	cookie = sk->cookie;
+	mark = mark_of(sk);
+	if (!mark || !cookie)
+		return NULL;
+	row = row_in_storage(sk, &is_new);
+	if (row && is_new)
+		begin_row(row, sk, cookie, *mark);
 	return row;
 }
 #endif

@@ -4,7 +4,6 @@
  * each under its lock, where no call and no packet is in between; until then its mark says PENDING and nothing is
  * counted. Nothing is duplicated, and nothing read.
  */
-enum { SYN_SENT = 2, CLOSED = 7 };
 
 /* Connections that wait to be accepted have been made before their listener could hand them its mark. */
 static __always_inline void await_accepted(struct k_sock *listener)

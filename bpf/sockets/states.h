@@ -34,5 +34,13 @@ static __always_inline void look_at_fragments(struct fragments *seen, void *shin
 /* A packet's: what of it lies in fragments, the sequence number of its first byte, and its skb's shared part. */
 struct payload {
 	u32 bytes, in_fragments, first;
+	u16 peer_port;
+	bool is_urgent;
 	void *shinfo;
 };
+
+static __always_inline void count_came_fragments(struct row *row, u32 bytes, struct fragments *seen)
+{
+	ADD(row, CAME_FRAGMENTS, seen->number);
+	ADD_AT(row, CAME_COPIED, state_of(seen->flags), 3, bytes);
+}

@@ -68,12 +68,17 @@ static __always_inline void count_send(struct row *row, u32 way, int returned)
 	}
 }
 
+/* TCP's, asked both to leave the bytes there and not to copy them, tells a number and moves nothing. */
+enum { NEITHER = MSG_PEEK | MSG_TRUNC };
+
 static __always_inline void count_read(struct row *row, u32 flags, int returned)
 {
 	u32 way = flags & MSG_PEEK ? READ_PEEK : flags & MSG_TRUNC ? READ_DISCARD : READ_COPY;
 
 	own(row);
-	if (returned <= 0)
+	if (returned == -EFAULT)
+		row->faulted = 1;
+	if (returned <= 0 || (row->protocol == TCP && (flags & NEITHER) == NEITHER))
 		return;
 	/* MSG_TRUNC discards on TCP alone; elsewhere it asks for the datagram's whole length. */
 	if (way == READ_DISCARD && row->protocol != TCP)

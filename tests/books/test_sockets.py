@@ -61,6 +61,53 @@ def test_one_byte_too_few_breaks_the_law_that_speaks_of_it(name: str, socket: So
     assert state(socket, name) is LawState.BROKEN
 
 
+@pytest.mark.parametrize(
+    ("name", "holds", "breaks"),
+    [
+        # Of each connection a SYN and a FIN.
+        ("S4", sender(connections=2, tcp=TcpState(sent=10007, acked=10011)), {"acked": 10012}),
+        ("R1", reader(connections=2, came=Packets(copied=10006, packets=1)), {"received": 10009}),
+    ],
+)
+def test_each_connection_of_a_socket_has_a_syn_and_a_fin(name: str, holds: Socket, breaks: dict[str, int]) -> None:
+    """And not one more."""
+    assert state(holds, name) is LawState.HOLDS
+    assert holds.tcp is not None
+    one_more = msgspec.structs.replace(holds, tcp=msgspec.structs.replace(holds.tcp, **breaks))
+    assert state(one_more, name) is LawState.BROKEN
+
+
+def test_an_urgent_byte_is_beside_the_stream() -> None:
+    """It moves the position, and is not copied out of an skb; who reads it has one byte more."""
+    taken = {"copy": Transfer(calls=2, bytes=10008)}
+    with_urgent = reader(urgent_packets=1, read=taken)
+
+    assert {law.state for law in laws_of(with_urgent)} == {LawState.HOLDS}
+    assert state(reader(read=taken), "R4") is LawState.BROKEN
+    assert state(msgspec.structs.replace(with_urgent, copied_out_bytes=10006), "R4") is LawState.BROKEN
+
+
+def test_a_copy_that_ended_in_a_fault_is_not_called_broken() -> None:
+    """Its beginning was counted; all else of the socket is judged as ever."""
+    faulted = reader(faulted=True, copied_out_bytes=20011)
+
+    assert {law.id: law.state for law in laws_of(faulted) if law.state is not LawState.HOLDS} == {
+        "R4": LawState.UNKNOWN
+    }
+    assert state(msgspec.structs.replace(faulted, consumed_bytes=10005), "R2") is LawState.BROKEN
+
+
+def test_what_was_thrown_away_with_its_datagram_never_left() -> None:
+    """UDP, corked and closed."""
+    sent = Socket(
+        cookie=1, protocol="udp", local="127.0.0.1:1", peer="127.0.0.1:2", ended=True,
+        sent={"copy": Transfer(calls=3, bytes=131)}, left=Packets(linear=101, packets=1), discarded_bytes=30,
+    )  # fmt: skip
+
+    assert state(sent, "S1") is LawState.HOLDS
+    assert state(msgspec.structs.replace(sent, discarded_bytes=29), "S1") is LawState.BROKEN
+
+
 def test_a_local_drop_makes_the_law_of_retransmission_unknown() -> None:
     """An skb that a full queue here refuses goes out again, and TCP does not count it as sent again."""
     left = Packets(copied=10010, again=3, packets=2)

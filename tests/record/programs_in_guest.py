@@ -17,6 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from tests.command import ROOT, compiled
+from tests.programs import legal
 from tests.record.test_more_programs import CLIENT, scp, ssh_server
 from tests.record.test_programs import HAPROXY, NGINX, RSYNC
 from tests.record.test_ways import record
@@ -101,14 +102,17 @@ def record_parts(directory: Path, kernel: str, go_server: Path) -> dict[str, Par
     assert done.returncode == 0, (done.stdout, done.stderr)
     said = said_by(done.stdout)
     return {
-        name: Part(only(recording, port), said[name], logged(done.stdout, port), port) for name, port in ports.items()
+        name: Part(only(recording, name, port), said[name], logged(done.stdout, port), port)
+        for name, port in ports.items()
     }
 
 
-def only(recording: SocketRecording, port: int) -> SocketRecording:
-    """The rows of this port, and of what stands behind it."""
+def only(recording: SocketRecording, name: str, port: int) -> SocketRecording:
+    """The rows of this port, and of what stands behind it; of a program that has many ports, by its name."""
     ends = (f":{port}", f":{port + BEHIND}")
-    sockets = [one for one in recording.sockets if one.local.endswith(ends) or one.peer.endswith(ends)]
+    sockets = [
+        one for one in recording.sockets if one.comm == name or one.local.endswith(ends) or one.peer.endswith(ends)
+    ]
     return msgspec.structs.replace(recording, sockets=sockets)
 
 
@@ -140,6 +144,7 @@ def scripts(kernel: str, go_server: Path) -> Iterator[tuple[str, Script]]:
     for options, _ in URING_CASES:
         yield f"io_uring {options}", partial(with_io_uring, options=options)
     yield "scp", with_scp
+    yield legal.COMM, with_uncommon_calls
 
 
 def curl(port: int) -> str:
@@ -161,6 +166,10 @@ def nginx_config(directory: Path, port: int, options: str) -> Path:
     text = text.replace("daemon off;", "").replace("'$bytes_sent'", f"'nginx {port} $bytes_sent $request_length'")
     config.write_text(text.replace(f"access_log {directory}/access", "access_log /proc/self/fd/1"))
     return config
+
+
+def with_uncommon_calls(_directory: Path, _port: int) -> str:
+    return f"python3 {legal.__file__} {' '.join(legal.PROGRAMS)}"
 
 
 def with_nginx(directory: Path, port: int, options: str) -> str:

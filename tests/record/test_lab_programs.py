@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.command import file_server, needs
+from tests.programs import legal
 from tests.record.programs_in_guest import (
     BEHIND,
     CONNECTIONS,
@@ -28,6 +29,7 @@ from tests.record.programs_in_guest import (
     Part,
     record_parts,
 )
+from tests.record.test_legal_programs import agrees
 from tests.record.test_more_programs import BYTES, agrees_with_ssh
 from tests.record.test_programs import beside, received_by_rsync, sound
 from tracer.model.socket_recording import SocketRecording
@@ -251,3 +253,11 @@ def test_scp_copies_a_file(recorded: Recorded, kernel: str) -> None:
     assert sent_by(recording, "dropbear") == {"copy": read_by(recording, "ssh")}
     assert agrees_with_ssh(sent_by(recording, "ssh")["copy"], said)
     sound(recording)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_uncommon_calls_balance(recorded: Recorded, kernel: str) -> None:
+    """What tests/programs/legal.py does, all laws of it."""
+    recording, said, *_ = recorded(kernel, legal.COMM)
+
+    agrees(recording, said)

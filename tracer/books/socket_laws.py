@@ -59,12 +59,12 @@ def _sending_laws(socket: Socket, tcp: TcpState) -> Iterator[SocketLaw]:
     yield _law(
         socket, "S1", "accepted by send calls = left IP - sent again + never left (a FIN counts 1)",
         socket.sent_bytes + before.unsent, left.bytes - left.again + tcp.unsent,
-        slack=1 if tcp.unsent or before.unsent else 0, both=before.unsent > 0,
+        slack=socket.connections if tcp.unsent or before.unsent else 0, both=before.unsent > 0,
     )  # fmt: skip
     yield from _leaving_laws(socket, tcp)
     yield _law(
         socket, "S4", "accepted by send calls = TCP's bytes_acked + unacknowledged (SYN and FIN count 1)",
-        socket.sent_bytes + before.unacked, tcp.acked + tcp.unacked, slack=2,
+        socket.sent_bytes + before.unacked, tcp.acked + tcp.unacked, slack=2 * socket.connections,
     )  # fmt: skip
     if (sent := socket.sent.get("zerocopy")) is not None:
         yield _law(socket, "S5", "zero-copy sends = notifications that TCP numbered", sent.calls, tcp.zerocopy_ids)
@@ -93,28 +93,34 @@ def _retransmission_law(socket: Socket, tcp: TcpState) -> SocketLaw:
 def _arriving_law(socket: Socket, tcp: TcpState) -> SocketLaw:
     came = socket.came.bytes + (socket.before or NOTHING_BEFORE).missed
     statement = "came from IP >= TCP's bytes_received (a FIN counts 1)"
-    return _law(socket, "R1", statement, max(came, tcp.received - 1), came)
+    return _law(socket, "R1", statement, max(came, tcp.received - socket.connections), came)
 
 
 def _reading_laws(socket: Socket, tcp: TcpState) -> Iterator[SocketLaw]:
     before = socket.before or NOTHING_BEFORE
     yield _arriving_law(socket, tcp)
+    # A read steps over an urgent byte, which only one with MSG_OOB returns, from beside the skbs.
+    urgent = socket.urgent_packets
+    outside, counted = socket.connections + urgent, "a FIN counts 1" + (", an urgent byte 1" if urgent else "")
     yield _law(
-        socket, "R2", "read position moved + unread = TCP's bytes_received (a FIN counts 1)",
+        socket, "R2", f"read position moved + unread = TCP's bytes_received ({counted})",
         socket.consumed_bytes,
-        None if socket.consumed_bytes is None else tcp.received + before.unread - tcp.unread, slack=1, both=True,
+        None if socket.consumed_bytes is None else tcp.received + before.unread - tcp.unread, slack=outside, both=True,
     )  # fmt: skip
     taken = socket.read_bytes
     yield _law(
-        socket, "R3", "returned by reads, in all ways = read position moved (a FIN counts 1)",
-        taken, socket.consumed_bytes, slack=1,
+        socket, "R3", f"returned by reads, in all ways = read position moved ({counted})",
+        taken, socket.consumed_bytes, slack=outside, both=urgent > 0,
     )  # fmt: skip
     copied = socket.read_by(*READ_BY_COPY)
-    yield _law(socket, "R4", "copied out of skbs = returned by reads that copy", socket.copied_out_bytes, copied)
+    statement = "copied out of skbs = returned by reads that copy"
+    yield _law(socket, "R4", statement, socket.copied_out_bytes, copied, slack=urgent)
 
 
 def _datagram_laws(socket: Socket) -> Iterator[SocketLaw]:
-    yield _law(socket, "S1", "accepted by send calls = left IP", socket.sent_bytes, socket.left.bytes)
+    thrown = socket.discarded_bytes
+    statement = "accepted by send calls = left IP" + (" + thrown away with its datagram" if thrown else "")
+    yield _law(socket, "S1", statement, socket.sent_bytes, socket.left.bytes + thrown)
     read = socket.read_bytes
     statement = "came from IP >= returned by reads (the rest was cut, dropped, or not read)"
     yield _law(socket, "R1", statement, max(socket.came.bytes, read), socket.came.bytes)
@@ -142,6 +148,8 @@ def _excuse(socket: Socket, law: str) -> str:
         return "the socket went on while it was read"
     if socket.in_progress:
         return "a call was in progress when the watching ended"
+    if law == "R4" and socket.faulted:
+        return "a read ended with EFAULT: what it had begun to copy was counted"
     if socket.tls is not None and law in _OF_RECORDS and (why := _excuse_of_records(socket, socket.tls, law)):
         return why
     if socket.born == IN_WINDOW:

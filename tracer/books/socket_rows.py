@@ -112,8 +112,21 @@ FIELDS = (
     Field("u32", "records_out_before", "I"),
     Field("u32", "records_in_before", "I"),
     Field("u32", "record_adds", "I"),
+    # Of a socket's connections before this one, what TCP had not sent, and had not read; of UDP, what was thrown away.
+    Field("u32", "unsent_earlier", "I"),
+    Field("u32", "unacked_earlier", "I"),
+    Field("u32", "unread_earlier", "I"),
+    # UDP's bytes that wait for more of their datagram.
+    Field("u32", "corked", "I"),
+    # Packets that came with urgent data.
+    Field("u32", "urgent", "I"),
     Field("u16", "tls_version", "H"),
     Field("u16", "tls_cipher", "H"),
+    Field("u16", "connected_again", "H"),
+    # State CLOSE: what TCP counted of the connection is final, and kept.
+    Field("u8", "closed", "B"),
+    # A read has ended with EFAULT.
+    Field("u8", "faulted", "B"),
     Field("u8", "local_address[16]", "16s"),
     Field("u8", "peer_address[16]", "16s"),
     Field("char", "comm[16]", "16s"),

@@ -109,6 +109,10 @@ def socket_of(row: Row, around: Surroundings) -> Socket:
         so_zerocopy=bool(row.number("so_zerocopy")) if is_ignored else None,
         scatter_gather=bool(row.number("scatter_gather")) if is_ignored else None,
         before=_before(row) if is_tcp and row.number("before") else None,
+        connections=1 + row.number("connected_again"),
+        urgent_packets=row.number("urgent"),
+        discarded_bytes=0 if is_tcp else row.number("unsent_earlier") + row.number("corked"),
+        faulted=bool(row.number("faulted")),
         whole=bool(row.number("locked")),
     )
 

@@ -241,6 +241,12 @@ class Socket(Moved, frozen=True, kw_only=True, omit_defaults=True):
         above: What lies between the program and this TCP: "ulp" (kernel TLS), "mptcp"; None if nothing.
         tls: Of a socket with kernel TLS; None of all others, and where its context was not seen.
         before: Of a TCP socket that was there before it was watched; None of one made while it was.
+        connections: A TCP socket that is disconnected (connect(AF_UNSPEC), a refused connect()) may have one after the
+            other; addresses are of the first one.
+        urgent_packets: Packets that came with urgent data, of which each may hold one byte that reads leave out.
+        discarded_bytes: Accepted by send calls and thrown away before they left: UDP's that waited for more of their
+            datagram (MSG_MORE, UDP_CORK) when the socket was closed, or the next call failed.
+        faulted: A read has ended with EFAULT: what it had begun to copy is in copied_out_bytes.
         whole: Of one that lives on: read at one moment, under its lock, so that its laws hold between two calls.
     """
 
@@ -277,6 +283,10 @@ class Socket(Moved, frozen=True, kw_only=True, omit_defaults=True):
     so_zerocopy: bool | None = None
     scatter_gather: bool | None = None
     before: Before | None = None
+    connections: Count = 1
+    urgent_packets: Count = 0
+    discarded_bytes: Count = 0
+    faulted: bool = False
     whole: bool = False
 
     @property

@@ -47,6 +47,7 @@ CALL_TRACEPOINTS = (
     *_tracepoints("calls that read", "sock_recv_length"),
 )
 WISHED = (
+    Hook(Kind.TP_BTF, "inet_sock_set_state", "on_state", "TCP's counters, before a disconnect clears them"),
     *_tracepoints("how far reading has come", "tcp_rcv_space_adjust"),
     *_tracepoints("bytes copied to the reader", "skb_copy_datagram_iovec"),
     *_tracepoints("zero-copy notifications", "inet_sk_error_report"),

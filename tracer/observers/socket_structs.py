@@ -44,6 +44,7 @@ _WANTED = (
         error_queue_length="sk_error_queue.qlen",
     ),
     _struct("k_tcp", "tcp_sock", _TCP),
+    _struct("k_udp", "udp_sock", "len"),
     _struct(
         "k_connection",
         "inet_connection_sock",
@@ -67,7 +68,7 @@ _WANTED = (
     _struct("k_net", "net", inum="ns.inum"),
     _struct("k_cgroup", "cgroup", "kn"),
     _struct("k_node", "kernfs_node", "id"),
-    _struct("k_skb", "sk_buff", "sk len data_len transport_header end head data cb skb_iif"),
+    _struct("k_skb", "sk_buff", "sk dev len data_len transport_header end head data cb skb_iif"),
     _struct("k_shinfo", "skb_shared_info", "flags nr_frags destructor_arg"),
     _struct("k_socket", "socket", "sk ops"),
     _struct("k_socket_ops", "proto_ops", "splice_read"),
