@@ -15,7 +15,7 @@ static long (*read_user)(void *to, u32 size, const void *from) = (void *)112;
 #define ADD_AT(row, first, index, mask, n) \
 	do { u64 at_ = (index); asm volatile("%0 &= " #mask : "+r"(at_)); lock_xadd(&(row)->counters[(first) + at_], (u64)(n)); } while (0)
 
-enum { TCP = 6, AF_INET = 2, AF_INET6 = 10, EAGAIN = 11, EFAULT = 14, ENOBUFS = 105 };
+enum { TCP = 6, RAW = 255, SOCK_RAW = 3, AF_INET = 2, AF_INET6 = 10, EAGAIN = 11, EFAULT = 14, ENOBUFS = 105 };
 enum { MSG_OOB = 1, MSG_PEEK = 2, MSG_TRUNC = 0x20, MSG_ERRQUEUE = 0x2000, MSG_ZEROCOPY = 0x4000000, MSG_SPLICE_PAGES = 0x8000000 };
 /* include/net/tcp_states.h */
 enum { ESTABLISHED = 1, SYN_SENT = 2, SYN_RECV = 3, CLOSED = 7, LISTEN = 10 };
@@ -54,6 +54,8 @@ BPF_ARRAY(subject, struct subject, 1);
 /* Processes that are attached to, where it is not a cgroup; connections that wait to be accepted by these. */
 BPF_HASH(processes, u32, u8, 65536);
 BPF_HASH(awaited, u64, u8, 65536);
+/* Not 0: the sockets are being read for the last time, and one that moves its first byte now is left out. */
+BPF_ARRAY(ending, u64, 1);
 /* Calls on Unix sockets: ways to send, and behind them ways to read. */
 struct unix_call { u32 tgid, way; char comm[16]; };
 struct moved { u64 calls, bytes; };

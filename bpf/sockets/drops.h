@@ -50,6 +50,10 @@ int on_kfree_skb(u64 *ctx)
 	/* What had come and was not read when the program disconnects. */
 	if (arrived && row->closed)
 		return 0;
+#if PARAMETERS_kfree_skb > 2
+	if (IS_NO_LOSS((u32)ctx[2]))
+		return 0;
+#endif
 	payload = payload_of_dropped(skb, row->protocol);
 	if (payload > 0)
 		ADD(row, arrived ? DROPPED_IN : DROPPED_OUT, payload);

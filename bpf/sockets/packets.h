@@ -116,17 +116,15 @@ static __always_inline void count_fragments(struct row *row, struct payload *pay
 }
 
 /*
- * A datagram that IP has cut already is a chain of packets, in which its bytes lie behind the headers. One of ours is
- * pinned whole or copied whole, which the kernel marks of TCP's packets alone.
+ * A datagram that IP has cut already is a chain of packets, in which its bytes lie behind the headers. One that a single
+ * call made is pinned whole or copied whole, which the kernel marks of TCP's packets alone.
  */
-static __always_inline void look_at_datagram(struct payload *payload, struct fragments *seen)
+static __always_inline void look_at_datagram(struct row *row, struct payload *payload, struct fragments *seen)
 {
 	if (!seen->number)
 		payload->in_fragments = 0;
-#ifdef OF_A_LINK
-	if (seen->flags & SKBFL_ZEROCOPY_ENABLE)
+	if (seen->flags & SKBFL_ZEROCOPY_ENABLE && !row->corked)
 		seen->flags |= SKBFL_PURE_ZEROCOPY;
-#endif
 }
 
 static __always_inline void count_packet(struct __sk_buff *context, u32 way, u64 whose)
@@ -166,7 +164,7 @@ static __always_inline void count_packet(struct __sk_buff *context, u32 way, u64
 	if (payload.in_fragments)
 		look_at_fragments(&seen, payload.shinfo);
 	if (protocol != TCP)
-		look_at_datagram(&payload, &seen);
+		look_at_datagram(row, &payload, &seen);
 	if (payload.bytes > payload.in_fragments)
 		ADD(row, way == LEAVES ? LEFT_LINEAR : CAME_LINEAR, payload.bytes - payload.in_fragments);
 	if (payload.in_fragments)

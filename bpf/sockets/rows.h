@@ -24,10 +24,13 @@ static __always_inline void read_addresses(struct row *row, struct k_sock *sk)
 static __always_inline void name_row(struct row *row, struct k_sock *sk)
 {
 	struct k_net *net = NULL;
-	u16 port = 0;
+	u16 port = 0, type = 0;
 
 	READ(row->family, &sk->family);
 	READ(row->protocol, &sk->protocol);
+	READ(type, &sk->type);
+	if (type == SOCK_RAW) /* of whatever protocol its packets are */
+		row->protocol = RAW;
 	READ(row->local_port, &sk->num);
 	READ(port, &sk->dport);
 	row->peer_port = __builtin_bswap16(port);
@@ -182,8 +185,13 @@ static __always_inline struct row *known_row(struct k_sock *sk)
 /* Made by whoever comes first. Where two come at one moment the kernel refuses the other one, for whom it is there. */
 static __always_inline struct row *row_in_storage(void *sk, bool *is_new)
 {
-	struct row *row = rows.sk_storage_get(sk, 0, 1);
+	u64 *is_ending = ending.lookup(&(int){0});
+	struct row *row;
 
+	*is_new = false;
+	if (is_ending && *is_ending)
+		return NULL;
+	row = rows.sk_storage_get(sk, 0, 1);
 	*is_new = row;
 	if (!row)
 		row = rows.sk_storage_get(sk, 0, 0);

@@ -57,6 +57,8 @@ static __always_inline void count_send(struct row *row, u32 way, int returned)
 		ADD(row, returned == -EAGAIN ? REFUSED_EAGAIN : returned == -ENOBUFS ? REFUSED_ENOBUFS : REFUSED_OTHER, 1);
 		return;
 	}
+	if (!returned && way == WAY_ZEROCOPY) /* nothing is pinned, and no notification will come */
+		way = WAY_COPY;
 	ADD_AT(row, SENT_COPY_CALLS, way * 2, 15, 1);
 	ADD_AT(row, SENT_COPY_BYTES, way * 2, 15, returned);
 	if (!row->is_peer && way != WAY_UNKNOWN)

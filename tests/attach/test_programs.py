@@ -39,7 +39,7 @@ def watch(directory: Path, most_s: float, *pids: int, excuses: tuple[str, ...] =
     with attached(directory, "-p", *pids, "-d", most_s) as nettrace:
         recording = nettrace.wait()
     assert nettrace.code == 0, nettrace.report
-    assert (unexcused(recording, *excuses), recording.lost) == ([], 0)
+    assert (unexcused(recording, *excuses), recording.lost) == ([], 0), nettrace.report
     assert {"S1", "S2", "R3", "R4"} <= held(recording)
     return recording
 

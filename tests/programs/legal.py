@@ -323,6 +323,32 @@ def pinned_and_reset() -> None:
     drain(server)
 
 
+def pinned_nothing() -> None:
+    """An empty send has no notification; a datagram of one call is not mixed."""
+    client, server = pair()
+    sender, reader = datagrams()
+    for sock in (client, sender):
+        sock.setsockopt(socket.SOL_SOCKET, SO_ZEROCOPY, 1)
+        for size in (0, 503, 0, 1):
+            send(sock, bytes(size), MSG_ZEROCOPY)
+    for _ in range(4):
+        read(reader, 1000)
+    client.close()
+    drain(server)
+
+
+def raw() -> None:
+    """Reads what passes, with its headers; all that is sent to others comes to it, too."""
+    watcher = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
+    sender, reader = datagrams()
+    send(sender, bytes(503))
+    read(reader, 1000)
+    while read(watcher, 2000) != 20 + 8 + 503:
+        pass
+    for sock in (watcher, socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)):
+        sock.close()
+
+
 PROGRAMS: dict[str, Callable[[], None]] = {
     program.__name__: program
     for program in (
@@ -330,7 +356,7 @@ PROGRAMS: dict[str, Callable[[], None]] = {
         disconnected_after_a_reset, refused_then_sent, refused_then_connected, sent_before_it_was_connected,
         corked_and_closed, corked_and_failed, segments_that_do_not_fit, urgent, peeked_without_a_copy,
         half_of_a_buffer, in_the_handshake, in_the_handshake_of_connect, accepted_when_it_has_sent, shut_in_the_middle,
-        pinned_and_reset,
+        pinned_and_reset, pinned_nothing, raw,
     )
 }  # fmt: skip
 

@@ -135,7 +135,7 @@ def entries_of_drops(observation: Observation, qdiscs: list[str] | None) -> list
             note=f"{reason}, {_WHERE[place]}",
         )
         for place, reason, tally in _drops(observation)
-        if reason not in _NO_LOSS
+        if reason not in NO_LOSS
     ]
 
 
@@ -147,4 +147,4 @@ def _function(reason: str, qdiscs: list[str] | None) -> str:
 
 
 # TCP got these bytes once already, or the socket is going: nothing is missing.
-_NO_LOSS = frozenset({"DUP_FRAG", "TCP_OLD_DATA", "TCP_OLD_SEQUENCE", "TCP_OFOMERGE", "QUEUE_PURGE", "TCP_ZEROWINDOW"})
+NO_LOSS = frozenset({"DUP_FRAG", "TCP_OLD_DATA", "TCP_OLD_SEQUENCE", "TCP_OFOMERGE", "QUEUE_PURGE", "TCP_ZEROWINDOW"})

@@ -32,9 +32,10 @@ class RowTable:
         """Those of the subject itself, without its peers."""
         if not any(self._data[offset_of("is_peer") :: ROW_BYTES]):
             return self
-        return RowTable(b"".join(row for row in self._raw() if not is_of_a_peer(row)))
+        return RowTable(b"".join(row for row in self.each() if not is_of_a_peer(row)))
 
-    def _raw(self) -> list[bytes]:
+    def each(self) -> list[bytes]:
+        """As they are."""
         return [self._data[at : at + ROW_BYTES] for at in range(0, len(self._data), ROW_BYTES)]
 
     def column(self, name: str) -> Sequence[int]:
@@ -55,8 +56,8 @@ class RowTable:
 
     def rows(self) -> list[Row]:
         """All of them."""
-        return [decode_row(row) for row in self._raw()]
+        return [decode_row(row) for row in self.each()]
 
     def ends(self) -> list[bytes]:
         """What tells each socket and its two ends: equal as long as these are."""
-        return [row[_COOKIE : _COOKIE + 8] + row[_FAMILY : _FAMILY + 8] + row[_ADDRESSES:][:32] for row in self._raw()]
+        return [row[_COOKIE : _COOKIE + 8] + row[_FAMILY : _FAMILY + 8] + row[_ADDRESSES:][:32] for row in self.each()]

@@ -152,7 +152,7 @@ RULES = (
     Rule(
         "zerocopy-copied",
         _copied,
-        sentence="zero-copy was copied after all: {bytes:,} B after the send call, of {pinned:,} B pinned for it",
+        sentence="zero-copy was copied after all: {bytes:,} B after the send call; {pinned:,} B were pinned",
         why="{why}",
         fix="{fix}",
     ),

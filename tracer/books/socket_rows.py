@@ -145,7 +145,7 @@ def offset_of(name: str) -> int:
     return struct.calcsize(f"<{len(COUNTERS)}Q" + "".join(field.code for field in before))
 
 
-_IS_PEER_AT = offset_of("is_peer")
+_IS_PEER_AT, _COOKIE_AT = offset_of("is_peer"), offset_of("cookie")
 
 
 class Row(NamedTuple):
@@ -187,6 +187,11 @@ def declaration() -> str:
 def is_of_a_peer(data: bytes) -> bool:
     """Of a row that is not worth decoding otherwise."""
     return bool(data[_IS_PEER_AT])
+
+
+def cookie_of(data: bytes) -> bytes:
+    """What tells its socket, of a row that is not worth decoding otherwise."""
+    return data[_COOKIE_AT : _COOKIE_AT + 8]
 
 
 def decode_row(data: bytes) -> Row:

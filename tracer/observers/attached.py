@@ -119,7 +119,9 @@ class Attachment:
         """Rows of TCP's sockets that live, each read under its lock, and all that the processes hold.
 
         Counting goes on: taken off one after the other, the programs would count a socket that ends meanwhile in part.
+        But one that begins meanwhile is left out: nothing would be read of it at one moment.
         """
+        self._maps.set("ending", 0, (1).to_bytes(8, "little"))
         data = b"".join(self._in_each_namespace("on_tcp_end") if self.sees_the_past else [])
         rows = [decode_row(data[at : at + ROW_BYTES]) for at in range(0, len(data), ROW_BYTES)]
         return rows, self.descriptors()

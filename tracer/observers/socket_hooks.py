@@ -8,12 +8,18 @@ from tracer.observers.loading import Kind
 
 
 class Hook(NamedTuple):
-    """A probe point, the program that is attached to it, and the question that it answers."""
+    """A probe point, the program that is attached to it, and the question that it answers.
+
+    Args:
+        programs: How many of it stand there. The kernel does not run one that it has interrupted on the same CPU
+            (prog->active, kernel/trace/bpf_trace.c): of two, which find what the other has counted, one runs.
+    """
 
     kind: Kind
     target: str
     program: str
     question: str
+    programs: int = 1
 
 
 def _returns(question: str, *functions: str) -> tuple[Hook, ...]:
@@ -30,7 +36,8 @@ NEEDED = (
     Hook(Kind.SOCK_RELEASE, "", "on_sock_release", "the end of UDP sockets"),
     Hook(Kind.CGROUP_EGRESS, "", "on_egress", "packets that leave"),
     Hook(Kind.CGROUP_INGRESS, "", "on_ingress", "packets that arrive"),
-    *_tracepoints("the end of TCP sockets", "tcp_destroy_sock"),
+    # A packet that ends a socket may interrupt a close() that ends another one.
+    Hook(Kind.TP_BTF, "tcp_destroy_sock", "on_tcp_destroy_sock", "the end of TCP sockets", programs=2),
 )
 # Calls by functions: one hook tells call, way and result of TCP, UDP and io_uring alike.
 SEND_FUNCTIONS = _returns("calls that send, by way", "inet_sendmsg", "inet6_sendmsg", "inet_sendpage")
@@ -96,7 +103,7 @@ _OF_A_LINK = (
 _BESIDE_CALLS = tuple(
     hook for hook in WISHED if hook.target in ("tcp_rcv_space_adjust", "inet_sk_error_report", "io_uring_complete")
 )
-_IN_THE_END = tuple(hook for hook in NEEDED if hook.target == "tcp_destroy_sock")
+_IN_THE_END = tuple(hook._replace(programs=1) for hook in NEEDED if hook.target == "tcp_destroy_sock")
 
 
 # What kernel TLS says of its records, before close() frees it.

@@ -206,7 +206,7 @@ class SocketPrograms:
             os.close(directory)
 
     def _attach(self, hook: Hook, btf: Btf, cgroup: int | None = None) -> None:
-        for rank in self._ranks.get(hook.kind, range(1)):
+        for rank in self._ranks.get(hook.kind, range(hook.programs)):
             program = self._load(btf, hook.program, hook.kind, hook.target, rank)
             attachment = loading.attach(program, hook.kind, self._directory if cgroup is None else cgroup)
             self._attachments.append(attachment)
@@ -243,14 +243,18 @@ class SocketPrograms:
         return [program for _, program in self._programs]
 
     def skipped(self) -> dict[str, int] | None:
-        """Program -> times the kernel did not run it, nor another of the same hook; None where it does not tell."""
+        """Program -> times the kernel did not run it, nor another of the same hook; None where it does not tell.
+
+        Of two that stand at a hook one runs.
+        """
         found = [(hook.program, recursion_misses(program)) for hook, program in self._programs]
         known = [(name, times) for name, times in found if times is not None]
         if len(known) < len(found):
             return None
         if self.per_hook > 1:
             return self._missed_by_all(sum(times for _, times in known))
-        return {name: times for name, times in known if times}
+        alone = {hook.program for hook, _ in self._programs if hook.programs == 1}
+        return {name: times for name, times in known if times and name in alone}
 
     def _missed_by_all(self, missed: int) -> dict[str, int]:
         """Calls that none of a hook's programs counted, at most: each would have been seen by all, or been missed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+from tracer.books.drops import NO_LOSS
 from tracer.machine.kernel.btf import Btf
 from tracer.observers.headers import Wanted, declare_struct
 
@@ -36,6 +37,7 @@ _WANTED = (
         cgroup="sk_cgrp_data.cgroup",
         flags=_COMMON + "skc_flags",
         protocol="sk_protocol",
+        type="sk_type",
         storage="sk_bpf_storage",
         shutdown="sk_shutdown",
         route_caps="sk_route_caps",
@@ -101,12 +103,19 @@ def declarations(btf: Btf, functions: tuple[str, ...], tracepoints: tuple[str, .
     parameters += [(name, btf.tracepoint_parameters(name)) for name in tracepoints]
     counts = "".join(f"#define PARAMETERS_{name} {len(names)}\n" for name, names in parameters if names is not None)
     constants = "#define PAGE_SIZE 4096\n"
-    return structs + counts + _enumerators(btf) + _offsets(btf) + constants
+    return structs + counts + _enumerators(btf) + _offsets(btf) + constants + _reasons(btf)
 
 
 def _enumerators(btf: Btf) -> str:
     values = ((name, btf.enumerator(name)) for name in _ASKED_ENUMERATORS)
     return "".join(f"#undef {name}\n#define {name} {value}\n" for name, value in values if value is not None)
+
+
+def _reasons(btf: Btf) -> str:
+    """Which reasons of a drop mean that nothing is missing."""
+    named = btf.enumerators("skb_drop_reason").items()
+    values = [value for value, name in named if name.removeprefix("SKB_DROP_REASON_") in NO_LOSS]
+    return f"#define IS_NO_LOSS(reason) ({' || '.join(f'(reason) == {value}' for value in values) or '0'})\n"
 
 
 def _offsets(btf: Btf) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tracer.books.row_table import RowTable
-from tracer.books.socket_rows import ROW_BYTES, Row, decode_row, is_of_a_peer
+from tracer.books.socket_rows import ROW_BYTES, Row, cookie_of, decode_row, is_of_a_peer
 from tracer.machine.cgroups import cgroups_below
 from tracer.observers import loading
 from tracer.observers.maps import RingBuffer
@@ -25,6 +25,7 @@ from tracer.observers.watched import Watched
 
 _SAMPLE_S, _MOST_SAMPLES = 1.0, 3600
 _POLL_MS, _MOST_POLL_S = 20, 0.2
+_MOST_WALKS = 10
 # Rows kept in memory; the rest is in the totals.
 MOST_LISTED = 40_000
 
@@ -186,15 +187,25 @@ class SocketObserver:
 
     def finish(self) -> Watched:
         """Stop counting; all that was counted."""
-        # Before the living are read: a row that is made after that is among neither these nor those.
-        made = self._counts.fates()["made"]
-        living = self._read_living().rows()
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
         self._run_times.close()
-        self._ring.consume()
+        # Before the living are read: a row that is made after that is among neither these nor those.
+        made = self._counts.fates()["made"]
+        living = self._all_living(made)
         return self._watched(made, living, self._rows)
+
+    def _all_living(self, made: int) -> list[Row]:
+        """A row that is freed beneath the iterator may lead it past others: it is asked again while one is missing."""
+        found: dict[bytes, bytes] = {}
+        for _ in range(_MOST_WALKS):
+            found.update((cookie_of(row), row) for row in self._read_living().each())
+            self._ring.consume()
+            ended = self._counts.fates()["ended"]
+            if made <= ended + len(found.keys() - set(map(cookie_of, self._rows))):
+                break
+        return [decode_row(row) for row in found.values()]
 
     def so_far(self, *, rows: bool = True) -> Watched:
         """All that was counted until now; counting goes on.
