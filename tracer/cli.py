@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib
-import os
 import sys
 import tempfile
 import traceback
@@ -170,12 +169,12 @@ def _flush(code: int) -> int:
     except BrokenPipeError:
         code = _close_pipe()
     except OSError as error:
-        _discard(1)
+        streams.discard(1)
         code = _tell(_unwritable(error))
     try:
         sys.stderr.flush()
     except OSError:
-        _discard(2)
+        streams.discard(2)
     return code
 
 
@@ -185,10 +184,5 @@ def _unwritable(error: OSError) -> MachineError:
 
 def _close_pipe() -> int:
     """`nettrace ... | head` ends quietly."""
-    _discard(1)
+    streams.discard(1)
     return EXIT_OK
-
-
-def _discard(descriptor: int) -> None:
-    """What is still to be written to it; Python's own flush at exit would complain, and change the exit code."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

@@ -30,6 +30,8 @@ static __always_inline struct row *row_of_packet(struct __sk_buff *context, stru
 	mark = marks.sk_storage_get(owner, 0, 0);
 	if (whose == PEERS && (!mark || !is_peers(*mark)))
 		return NULL;
+	if (!mark && owner->type == SOCK_RAW) /* the kernel's own, in a network namespace that the subject has made */
+		return NULL;
 	row = row_in_storage(owner, &is_new);
 	if (!row || !is_new)
 		return row;

@@ -68,7 +68,8 @@ int on_inet_sock_set_state(u64 *ctx)
 			connecting.update(&key, &one);
 		return 0;
 	}
-	if (mark || state != ESTABLISHED || !is_within(sk))
+	/* One of the cgroup without a mark the kernel has made for the subject (a subflow of MPTCP that connects). */
+	if (mark || state != ESTABLISHED || !is_within(sk) || is_in_cgroup(sk))
 		return 0;
 	peer = expected(sk);
 	if (peer && !marks.sk_storage_get(sk, &peer, 1))

@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /* How far reading has come. */
 
+#ifdef READS_BY_REGISTERS
+/* A worker of io_uring is in no system call: it splices what it has not copied. */
+static __always_inline bool is_spliced(long number, bool is_copied)
+{
+	return number == NR_SPLICE || number == NR_SENDFILE || (number < 0 && !is_copied);
+}
+#endif
+
 /* (sk): at the end of every way to read from TCP, when copied_seq has moved */
 int on_tcp_rcv_space_adjust(u64 *ctx)
 {
@@ -29,8 +37,10 @@ int on_tcp_rcv_space_adjust(u64 *ctx)
 	u32 received;
 	u8 shutdown;
 	long number = syscall_number(regs);
+	bool is_copied = row->last_copy == moved;
 
-	if (number != NR_SPLICE && number != NR_SENDFILE && number != NR_GETSOCKOPT)
+	row->last_copy = 0;
+	if (!is_spliced(number, is_copied) && number != NR_GETSOCKOPT)
 		return 0;
 	own(row);
 	received = tcp->rcv_nxt;
@@ -59,9 +69,10 @@ int on_skb_copy_datagram_iovec(u64 *ctx)
 	if (!row)
 		return 0;
 	ONCE(ctx, sk);
-	if (row->protocol == TCP) /* under the socket's lock */
+	if (row->protocol == TCP) { /* under the socket's lock */
 		row->counters[COPIED_OUT] += (u32)ctx[1];
-	else
+		row->last_copy = ctx[1];
+	} else
 		ADD(row, COPIED_OUT, (u32)ctx[1]);
 #ifdef OF_A_LINK
 	tally_copy_out((void *)ctx[0], ctx[1]);

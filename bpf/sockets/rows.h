@@ -103,6 +103,22 @@ static __always_inline void own(struct row *row)
 	read_comm(row->comm);
 }
 
+/* Made in the very cgroup that is watched. */
+static __always_inline bool is_in_cgroup(struct k_sock *sk)
+{
+	struct k_cgroup *cgroup = NULL;
+	struct k_node *node = NULL;
+	struct subject *asked;
+	u32 zero = 0;
+	u64 id = 0;
+
+	asked = subject.lookup(&zero);
+	READ(cgroup, &sk->cgroup);
+	READ(node, &cgroup->kn);
+	READ(id, &node->id);
+	return asked && asked->cgroup == id;
+}
+
 /* What marks a socket as the subject's; NULL of another one. */
 static __always_inline u64 *mark_of(struct k_sock *sk)
 {
@@ -143,22 +159,6 @@ static __always_inline struct row *make_row(struct k_sock *sk, u64 cookie)
 	else if (is_first)
 		begin_row(row, sk, cookie, 0);
 	return row;
-}
-
-/* Calls are seen of all sockets of the machine. */
-static __always_inline bool is_in_cgroup(struct k_sock *sk)
-{
-	struct k_cgroup *cgroup = NULL;
-	struct k_node *node = NULL;
-	struct subject *asked;
-	u32 zero = 0;
-	u64 id = 0;
-
-	asked = subject.lookup(&zero);
-	READ(cgroup, &sk->cgroup);
-	READ(node, &cgroup->kn);
-	READ(id, &node->id);
-	return asked && asked->cgroup == id;
 }
 
 static __always_inline struct row *row_of(struct k_sock *sk)

@@ -2,9 +2,10 @@
 /*
  * Somebody's io_uring sender over loopback, to a child that reads: 7 x 10007 bytes by requests of one kind.
  *
- *     uring_ways write|writev|send|async|silent|flagged|sendmsg|zerocopy|sendmsg_zerocopy|splice tcp|udp
+ *     uring_ways write|writev|send|async|silent|flagged|sendmsg|zerocopy|sendmsg_zerocopy|splice|spliced_out tcp|udp
  *
- * async: by a thread of the kernel's. silent: whose completion is not wanted. flagged: MSG_ZEROCOPY of a plain send.
+ * spliced_out: by the child, from the socket. async: by a thread of the kernel's. silent: whose completion is not wanted.
+ * flagged: MSG_ZEROCOPY of a plain send.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -42,6 +43,25 @@ static void read_all(int listener, int is_udp)
 	while (all < CALLS * SIZE && (bytes = read(sock, taken, sizeof(taken))) > 0)
 		all += bytes;
 	_exit(all != CALLS * SIZE);
+}
+
+/* Out of the socket, into a pipe, by a ring. */
+static void splice_all(int listener)
+{
+	int sock = accept(listener, NULL, NULL), into[2];
+	struct io_uring_cqe *cqe;
+	struct io_uring ring;
+	ssize_t all = 0;
+
+	require(!pipe(into) && !io_uring_queue_init(CALLS, &ring, 0), "a pipe and a ring");
+	while (all < CALLS * SIZE) {
+		io_uring_prep_splice(io_uring_get_sqe(&ring), sock, -1, into[1], -1, SIZE, 0);
+		require(io_uring_submit(&ring) == 1 && !io_uring_wait_cqe(&ring, &cqe) && cqe->res > 0, "a splice");
+		require(read(into[0], data, cqe->res) == cqe->res, "the pipe");
+		all += cqe->res;
+		io_uring_cqe_seen(&ring, cqe);
+	}
+	_exit(0);
 }
 
 static void prepare(struct io_uring_sqe *sqe, int sock, const char *kind)
@@ -99,6 +119,8 @@ int main(int count, char **arguments)
 	require(!getsockname(listener, (void *)&address, &length), "getsockname");
 	require(is_udp || !listen(listener, 1), "listen");
 	reader = fork();
+	if (!reader && !strcmp(arguments[1], "spliced_out"))
+		splice_all(listener);
 	if (!reader)
 		read_all(listener, is_udp);
 	sock = socket(AF_INET, type, 0);

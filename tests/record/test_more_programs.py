@@ -79,6 +79,16 @@ def test_mptcp_is_exact_at_its_calls_and_its_subflows_are_told(tmp_path: Path) -
     assert ("(MPTCP subflow)" in done.stderr, recording.lost) == (True, 0)
 
 
+def test_with_peers_the_subflows_of_a_command_are_its_own(tmp_path: Path) -> None:
+    """Those that connect the kernel makes, in the command's cgroup."""
+    if not Path("/proc/sys/net/mptcp/enabled").exists():
+        pytest.skip("this kernel has no MPTCP")
+    recording, _ = record(tmp_path, sys.executable, PROGRAMS / "mptcp.py", options=("--peers",))
+    alone, _ = record(tmp_path, sys.executable, PROGRAMS / "mptcp.py")
+
+    assert (len(recording.sockets), recording.peers) == (len(alone.sockets), [])
+
+
 @needs("go")
 def test_a_go_server_splices_the_file(tmp_path: Path, big: Path) -> None:
     """net/http sends a file by sendfile: what it sends is what was read, the headers are copied."""

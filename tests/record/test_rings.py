@@ -25,6 +25,15 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return compiled("uring_ways", tmp_path_factory.mktemp("rings"), "-luring")
 
 
+def test_what_a_ring_splices_out_is_read_by_splice(tmp_path: Path, program: Path) -> None:
+    """It is in no system call, and copies nothing to the reader."""
+    recording, done = record(tmp_path, program, "spliced_out")
+
+    assert done.returncode == 0, done.stderr
+    assert {way: moved.bytes for way, moved in recording.totals.read.items()} == {"splice": CALLS * SIZE}
+    assert (broken_laws(recording), recording.lost) == ([], 0)
+
+
 CASES = [*((kind, "tcp") for kind in WAYS), *((kind, "udp") for kind in ("send", "sendmsg", "zerocopy"))]
 
 

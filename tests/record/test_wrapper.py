@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import NETTRACE, ROOT, nettrace
+from tests.command import NETTRACE, ROOT, needs, nettrace
 from tests.record.test_ways import record
 from tracer.machine.leftovers import cgroup2_mount
 
@@ -47,6 +47,18 @@ def wait_until_ended(pid: int) -> None:
 def test_the_exit_code_is_the_commands(code: int) -> None:
     """Whatever the command exits with, nettrace exits with."""
     assert wrapped("sh", "-c", f"exit {code}").returncode == code
+
+
+@pytest.mark.parametrize("nowhere", ["/dev/full", "pipe"])
+def test_it_is_the_commands_too_where_nobody_can_be_told(nowhere: str) -> None:
+    """A disk that is full, a pipe that nobody reads any more."""
+    away = [os.open(nowhere, os.O_WRONLY)] if nowhere.startswith("/") else list(os.pipe())
+    if len(away) == 2:
+        os.close(away.pop(0))
+    done = subprocess.run([*NETTRACE, "record", "--", "sh", "-c", "exit 7"], stderr=away[0], timeout=240, check=False)
+    os.close(away[0])
+
+    assert done.returncode == 7
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV])
@@ -199,6 +211,19 @@ def test_a_command_without_sockets_is_a_finding(tmp_path: Path) -> None:
     """Nothing seen is said, with the reason and the way out, and not reported as zero."""
     recording, _ = record(tmp_path, "true")
 
+    assert [finding.code for finding in recording.findings] == ["no-socket"]
+
+
+@needs("ip")
+def test_the_kernels_own_sockets_are_none_of_the_commands(tmp_path: Path) -> None:
+    """Those of a network namespace that the command makes speak for its links (MLD, neighbour discovery)."""
+    script = """
+        ip link add one type veth peer name other; ip link set one up; ip link set other up
+        while grep -q 'Icmp6OutMsgs[[:space:]]*0$' /proc/net/snmp6; do :; done
+    """
+    recording, done = record(tmp_path, "unshare", "--net", "sh", "-c", script)
+
+    assert (done.returncode, recording.sockets, recording.lost) == (0, [], 0)
     assert [finding.code for finding in recording.findings] == ["no-socket"]
 
 

@@ -66,13 +66,21 @@ def _why_unmapped(number: int, fragments: int, linear: int) -> str:
 def _dropped(recording: SocketRecording) -> Iterator[Figures]:
     sent = recording.totals.dropped_bytes or 0
     came = sum(socket.dropped_in_bytes or 0 for socket in recording.sockets)
-    if sent or came:
-        told = [f"{sent:,} B that were sent"] if sent else []
+    stopped = sum(socket.stopped_bytes for socket in recording.sockets)
+    if sent or came or stopped:
+        told = [f"{stopped:,} B before they left IP"] if stopped else []
+        told += [f"{sent:,} B that were sent"] if sent else []
         told += [f"{came:,} B that had arrived"] if came else []
         yield {
-            "sent": sent, "came": came, "told": " and ".join(told),
-            "where": "a full queue here (qdisc, device)" if sent else "a full receive buffer, or a filter",
+            "sent": sent, "came": came, "stopped": stopped, "told": " and ".join(told),
+            "where": _where(sent, stopped),
         }  # fmt: skip
+
+
+def _where(sent: int, stopped: int) -> str:
+    if stopped:
+        return "no route, or a netfilter rule" + (", and a full queue here (qdisc, device)" if sent else "")
+    return "a full queue here (qdisc, device)" if sent else "a full receive buffer, or a filter"
 
 
 def _small_skbs(recording: SocketRecording) -> Iterator[Figures]:
@@ -134,7 +142,7 @@ RULES = (
         _dropped,
         sentence="dropped on this machine: {told}",
         why="probably {where}; TCP sends it again, UDP does not",
-        fix="nstat -z, tc -s qdisc and ip -s link show where; a slower sender or longer queues",
+        fix="nstat -z, tc -s qdisc, ip -s link and ip route show where; a slower sender or longer queues",
     ),
     Rule(
         "small-skbs",

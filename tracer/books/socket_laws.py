@@ -76,7 +76,9 @@ def _sending_laws(socket: Socket, tcp: TcpState) -> Iterator[SocketLaw]:
 
 
 def _leaving_laws(socket: Socket, tcp: TcpState) -> Iterator[SocketLaw]:
-    yield _law(socket, "S2", "left IP = TCP's bytes_sent", socket.left.bytes, tcp.sent)
+    stopped = socket.stopped_bytes
+    statement = f"left IP {'+ dropped before it ' if stopped else ''}= TCP's bytes_sent"
+    yield _law(socket, "S2", statement, socket.left.bytes + stopped, tcp.sent)
     yield _retransmission_law(socket, tcp)
 
 
@@ -84,8 +86,9 @@ def _retransmission_law(socket: Socket, tcp: TcpState) -> SocketLaw:
     """A drop that TCP is told of at once (a full queue here) leaves the skb unsent: it goes out again uncounted."""
     statement = "sent again = TCP's bytes_retrans"
     again = socket.left.again
-    if again != tcp.retransmitted and socket.dropped_bytes != 0:
-        note = "some were dropped on this machine" if socket.dropped_bytes else "nobody watched drops on this machine"
+    lost = None if socket.dropped_bytes is None else socket.dropped_bytes + socket.stopped_bytes
+    if again != tcp.retransmitted and lost != 0:
+        note = "some were dropped on this machine" if lost else "nobody watched drops on this machine"
         return _law(socket, "S3", statement, again, None, note=note)
     return _law(socket, "S3", statement, again, tcp.retransmitted)
 

@@ -87,6 +87,10 @@ FIELDS = (
     Field("u64", "retransmitted_before", "Q"),
     Field("u64", "acked_before", "Q"),
     Field("u64", "received_before", "Q"),
+    # Payload that TCP counts as sent, and that was dropped before it left IP.
+    Field("u64", "stopped", "Q"),
+    # Packets that came with urgent data.
+    Field("u64", "urgent", "Q"),
     Field("u32", "unread_before", "I"),
     Field("u32", "unacked_before", "I"),
     Field("u32", "unsent_before", "I"),
@@ -118,8 +122,8 @@ FIELDS = (
     Field("u32", "unread_earlier", "I"),
     # UDP's bytes that wait for more of their datagram.
     Field("u32", "corked", "I"),
-    # Packets that came with urgent data.
-    Field("u32", "urgent", "I"),
+    # What was copied to the reader last, while no call has returned and the position has not moved.
+    Field("u32", "last_copy", "I"),
     Field("u16", "tls_version", "H"),
     Field("u16", "tls_cipher", "H"),
     Field("u16", "connected_again", "H"),

@@ -59,6 +59,7 @@ def command(
     sockets are told by their calls alone.
     """
     from tracer.machine.commands import end_as
+    from tracer.machine.streams import may_be_lost
     from tracer.reports.socket_lists import View
     from tracer.reports.sockets import print_sockets
     from tracer.reports.tables import make_console
@@ -69,13 +70,15 @@ def command(
     order = Order(list(argv), None, duration, wait, peers, profile)
     recording = recorded(order, user, lab)
     try:
-        print_sockets(recording, make_console(sys.stderr), View(by, top))
+        # It ends as the command did, also where nobody can be told any more.
+        with may_be_lost(2):
+            print_sockets(recording, make_console(sys.stderr), View(by, top))
     finally:
         # Not before: a full disk costs the file alone.
         _write(recording, save_path, json_path)
         write_sockets(recording, html_path, by, hide=redact, typed=typed(ctx))
-    code = code_of(expected, recording)
-    sys.stderr.flush()
+    with may_be_lost(2):
+        code = code_of(expected, recording)
     # What the command itself says of its end goes before what was expected of it.
     ctx.exit(end_as(recording.subject.exit_status) if recording.subject.exit_status else code)
 

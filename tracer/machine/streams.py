@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import io
 import os
 import sys
+from collections.abc import Iterator
 
 # For terminals that cannot show these; each other character becomes a question mark.
 _STAND_INS = {
@@ -43,6 +45,21 @@ def _open_closed() -> None:
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+
+
+@contextlib.contextmanager
+def may_be_lost(number: int) -> Iterator[None]:
+    """What is told there must not change how this process ends, where nobody can be told any more."""
+    try:
+        yield
+        (sys.stdout if number == 1 else sys.stderr).flush()
+    except (OSError, SystemExit):  # rich makes sys.exit(1) of EPIPE
+        discard(number)
+
+
+def discard(descriptor: int) -> None:
+    """What is still to be written to it; Python's own flush at exit would complain, and change the exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
 def stand_in(error: UnicodeError) -> tuple[str, int]:

@@ -111,7 +111,8 @@ class TcpState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Args:
         unacked: Written and not acknowledged: write_seq - snd_una (an unacknowledged FIN counts 1).
-        unsent: Written and never sent: write_seq - snd_nxt.
+        unsent: Written and never sent: write_seq - snd_nxt, less what a full queue here has refused,
+            which has left IP and is unsent to TCP.
         unread: Received and not read: rcv_nxt - copied_seq.
         zerocopy_ids: Numbers given to sends by MSG_ZEROCOPY.
         error_queue: Notifications that nobody took.
@@ -246,6 +247,7 @@ class Socket(Moved, frozen=True, kw_only=True, omit_defaults=True):
         urgent_packets: Packets that came with urgent data, of which each may hold one byte that reads leave out.
         discarded_bytes: Accepted by send calls and thrown away before they left: UDP's that waited for more of their
             datagram (MSG_MORE, UDP_CORK) when the socket was closed, or the next call failed.
+        stopped_bytes: Sent, as TCP counts it, and dropped before it left IP: without a route, or by a netfilter rule.
         faulted: A read has ended with EFAULT: what it had begun to copy is in copied_out_bytes.
         whole: Of one that lives on: read at one moment, under its lock, so that its laws hold between two calls.
     """
@@ -286,6 +288,7 @@ class Socket(Moved, frozen=True, kw_only=True, omit_defaults=True):
     connections: Count = 1
     urgent_packets: Count = 0
     discarded_bytes: Count = 0
+    stopped_bytes: Count = 0
     faulted: bool = False
     whole: bool = False
 

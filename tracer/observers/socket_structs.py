@@ -89,7 +89,10 @@ _WANTED = (
     _struct("k_inode", "inode", "i_mode"),
 )
 
-_ASKED_ENUMERATORS = ("SOCK_ZEROCOPY", "SKBFL_ZEROCOPY_ENABLE", "SKBFL_PURE_ZEROCOPY")
+_ASKED_ENUMERATORS = (
+    *("SOCK_ZEROCOPY", "SKBFL_ZEROCOPY_ENABLE", "SKBFL_PURE_ZEROCOPY"),
+    *("SKB_DROP_REASON_NETFILTER_DROP", "SKB_DROP_REASON_IP_OUTNOROUTES"),
+)
 
 
 @functools.cache  # asked for by each run of a guest's resident, which has asked already: 1 s on an emulated CPU
