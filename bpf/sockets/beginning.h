@@ -10,13 +10,12 @@ enum { FIRST_RETURNED = 1, WAS_IN_PROGRESS = 2 };
  * Where calls are seen at a function's return, one that was inside when that was probed returns unseen: then TCP has
  * moved more than the first one that is seen.
  */
-static __always_inline int since_beginning(struct row *row, void *place, u32 *position, int returned, u8 *calls)
+static __always_inline int since_beginning(struct row *row, u32 now, u32 *position, int returned, u8 *calls)
 {
-	u32 now = 0, moved;
+	u32 moved;
 
-	if (!row->before || row->connected_again || row->protocol != TCP || row->has_protocol_above || returned <= 0)
+	if (row->connected_again || row->protocol != TCP || row->has_protocol_above || returned <= 0)
 		return returned;
-	READ(now, place);
 	moved = now - *position;
 	if (moved < (u32)returned) {
 		*calls |= WAS_IN_PROGRESS;
@@ -30,15 +29,42 @@ static __always_inline int since_beginning(struct row *row, void *place, u32 *po
 
 static __always_inline int sent_since(struct row *row, struct k_sock *sk, int returned)
 {
-	return since_beginning(row, &((struct k_tcp *)sk)->write_seq, &row->write_position, returned, &row->was_sending);
+	u32 written = 0;
+
+	if (!row->before)
+		return returned;
+	READ(written, &((struct k_tcp *)sk)->write_seq);
+	return since_beginning(row, written, &row->write_position, returned, &row->was_sending);
+}
+
+/* The peer's FIN: it has a sequence number and is no byte. */
+static __always_inline bool fin_has_come(struct k_sock *sk)
+{
+	u64 bits = 0;
+
+	READ(bits, &sk->flags);
+	return bits >> SOCK_DONE & 1;
+}
+
+static __always_inline bool has_read_fin(struct k_sock *sk)
+{
+	struct k_tcp *tcp = (void *)sk;
+	u32 read = 0, next = 0;
+
+	READ(read, &tcp->copied_seq);
+	READ(next, &tcp->rcv_nxt);
+	return read == next && fin_has_come(sk);
 }
 
 /* Neither a peek nor out-of-band data moves the position. */
 static __always_inline int read_since(struct row *row, struct k_sock *sk, u32 flags, int returned)
 {
-	if (flags & (MSG_OOB | MSG_PEEK))
+	u32 read = 0;
+
+	if (!row->before || flags & (MSG_OOB | MSG_PEEK))
 		return returned;
-	return since_beginning(row, &((struct k_tcp *)sk)->copied_seq, &row->read_position, returned, &row->was_reading);
+	READ(read, &((struct k_tcp *)sk)->copied_seq);
+	return since_beginning(row, read - has_read_fin(sk), &row->read_position, returned, &row->was_reading);
 }
 
 /* Payload between the first byte that TCP lacked and the first that was seen: it had passed IP, and waited. */

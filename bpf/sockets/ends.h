@@ -1,48 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The beginning and the end of a socket, and those that live on. */
 
-static __always_inline u32 distance(void *later, void *earlier)
-{
-	u32 a = 0, b = 0;
-
-	READ(a, later);
-	READ(b, earlier);
-	return a - b;
-}
-
-/*
- * What a queue of this machine refuses at once has left IP, and is unsent to TCP; what is stopped before has not, and may
- * be sent to TCP. Where nothing has left, nothing is acknowledged.
- */
-static __always_inline u32 never_sent(struct row *row, struct k_tcp *tcp)
-{
-	u32 written = 0, sent = 0;
-
-	READ(written, &tcp->write_seq);
-	READ(sent, &tcp->snd_nxt);
-	if (row->has_left && (row->stopped || (s32)(row->left_end - sent) > 0))
-		sent = row->left_end;
-	else if (row->stopped)
-		READ(sent, &tcp->snd_una);
-	return written - sent;
-}
-
-/* What TCP itself says: the second witness. Of this connection, and of those before it. */
-static __always_inline void ask_connection(struct row *row, struct k_tcp *tcp)
-{
-	READ(row->counters[TCP_SENT], &tcp->bytes_sent);
-	READ(row->counters[TCP_RETRANSMITTED], &tcp->bytes_retrans);
-	READ(row->counters[TCP_ACKED], &tcp->bytes_acked);
-	READ(row->counters[TCP_RECEIVED], &tcp->bytes_received);
-	row->counters[TCP_SENT] -= row->sent_before;
-	row->counters[TCP_RETRANSMITTED] -= row->retransmitted_before;
-	row->counters[TCP_ACKED] -= row->acked_before;
-	row->counters[TCP_RECEIVED] -= row->received_before;
-	row->counters[TCP_UNREAD] = row->unread_earlier + distance(&tcp->rcv_nxt, &tcp->copied_seq);
-	row->counters[TCP_UNACKED] = row->unacked_earlier + distance(&tcp->write_seq, &tcp->snd_una);
-	row->counters[TCP_UNSENT] = row->unsent_earlier + never_sent(row, tcp);
-}
-
+/* All that TCP itself says of it. */
 static __always_inline void ask_tcp(struct row *row, struct k_sock *sk)
 {
 	struct k_tcp *tcp = (void *)sk;

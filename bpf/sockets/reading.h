@@ -34,8 +34,6 @@ int on_tcp_rcv_space_adjust(u64 *ctx)
 		row->counters[TCP_UNREAD] -= moved;
 #ifdef READS_BY_REGISTERS
 	struct k_regs *regs = syscall_registers();
-	u32 received;
-	u8 shutdown;
 	long number = syscall_number(regs);
 	bool is_copied = row->last_copy == moved;
 
@@ -43,10 +41,7 @@ int on_tcp_rcv_space_adjust(u64 *ctx)
 	if (!is_spliced(number, is_copied) && number != NR_GETSOCKOPT)
 		return 0;
 	own(row);
-	received = tcp->rcv_nxt;
-	shutdown = sk->shutdown;
-	/* The FIN has a sequence number and is no byte. */
-	moved -= (shutdown & 1) && now == received;
+	moved -= has_read_fin(sk);
 	if (!moved)
 		return 0;
 	row->read_position += moved;

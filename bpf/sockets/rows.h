@@ -32,6 +32,9 @@ static __always_inline void name_row(struct row *row, struct k_sock *sk)
 	if (type == SOCK_RAW) /* of whatever protocol its packets are */
 		row->protocol = RAW;
 	READ(row->local_port, &sk->num);
+	READ(port, &((struct k_inet *)sk)->sport);
+	if (!row->local_port) /* a connection that has been reset has given it back */
+		row->local_port = __builtin_bswap16(port);
 	READ(port, &sk->dport);
 	row->peer_port = __builtin_bswap16(port);
 	read_addresses(row, sk);
@@ -75,11 +78,11 @@ static __always_inline void begin_row(struct row *row, struct k_sock *sk, u64 co
 	row->first_ns = bpf_ktime_get_ns();
 	row->first_tick = row->last_tick = jiffies64();
 	name_row(row, sk);
-	/* It has had no payload until now: its books are empty, or those of a connection that was refused. */
 	READ(state, &sk->state);
 	row->closed = row->protocol == TCP && state == CLOSED && !row->before;
-	if (row->accepted)
-		take_over(row);
+	/* Else it has had no payload until now: TCP's books are empty, or those of a connection that was refused. */
+	if (row->accepted && take_over(row, (void *)sk))
+		ask_connection(row, (void *)sk);
 	count_fate(MADE);
 }
 

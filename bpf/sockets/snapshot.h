@@ -59,6 +59,7 @@ static __always_inline void describe(struct found *found, struct k_sock *sk)
 static __always_inline void remember_beginning(struct row *row, struct k_sock *sk)
 {
 	struct k_tcp *tcp = (void *)sk;
+	u16 urgent = 0;
 
 	ask_tcp(row, sk);
 	row->sent_before = row->counters[TCP_SENT];
@@ -72,6 +73,11 @@ static __always_inline void remember_beginning(struct row *row, struct k_sock *s
 	row->records_out_before = row->records_out;
 	row->records_in_before = row->records_in;
 	row->records_out = row->records_in = 0;
+	/* A FIN is no byte, and an urgent one may wait beside the stream. */
+	if (row->unread_before && fin_has_come(sk))
+		row->unread_before--;
+	READ(urgent, &tcp->urg_data);
+	row->urgent = urgent != 0;
 	READ(row->write_position, &tcp->write_seq);
 	READ(row->read_position, &tcp->copied_seq);
 	row->copied_seq = row->read_position;

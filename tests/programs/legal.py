@@ -300,6 +300,43 @@ def accepted_when_it_has_sent() -> None:
             drain(client)
 
 
+def reset_before_it_was_accepted() -> None:
+    """What came with the handshake, an urgent byte behind it, is read all the same."""
+    for flags in (0, socket.MSG_OOB):
+        with listener() as server:
+            server.setsockopt(socket.IPPROTO_TCP, DEFER_ACCEPT, 5)
+            client = socket.create_connection(server.getsockname())
+            send(client, bytes(1009), flags)
+            select.select([server], [], [])
+            reset_at_close(client)
+            client.close()
+            drain(server.accept()[0])
+
+
+def sent_to_a_listener_that_has_no_such_connection() -> None:
+    """It answers by a reset; the next connection has the same ports."""
+    client, server = socket.socket(), listener()
+    here = server.getsockname()
+    client.connect(here)
+    other = server.accept()[0]
+    # Its end vanishes without a word (TCP_REPAIR).
+    other.setsockopt(socket.IPPROTO_TCP, 19, 1)
+    other.close()
+    server.close()
+    with socket.create_server(here) as server:
+        from_port = client.getsockname()
+        send(client, bytes(503))
+        select.select([client], [], [])
+        client.close()
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        client.bind(from_port)
+        client.connect(here)
+        send(client, bytes(101))
+        client.close()
+        drain(server.accept()[0])
+
+
 def shut_in_the_middle() -> None:
     client, server = pair()
     send(client, bytes(1009))
@@ -352,11 +389,12 @@ def raw() -> None:
 PROGRAMS: dict[str, Callable[[], None]] = {
     program.__name__: program
     for program in (
-        reset_of_what_has_left, reset_of_what_has_not_left, reset_with_unread_bytes, disconnected_and_connected_again,
-        disconnected_after_a_reset, refused_then_sent, refused_then_connected, sent_before_it_was_connected,
-        corked_and_closed, corked_and_failed, segments_that_do_not_fit, urgent, peeked_without_a_copy,
-        half_of_a_buffer, in_the_handshake, in_the_handshake_of_connect, accepted_when_it_has_sent, shut_in_the_middle,
-        pinned_and_reset, pinned_nothing, raw,
+        reset_of_what_has_left, reset_of_what_has_not_left, reset_with_unread_bytes,
+        disconnected_and_connected_again, disconnected_after_a_reset, refused_then_sent, refused_then_connected,
+        sent_before_it_was_connected, corked_and_closed, corked_and_failed, segments_that_do_not_fit, urgent,
+        peeked_without_a_copy, half_of_a_buffer, in_the_handshake, in_the_handshake_of_connect,
+        accepted_when_it_has_sent, reset_before_it_was_accepted, sent_to_a_listener_that_has_no_such_connection,
+        shut_in_the_middle, pinned_and_reset, pinned_nothing, raw,
     )
 }  # fmt: skip
 

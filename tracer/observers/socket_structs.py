@@ -9,7 +9,9 @@ from tracer.machine.kernel.btf import Btf
 from tracer.observers.headers import Wanted, declare_struct
 
 _COMMON = "__sk_common."
-_TCP = "copied_seq rcv_nxt write_seq snd_nxt snd_una bytes_sent bytes_retrans bytes_acked bytes_received is_mptcp"
+_TCP = (
+    "copied_seq rcv_nxt write_seq snd_nxt snd_una bytes_sent bytes_retrans bytes_acked bytes_received urg_data is_mptcp"
+)
 
 
 def _struct(name: str, kernel_name: str, plain: str = "", **paths: str) -> Wanted:
@@ -47,6 +49,7 @@ _WANTED = (
     ),
     _struct("k_tcp", "tcp_sock", _TCP),
     _struct("k_udp", "udp_sock", "len"),
+    _struct("k_inet", "inet_sock", sport="inet_sport"),
     _struct(
         "k_connection",
         "inet_connection_sock",
@@ -90,7 +93,7 @@ _WANTED = (
 )
 
 _ASKED_ENUMERATORS = (
-    *("SOCK_ZEROCOPY", "SKBFL_ZEROCOPY_ENABLE", "SKBFL_PURE_ZEROCOPY"),
+    *("SOCK_ZEROCOPY", "SOCK_DONE", "SKBFL_ZEROCOPY_ENABLE", "SKBFL_PURE_ZEROCOPY"),
     *("SKB_DROP_REASON_NETFILTER_DROP", "SKB_DROP_REASON_IP_OUTNOROUTES"),
 )
 
