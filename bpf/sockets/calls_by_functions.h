@@ -83,6 +83,7 @@ static __always_inline int receive_returned(void *ctx, struct k_sock *sk, struct
 		count_read(row, flags, read_since(row, sk, flags, returned));
 		return 0;
 	}
+	leave_out_copy(row, returned);
 	READ(control, &msg->msg_control);
 	if (returned >= 0 && !count_notification(row, control - written))
 		count_notification(row, control - 48);

@@ -50,7 +50,9 @@ int on_sock_recv_length(u64 *ctx)
 	row->last_copy = 0;
 	if (!(flags & MSG_ERRQUEUE))
 		count_read(row, flags, read_since(row, (void *)ctx[0], flags, ctx[1]));
-	else if ((int)ctx[1] >= 0)
+	else if ((int)ctx[1] >= 0) {
+		leave_out_copy(row, ctx[1]);
 		find_notification(row);
+	}
 	return 0;
 }

@@ -70,6 +70,13 @@ static __always_inline void count_send(struct row *row, u32 way, int returned)
 	}
 }
 
+/* A read of the error queue, which may give back a packet that was sent (SO_TIMESTAMPING), is no read of the socket's. */
+static __always_inline void leave_out_copy(struct row *row, int returned)
+{
+	if (returned > 0)
+		ADD(row, COPIED_OUT, -returned);
+}
+
 /* TCP's, asked both to leave the bytes there and not to copy them, tells a number and moves nothing. */
 enum { NEITHER = MSG_PEEK | MSG_TRUNC };
 

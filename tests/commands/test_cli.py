@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import jsonschema
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -153,6 +154,15 @@ def test_books_that_do_not_balance_are_no_success(tmp_path: Path) -> None:
     assert code == 5
     assert "the books of 1 socket do not balance" in errors
     assert said("explain", path)[0] == 5
+
+
+def test_sockets_that_were_lost_are_no_success(tmp_path: Path) -> None:
+    """What all others say is exact, and not the whole."""
+    path = tmp_path / "x.json"
+    path.write_bytes(encode_sockets(msgspec.structs.replace(recording(sender()), lost=2)))
+    code, _, errors = said("report", path)
+
+    assert (code, "2 sockets could not be counted" in errors) == (5, True)
 
 
 @pytest.mark.parametrize(("name", "fix"), [("nowhere.json", "check the path"), (".", "nettrace plot")])

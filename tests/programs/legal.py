@@ -374,6 +374,21 @@ def pinned_nothing() -> None:
     drain(server)
 
 
+def timestamps_with_their_packets() -> None:
+    """SO_TIMESTAMPING gives back each packet that was sent, by the error queue."""
+    client, server = pair()
+    sender, reader = datagrams()
+    for sock in (client, sender):
+        # By software, when it is handed to the device; linux/net_tstamp.h.
+        sock.setsockopt(socket.SOL_SOCKET, 37, 1 << 1 | 1 << 4)
+        send(sock, bytes(503))
+        select.select([], [], [sock], 60)
+        assert sock.recvmsg(2000, 2000, socket.MSG_ERRQUEUE)[0]
+    read(reader, 1000)
+    client.close()
+    drain(server)
+
+
 def raw() -> None:
     """Reads what passes, with its headers; all that is sent to others comes to it, too."""
     watcher = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
@@ -395,6 +410,7 @@ PROGRAMS: dict[str, Callable[[], None]] = {
         peeked_without_a_copy, half_of_a_buffer, in_the_handshake, in_the_handshake_of_connect,
         accepted_when_it_has_sent, reset_before_it_was_accepted, sent_to_a_listener_that_has_no_such_connection,
         shut_in_the_middle, pinned_and_reset, pinned_nothing, raw,
+        timestamps_with_their_packets,
     )
 }  # fmt: skip
 

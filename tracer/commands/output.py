@@ -72,11 +72,13 @@ def trust_code(document: Document) -> int:
 
 
 def books_code(recording: SocketRecording) -> int:
-    """5 where the books of a program's sockets do not balance; the same."""
+    """5 where the books of a program's sockets do not balance, or some are lost; the same."""
     from tracer.books.socket_laws import balance
 
     broken = balance(recording.sockets)[LawState.BROKEN]
-    if not broken:
+    doubts = [f"the books of {counted(broken, 'socket')} do not balance"] if broken else []
+    doubts += [f"{counted(recording.lost, 'socket')} could not be counted"] if recording.lost else []
+    if not doubts:
         return EXIT_OK
-    note(f"this recording cannot be trusted: the books of {counted(broken, 'socket')} do not balance")
+    note(f"this recording cannot be trusted: {'; '.join(doubts)}")
     return EXIT_UNTRUSTWORTHY
