@@ -91,7 +91,8 @@ static __always_inline void mark_own(struct bpf_sock *sk)
 {
 	u64 own = (u64)sk;
 
-	count_fate(CREATED);
+	if (sk->type != SOCK_RAW)
+		count_fate(CREATED);
 	if (!marks.sk_storage_get(sk, &own, 1))
 		count_fate(NOT_MADE);
 }

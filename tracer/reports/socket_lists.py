@@ -10,6 +10,7 @@ from rich.table import Table
 from tracer.books.groups import busiest, grouped, nameless
 from tracer.model.socket_recording import SocketRecording
 from tracer.model.sockets import Socket, Transfer
+from tracer.model.watching import BY_FUNCTIONS
 from tracer.reports.tables import make_table
 from tracer.units import format_count
 
@@ -83,9 +84,10 @@ def watched_peers_table(recording: SocketRecording, console: Console, view: View
 
 
 def unix_table(recording: SocketRecording, console: Console, view: View) -> Table:
-    """What it did with Unix sockets."""
+    """What it did with Unix sockets; a splice out of one is a function's alone, and no tracepoint's."""
     numbers = ("calls", "bytes")
-    table = make_table(console, "Unix sockets: calls only, in no total", *numbers, "by", right=numbers)
+    but = "" if recording.hooks.calls == BY_FUNCTIONS else " but splices out of them"
+    table = make_table(console, f"Unix sockets: calls only{but}, in no total", *numbers, "by", right=numbers)
     for one in recording.unix[: view.top]:
         table.add_row(f"{one.comm} {one.pid}", format_count(one.calls), format_count(one.bytes), one.way)
     if recording.unix_lost:
