@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.samples import PAGES, PAYLOAD, changed, copied, looped, recording, tracepoints, workload
+from tests.samples import MESSAGES, PAGES, PAYLOAD, changed, copied, looped, recording, tracepoints, workload
 from tracer.books.ledger import ledger_of
 from tracer.model import LawState, Link, Stage
 
@@ -188,3 +188,20 @@ def test_an_interrupted_run_without_observed_pass_has_no_entries():
 
     assert ledger.entries == []
     assert not ledger.trustworthy
+
+
+@pytest.mark.parametrize("mixes", [False, True])
+@pytest.mark.parametrize(("lacking", "state"), [(0, LawState.HOLDS), (1, LawState.BROKEN)])
+def test_completions_speak_of_the_calls_that_asked_for_zero_copy_alone(mixes, lacking, state):
+    """zerocopy-more: a copied header has no completion, whether it left in packets of its own or in those of pages."""
+    header, body = 23 * 1251, PAYLOAD - 23 * 1251 - lacking
+    left = (
+        {"cgroup_egress__mixed": (9, PAYLOAD - 1251, PAGES), "cgroup_egress__copied": (1, 1251)}
+        if mixes
+        else {"cgroup_egress__copied": (23, header + lacking), "cgroup_egress__zerocopy": (23, body, PAGES)}
+    )
+    arrived = {"cgroup_ingress__copied": (32, PAYLOAD), "skb_copy_datagram_iovec__copied": (32, PAYLOAD)}
+    asked = PAYLOAD - 1251 + lacking if mixes else PAYLOAD - header
+    sample = recording(tracepoints(**left, **arrived), observed=workload(asked_bytes=asked, asked_sends=MESSAGES))
+
+    assert states(sample)["T.L8"] is state

@@ -82,9 +82,18 @@ def _arrival_law(observation: Observation, transport: str, came: str, before: in
 def _reader_laws(observation: Observation, workload: Workload) -> list[Law]:
     read = tracepoints.all_bytes(observation, Point.COPY_OUT)
     copied = tracepoints.deferred_bytes(observation)
-    # Packets that mix copied and pinned bytes do not tell how many of them the completions speak of.
-    pinned = None if tracepoints.mixed_bytes(observation) else workload.payload_bytes
+    later = total(copied, tracepoints.linear_bytes(observation, Point.INGRESS))
     return [
         read_law("L6", "bytes copied to the reader", total(read, uncopied_bytes(workload)), workload),
-        *copied_as_completed(total(copied, tracepoints.linear_bytes(observation, Point.INGRESS)), pinned, workload),
+        *copied_as_completed(later, _completed_bytes(observation, workload), workload),
     ]
+
+
+def _completed_bytes(observation: Observation, workload: Workload) -> int | None:
+    """What completions speak of: calls that asked, and no header that was copied beside them.
+
+    In a file of before these were counted apart, all; but of packets that mix both nobody knows.
+    """
+    if workload.asked_bytes is not None:
+        return workload.asked_bytes
+    return None if tracepoints.mixed_bytes(observation) else workload.payload_bytes
