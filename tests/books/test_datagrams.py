@@ -71,18 +71,32 @@ def test_one_byte_off_breaks_the_law(name: str, law: str) -> None:
     assert law in broken(with_counted(by_functions(zerocopy=True), name, PAYLOAD - 1))
 
 
-def test_a_datagram_that_finds_the_buffer_full_is_dropped_and_not_made_up() -> None:
-    """It left, and came, and was never read; the verdict says that it was dropped, and not that it was sent again."""
-    lost = 10007
-    base = copied(received_bytes=PAYLOAD - lost)
-    seen = base.observations[0]
-    dropped = {**seen.tallies, "kfree_skb:received:SOCKET_RCVBUFF": Tally(events=1, bytes=lost)}
-    base = changed(base, observations=[changed(seen, tallies=dropped)])
+@pytest.mark.parametrize("place", ["received:SOCKET_RCVBUFF", "arriving:SOCKET_RCVBUFF", "arriving:PROTO_MEM"])
+def test_a_datagram_that_finds_the_buffer_full_is_dropped_and_not_made_up(place: str) -> None:
+    """It left, came, and was never read, whether it has forgotten its device; the verdict says that it was dropped."""
+    base = with_dropped(place, 3, 10007)
+    sentence = document_of(base).verdict.sentence
 
     assert broken(base) == []
-    assert ledger_of(base).bytes_of(Stage.COPY_OUT) == PAYLOAD - lost
-    assert "On the way 10,007 B were dropped by" in document_of(base).verdict.sentence
-    assert "sent again" not in document_of(base).verdict.sentence
+    assert ledger_of(base).bytes_of(Stage.COPY_OUT) == PAYLOAD - 10007
+    assert "On the way 10,007 B in 3 datagrams were dropped by" in sentence
+    assert "what came to the reader once more by its recv()" in sentence
+    assert "sent again" not in sentence
+
+
+def test_a_datagram_dropped_before_its_socket_did_not_come() -> None:
+    """By a filter of the link: what came is without it."""
+    base = with_dropped("arriving:NETFILTER_DROP", 1, 10007)
+
+    assert broken(base) == ["T.L3", "T.L6"]
+
+
+def with_dropped(place: str, number: int, lost: int) -> Recording:
+    """All left, and is counted as come; so much was dropped and not read."""
+    base = copied(received_bytes=PAYLOAD - lost)
+    seen = base.observations[0]
+    dropped = {**seen.tallies, f"kfree_skb:{place}": Tally(events=number, bytes=lost)}
+    return changed(base, observations=[changed(seen, tallies=dropped)])
 
 
 def test_a_datagram_that_came_and_was_not_read_breaks_the_readers_law() -> None:

@@ -35,8 +35,9 @@ _WHERE = {
 }
 _FRAGMENTS = (Place.SENT_FRAGMENT, Place.ARRIVING_FRAGMENT)
 
-# Filters of the receiver's socket see a packet after those that count it (sk_filter_trim_cap(), net/core/filter.c).
-_COUNTED_BEFORE = frozenset({"SOCKET_FILTER"})
+# Filters of the receiver's socket see a packet after those that count it (sk_filter_trim_cap(), net/core/filter.c), and
+# a datagram is queued after both, while it still has its device (udp_queue_rcv_one_skb(), net/ipv4/udp.c).
+_COUNTED_BEFORE = frozenset({"SOCKET_FILTER", "SOCKET_RCVBUFF", "PROTO_MEM"})
 # Dropped before anything in the receive path could copy its pages.
 _UNCOPIED = frozenset({"CPU_BACKLOG"})
 _BY_QDISC = "QDISC"

@@ -301,12 +301,21 @@ def _mixed(recording: Recording, ledger: Ledger) -> Judgement:
 def _copied(recording: Recording) -> Judgement:
     packed = bool(recording.observed and recording.observed.packed_bytes)
     before = "packed by the sender with one copy in user space, then " if packed else ""
-    after = ", and once more by the reader's recv()" if _is_usually_read(recording) else ""
+    came = "what came to the reader " if _is_read_in_part(recording) else ""
+    by = "its" if came else "the reader's"
+    after = f", and {came}once more by {by} recv()" if _is_usually_read(recording) else ""
     sentence = f"Every byte was {before}copied once into the kernel by the send call{after}; "
     steps = another_run(recording, "the same without the packing copy", mode="onecopy") if packed else []
     steps += on_a_nic(recording, "pin the pages instead of copying them, over a NIC, where zero-copy can be real")
     before = "" if recording.experiment.receive == USUAL_RECEIVE.name else " before the reader"
     return Judgement(COPIED, f"{sentence}no other copy in the kernel was seen{before}.", steps)
+
+
+def _is_read_in_part(recording: Recording) -> bool:
+    """Datagrams that were lost are read by nobody."""
+    observed = recording.observed
+    read = observed.received_bytes if observed is not None else None
+    return read is not None and read < _payload(recording)
 
 
 def _is_usually_read(recording: Recording) -> bool:
@@ -338,18 +347,27 @@ def _why_unpinned(recording: Recording) -> tuple[str, list[Advice]]:
 
 def _with_drops(found: Judgement, recording: Recording, ledger: Ledger) -> Judgement:
     """Bytes that were lost on this machine are told in every verdict."""
-    dropped: Counter[str] = Counter()
+    dropped, packets = Counter[str](), Counter[str]()
     for entry in ledger.entries:
         if entry.stage is Stage.DROPPED and entry.bytes:
             dropped[entry.function] += entry.bytes
+            packets[entry.function] += entry.events or 0
     if not dropped:
         return found
-    (first, size), *others = dropped.items()
-    places = f"{format_count(size)} B were dropped by {first}"
-    places += "".join(f", {format_count(size)} B by {function}" for function, size in others)
+    of = {name: f"{format_count(size)} B{_in_packets(recording, packets[name])}" for name, size in dropped.items()}
+    (first, size), *others = of.items()
+    places = f"{size} were dropped by {first}" + "".join(f", {size} by {function}" for function, size in others)
     whole = recording.observed is not None and recording.observed.received_bytes == recording.observed.payload_bytes
     again = f"{',' if others else ''} and sent again" if whole else ""
     return found._replace(sentence=f"{found.sentence} On the way {places}{again}.")
+
+
+def _in_packets(recording: Recording, number: int) -> str:
+    """How many are missing; of a stream none is. A packet may hold several datagrams that are still to be cut."""
+    found = known(recording.experiment.mode)
+    if found is None or not found.is_datagrams:
+        return ""
+    return f" in {counted(number, 'packet' if found.segmented else 'datagram')}"
 
 
 def _completions(recording: Recording) -> Completions | None:
