@@ -15,6 +15,7 @@ from tracer.commands.usage import Verbs, usage_error
 from tracer.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, Bug, MachineError, NettraceError, reason_of
 from tracer.machine import streams
 from tracer.machine.interrupts import interrupts
+from tracer.machine.limits import with_limits
 from tracer.machine.users import give_to_invoking_user
 
 # One module of tracer.commands a verb; imported when it is called, or listed by --help.
@@ -111,7 +112,7 @@ def run(arguments: list[str]) -> int:
     except click.ClickException as error:
         return _tell(usage_error(error, " ".join(["nettrace", *arguments[:1]])))
     except NettraceError as error:
-        return _tell(error)
+        return _tell(with_limits(error) or error)
     except (KeyboardInterrupt, click.Abort):
         return _interrupted()
     except (BrokenPipeError, SystemExit):
@@ -120,9 +121,10 @@ def run(arguments: list[str]) -> int:
     except (MemoryError, OSError) as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
             return _tell(_unwritable(error))  # files are written by those who name them
-        return _tell(MachineError("the operating system refused", reason_of(error), "see: nettrace doctor"))
+        refused = MachineError("the operating system refused", reason_of(error), "see: nettrace doctor")
+        return _tell(with_limits(error) or refused)
     except Exception as error:
-        return _tell(_bug(error))
+        return _tell(with_limits(error) or _bug(error))
     return code if isinstance(code, int) else EXIT_OK
 
 

@@ -173,8 +173,8 @@ def test_refusals_have_the_exit_code_of_their_kind() -> None:
         ("huge", -errno.ENOMEM, "cannot have huge pages", "transparent huge pages"),
         ("tls", errno.ENOENT, "cannot have kernel TLS", "modprobe tls"),
         ("cipher", errno.ENOENT, "cannot have the cipher of kernel TLS", "modprobe gcm"),
-        ("pipe", -errno.EMFILE, "cannot have a pipe", "RLIMIT_NOFILE"),
-        ("file", -errno.ENOSPC, "cannot have a file in memory", "RLIMIT_FSIZE"),
+        ("pipe", -errno.EMFILE, "cannot have a pipe", "fewer --threads"),
+        ("file", -errno.ENOSPC, "cannot have a file in memory", "free memory"),
     ],
 )
 def test_what_a_mode_needs_and_does_not_get_is_named(step: str, code: int, what: str, fix: str) -> None:

@@ -266,6 +266,36 @@ def test_nonsense_in_sudo_s_variables_is_quoted() -> None:
     assert_error_of_three_lines(done.stderr, "SUDO_UID is 'abc'")
 
 
+@pytest.mark.parametrize(
+    ("limit", "arguments", "words"),
+    [
+        ("-n 20", ["run", "onecopy"], ["RLIMIT_NOFILE is 20", "ulimit -n 1024"]),
+        ("-n 20", ["record", "true"], ["RLIMIT_NOFILE is 20", "ulimit -n 1024"]),
+        ("-n 20", ["attach", "-d", "1", "-p", str(os.getpid())], ["RLIMIT_NOFILE is 20", "ulimit -n 1024"]),
+        ("-n 20", ["compare"], ["RLIMIT_NOFILE is 20", "ulimit -n 1024"]),
+        ("-n 64", ["run", "splice", "--threads", "16"], ["a file in memory", "RLIMIT_NOFILE is 64", "ulimit -n 1024"]),
+        ("-n 64", ["run", "onecopy", "--threads", "64"], ["RLIMIT_NOFILE is 64", "ulimit -n 1024"]),
+        ("-v 250000", ["run", "onecopy", "--threads", "64"], ["its threads", "RLIMIT_AS is 256,000,000", "ulimit -v"]),
+        ("-f 0", ["run", "splice"], ["its messages", "RLIMIT_FSIZE is 0", "ulimit -f unlimited"]),
+    ],
+)
+def test_a_limit_of_the_shell_is_named_with_what_lifts_it(limit: str, arguments: list[str], words: list[str]) -> None:
+    """Whoever met it: this process, a worker of it, or the compiler in it."""
+    done = nettrace(*arguments, before=["bash", "-c", f'ulimit {limit}; exec "$@"', "bash"])
+
+    assert done.returncode == 4
+    assert_error_of_three_lines(done.stderr, *words)
+
+
+def test_threads_that_a_user_may_not_have_are_named() -> None:
+    """RLIMIT_NPROC binds whom sudo was called by, and root not."""
+    environment = {**os.environ, "SUDO_UID": str(NOBODY), "SUDO_GID": str(NOBODY)}
+    done = nettrace("run", "onecopy", before=["bash", "-c", 'ulimit -u 1; exec "$@"', "bash"], env=environment)
+
+    assert done.returncode == 4
+    assert_error_of_three_lines(done.stderr, "its threads", "RLIMIT_NPROC is 1 ", "ulimit -u unlimited")
+
+
 def test_a_port_that_is_taken_is_quoted() -> None:
     """Which port, and how to see who has it."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

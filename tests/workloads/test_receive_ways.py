@@ -84,7 +84,7 @@ def test_an_ordinary_user_can_read_in_each_way(name: str) -> None:
         ("ring", -errno.ENOMEM, "the receiver cannot have io_uring", "ulimit -l"),
         ("provide", -errno.EINVAL, "the receiver cannot have buffers for io_uring's RECV", "--receive recv"),
         ("window", -errno.ENODEV, "the receiver cannot have a window for mapped pages", "--receive recv"),
-        ("pipe", -errno.EMFILE, "the receiver cannot have a pipe", "ulimit -n"),
+        ("pipe", -errno.EMFILE, "the receiver cannot have a pipe", "fewer --threads"),
     ],
 )
 def test_what_the_kernel_refuses_is_one_clear_error(step: str, code: int, what: str, fix: str) -> None:

@@ -232,9 +232,6 @@ def refusal(role: str, error: Reply, address: str, port: int) -> NettraceError:
         return _cannot_set(during, code, detail, role)
     if during in _MEANS:
         return MachineError(*_cannot_provide(during, code, role))
-    if code in (-errno.ENOMEM, errno.ENOMEM):
-        fix = "fewer --threads or a smaller --size"
-        return MachineError(f"the {role} has no memory for its messages", _reason(-abs(code)), fix)
     return WorkloadError(f"the {role} cannot {during}", detail or _reason(-abs(code)), _AGAIN)
 
 
@@ -264,8 +261,12 @@ def _cannot_set(setting: str, code: int, detail: str, role: str) -> NettraceErro
 
 # What a mode needs beside its messages, by the engine's word for it; and what would help.
 _MEANS = {
-    "file": ("a file in memory", "this mode's messages are one", "raise RLIMIT_FSIZE, and free memory"),
-    "pipe": ("a pipe", "its messages pass one", "raise RLIMIT_NOFILE (ulimit -n), or fewer --threads"),
+    "messages": (
+        "its messages", "they are written before anything is sent", "free memory, fewer --threads or a smaller --size",
+    ),
+    "zerocopy": ("SO_ZEROCOPY", "this mode asks for zero-copy", "it takes Linux 4.14, and 5.0 for UDP; else onecopy"),
+    "file": ("a file in memory", "this mode's messages are one", "free memory"),
+    "pipe": ("a pipe", "its messages pass one", "fewer --threads"),
     "ring": (
         "io_uring", "its bytes pass by it",
         "it takes Linux 6.1, kernel.io_uring_disabled=0 (sysctl), and a container whose seccomp filter allows it; else "
@@ -286,6 +287,7 @@ _MEANS = {
         "registered buffers", "io_uring pins them for good, within RLIMIT_MEMLOCK",
         "ulimit -l unlimited, fewer --threads, or uring-zerocopy",
     ),
+    "threads": ("its threads", "one for each connection", "fewer --threads; cat pids.max of its cgroup"),
     "null": ("/dev/null", "what is spliced ends there", "ls -l /dev/null"),
     "provide": (
         "buffers for io_uring's RECV", "it takes them from a ring of them", "it takes Linux 6.1; else --receive recv",

@@ -10,6 +10,7 @@ from typing import Protocol
 from tracer.errors import MachineError
 from tracer.machine.kernel.bpf_trial import ProgramType, can_kprobe, can_load
 from tracer.machine.kernel.installation import require_bcc
+from tracer.machine.limits import require_descriptors
 from tracer.machine.privilege import refusal
 from tracer.model import Observation, ObserverChoice
 from tracer.observers.flow import Flow
@@ -71,7 +72,9 @@ def require_permission() -> None:
 
     Raises:
         PrivilegeError: this user may load no BPF program.
+        MachineError: a process of so few descriptors can watch nothing.
     """
+    require_descriptors()
     reason = can_load(ProgramType.RAW_TRACEPOINT)
     if reason is not None and reason.startswith("EPERM"):
         raise refusal(

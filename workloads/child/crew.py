@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import mmap
 import os
 import socket
 import threading
@@ -52,8 +54,11 @@ class Crew:
         self._kept = (self.ended, *besides, *(connection.fileno() for connection in connections))
         self._settled = threading.Barrier(len(jobs) + 1)
         self._threads = [threading.Thread(target=self._work, args=(index,), daemon=True) for index in range(len(jobs))]
-        for thread in self._threads:
-            thread.start()
+        try:
+            for thread in self._threads:
+                thread.start()
+        except RuntimeError as error:
+            raise Refused("threads", why_no_thread(), str(error)) from error
         # Until then a thread may have a copy of the gate's other end, which keeps it shut.
         self._settled.wait()
 
@@ -88,6 +93,19 @@ class Crew:
         for thread in self._threads:
             thread.join()
         os.close(self.ended)
+
+
+# Of a thread, where RLIMIT_STACK is what it usually is.
+STACK_BYTES = 8 << 20
+
+
+def why_no_thread() -> int:
+    """The error's number, which Python keeps to itself: no memory for a stack, or clone(2) has refused."""
+    try:
+        mmap.mmap(-1, STACK_BYTES).close()
+    except OSError as error:
+        return error.errno or errno.ENOMEM
+    return errno.EAGAIN
 
 
 def kernel_keeps_time_by_tsc() -> bool:

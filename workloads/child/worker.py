@@ -181,6 +181,8 @@ def serve(control: Control) -> None:
                 do_pass(side, control, order)
     except Refused as refused:
         control.tell({"error": {"during": refused.during, "code": refused.code, "detail": refused.detail}})
+    except OSError as error:
+        control.tell({"error": {"during": "begin", "code": error.errno, "detail": str(error)}})
 
 
 if __name__ == "__main__":
