@@ -267,6 +267,30 @@ def test_nonsense_in_sudo_s_variables_is_quoted() -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["onecopy", "--cpus", "1023"], ["cannot be bound to CPU 1023", "taskset"]),
+        (["onecopy", "--cpus", "0,1023"], ["the receiver cannot be bound to CPU 1023"]),
+        (["onecopy", "--congestion", "nope"], ["congestion control 'nope'", "tcp_available_congestion_control"]),
+        (["onecopy", "--rcvbuf", "1"], ["a receive buffer of", "the least is 1152"]),
+        (["onecopy", "--sndbuf", "1"], ["a send buffer of", "the least is 2304"]),
+        (["zerocopy", "--size", "1M"], ["RLIMIT_MEMLOCK is 65536 bytes", "ulimit -l"]),
+        (["uring-zerocopy-fixed", "--size", "1M"], ["registered buffers", "ulimit -l"]),
+        (["splice", "--threads", "64"], ["RLIMIT_NOFILE is 64", "ulimit -n"]),
+    ],
+)
+def test_what_cannot_be_had_is_said_before_anything_is_measured(arguments: list[str], words: list[str]) -> None:
+    """No pass has begun, and no progress was told."""
+    environment = {**os.environ, "SUDO_UID": str(NOBODY), "SUDO_GID": str(NOBODY)}
+    limited = ["bash", "-c", 'ulimit -l 64 -n 64; exec "$@"', "bash"]
+    done = nettrace("run", *arguments, before=limited, env=environment)
+
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "nettrace: " not in done.stderr
+    assert_error_of_three_lines(done.stderr, *words)
+
+
+@pytest.mark.parametrize(
     ("limit", "arguments", "words"),
     [
         ("-n 20", ["run", "onecopy"], ["RLIMIT_NOFILE is 20", "ulimit -n 1024"]),

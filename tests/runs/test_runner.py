@@ -42,14 +42,13 @@ class Subject:
 
     def prepare(self, *_):
         self.passes += 1
-        if self.passes == self.interrupted:
-            raise KeyboardInterrupt
 
     def stop(self):
         return None
 
     def release(self):
-        pass
+        if self.passes == self.interrupted:
+            raise KeyboardInterrupt
 
     def wait(self):
         return workload("onecopy")
@@ -78,6 +77,7 @@ class Observer:
 def done(*observers, interrupted=None):
     heard = []
     passes = Passes(ONE, Subject(interrupted), heard.append)
+    passes.prepare()
     passes.run(list(observers), Meters())
     return passes, heard
 

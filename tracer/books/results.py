@@ -194,16 +194,44 @@ def _sender_failure(experiment: Experiment, thread: Reply, sender: Reply) -> Net
 
 
 def _limit_too_low(experiment: Experiment, sender: Reply) -> NettraceError:
-    size, refused = experiment.size, "ENOMEM" if total(sender, "enomem") else "ENOBUFS"
-    what = f"the kernel refuses a zero-copy send of {size} bytes ({refused}) with nothing of its own in flight"
-    limits = sender["limits"]
+    refused, limits = "ENOMEM" if total(sender, "enomem") else "ENOBUFS", sender["limits"]
     if not total(sender, "enomem") and limit_of(sender) == "optmem":
         why = f"net.core.optmem_max is {limits['optmem_max']} bytes: too little for one notification"
-        return WorkloadError(what, why, "sysctl -w net.core.optmem_max=131072")
-    # mm_account_pinned_pages(): two more, because neither end need be aligned.
-    needed = (size // PAGE_BYTES + 2) * PAGE_BYTES * experiment.threads
-    why = f"RLIMIT_MEMLOCK is {limits['memlock']} bytes for all sockets of this user; this takes {needed}"
-    return WorkloadError(what, why, f"ulimit -l {-(-needed * 2 // 1024)}, a smaller --size, or fewer --threads")
+        return WorkloadError(_refused(experiment, refused), why, "sysctl -w net.core.optmem_max=131072")
+    return _memlock_too_low(experiment, refused, limits["memlock"])
+
+
+def _refused(experiment: Experiment, refused: str) -> str:
+    return (
+        f"the kernel refuses a zero-copy send of {experiment.size} bytes ({refused}) with nothing of its own in flight"
+    )
+
+
+def _memlock_too_low(experiment: Experiment, refused: str, memlock: int) -> NettraceError:
+    needed = pinned_bytes(experiment.size) * experiment.threads
+    why = f"RLIMIT_MEMLOCK is {memlock} bytes for all sockets of this user; this takes {needed}"
+    fix = f"ulimit -l {-(-needed * 2 // 1024)}, a smaller --size, or fewer --threads"
+    return WorkloadError(_refused(experiment, refused), why, fix)
+
+
+def pinned_bytes(size: int) -> int:
+    """What a zero-copy send is charged for (mm_account_pinned_pages()): two pages more, neither end need be aligned."""
+    return (size // PAGE_BYTES + 2) * PAGE_BYTES
+
+
+def unpinnable(experiment: Experiment, limits: Reply) -> NettraceError | None:
+    """Why not even the first zero-copy send could be, alone as it is; None where it may.
+
+    Args:
+        limits: The sender's, which binds by pages, and not whom the kernel lets pin what he likes.
+    """
+    found, memlock = known(experiment.mode), limits["memlock"]
+    if found is None or not found.asks_zerocopy or found.buffers == "registered" or memlock is None:
+        return None
+    asked = experiment.size - (experiment.size // experiment.fields if found.header else 0)
+    if pinned_bytes(asked) <= memlock // PAGE_BYTES * PAGE_BYTES:
+        return None
+    return _memlock_too_low(experiment, "ENOMEM" if found.call.startswith("uring") else "ENOBUFS", memlock)
 
 
 def refusal(role: str, error: Reply, address: str, port: int) -> NettraceError:

@@ -153,6 +153,8 @@ class Workers:
         port = self.port
         for role in self._roles():
             self._hello(role)
+        if failure := results.unpinnable(self._experiment, self._hello("sender")):
+            raise failure
         order = {
             "do": "prepare",
             "host": self._host,

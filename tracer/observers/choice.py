@@ -50,6 +50,22 @@ def start_observers(
     Raises:
         MachineError: this kernel does not allow what was asked for.
     """
+    names = require_observers(choice, stacks=stacks)
+    with contextlib.ExitStack() as stack:
+        started = []
+        for name in names:
+            started.append(_start(name, choice, flow(), stacks, prepared))
+            stack.callback(started[-1].close)
+        stack.pop_all()
+        return started
+
+
+def require_observers(choice: ObserverChoice, *, stacks: bool) -> list[str]:
+    """Names of the observers asked for, where all that they stand on is there.
+
+    Raises:
+        MachineError: this kernel does not allow what was asked for, or BCC is missing.
+    """
     require_bcc()
     names = chosen_observers(choice, refusal=why_no_functions())
     if stacks and "functions" not in names:
@@ -58,13 +74,7 @@ def start_observers(
             f"this kernel refuses them: {why_no_functions()}",
             "run it in the lab: --lab; or leave out --stacks",
         )
-    with contextlib.ExitStack() as stack:
-        started = []
-        for name in names:
-            started.append(_start(name, choice, flow(), stacks, prepared))
-            stack.callback(started[-1].close)
-        stack.pop_all()
-        return started
+    return names
 
 
 def require_permission() -> None:

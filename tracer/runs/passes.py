@@ -56,8 +56,17 @@ class Passes:
         self.complete = False
         self._experiment, self._subject, self._progress = experiment, subject, progress
 
+    def prepare(self) -> None:
+        """The first one: what cannot be had is told now, before anything else is said or done.
+
+        Raises:
+            NettraceError: what a side lacks, or is refused.
+            KeyboardInterrupt: the user has no more patience.
+        """
+        self._subject.prepare(self._experiment.messages, self._experiment.duration_s)
+
     def run(self, observers: list[Observer], meters: Meters) -> None:
-        """All of them; no observer means no observed pass."""
+        """All of them, the first of which is prepared; no observer means no observed pass."""
         if not self._run_bare(meters):
             return
         # An interrupt while probes are attached or detached: the bare pass stands.
@@ -67,8 +76,7 @@ class Passes:
     def _run_bare(self, meters: Meters) -> bool:
         counted = "counted by perf" if self._experiment.counters else "nothing attached"
         self._progress(f"bare pass: time and CPU, {counted}")
-        asked = self._experiment
-        self.bare, finished = run_pass(self._subject, asked.messages, asked.duration_s, meters.window())
+        self.bare, finished = run_pass(self._subject, meters.window())
         self.counters = meters.read_counters(self.bare) if self.bare is not None else []
         return finished and self.bare is not None
 
@@ -104,7 +112,7 @@ class Passes:
         for observer in observers:
             observer.attach()
         self.attempts += 1
-        self.observed, finished = run_pass(self._subject, self._messages, None)
+        self.observed, finished = run_pass(self._subject, messages=self._messages)
         self.window, self.began_s = window_since(started, begin_ns), begin_ns / 1e9
         self.observations = [observer.detach() for observer in observers]
         self.watched = next((one.watched for one in observers if one.watched is not None), None)
@@ -123,7 +131,7 @@ class Passes:
         self._progress(f"profiled pass: stacks, by {sampler.event}")
         sampler.attach()
         try:
-            profiled, finished = run_pass(self._subject, self._messages, None)
+            profiled, finished = run_pass(self._subject, messages=self._messages)
         finally:
             sampler.detach()
         self.profile = sampler.profile(profiled) if profiled is not None and finished else None
@@ -132,14 +140,20 @@ class Passes:
 
 def run_pass(
     subject: OfWorkload,
-    messages: int | None,
-    duration_s: float | None,
     window: contextlib.AbstractContextManager[None] = _NO_WINDOW,
+    *,
+    messages: int | None = None,
 ) -> tuple[Workload | None, bool]:
-    """One pass: its figures, and whether it came to its end. The window is open while payload moves."""
+    """One pass: its figures, and whether it came to its end.
+
+    Args:
+        window: Is open while payload moves.
+        messages: Of each connection; None of a pass that is prepared.
+    """
     try:
         interrupts.look()
-        subject.prepare(messages, duration_s)
+        if messages is not None:
+            subject.prepare(messages, None)
         with window:
             subject.release()
             return subject.wait(), subject.stuck is None

@@ -25,7 +25,7 @@ from tracer.machine.users import user_name
 from tracer.model import SCHEMA, Experiment, Host, Link, Recording
 from tracer.model.sockets import Socket
 from tracer.model.watching import BY_ENGINE
-from tracer.observers.choice import Observer, require_permission, start_observers
+from tracer.observers.choice import Observer, require_observers, require_permission, start_observers
 from tracer.observers.meters import Meters
 from tracer.observers.prepared import Prepared
 from tracer.runs.dispatch import Progress
@@ -91,8 +91,12 @@ def _record(
         stack.enter_context(set_scatter_gather(link.device, False, link.sender_netns))
     subject = OfWorkload(experiment, link, port, prepared.start_worker)
     subject.open(stack)
+    passes = Passes(experiment, subject, progress)
+    if observed:
+        require_observers(experiment.observer, stacks=experiment.stacks)
     meters = Meters(experiment, subject.workers, prepared)
     stack.callback(meters.close)
+    passes.prepare()
     observers: list[Observer] = []
     if observed:
         if not prepared.programs:
@@ -103,7 +107,6 @@ def _record(
     for observer in observers:
         stack.callback(observer.close)
     stack.callback(interrupts.hold)  # the first to be called: no signal cuts short what the others undo
-    passes = Passes(experiment, subject, progress)
     passes.run(observers, meters)
     host = read_host(link, ask_qdiscs=any_by_qdisc(passes.observations))
     return _recording_of(experiment, passes, subject, host, [link.note])
