@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from tests.entry_samples import TAP, deferred, dropped, judged, linearized, tapped_lo, tapped_nic, with_drops
 from tests.function_samples import looped as seen_by_functions
@@ -20,10 +21,11 @@ from tests.samples import (
     tracepoints,
     workload,
 )  # fmt: skip
+from tests.socket_samples import run_with, sender
 from tracer.books.analysis import document_of
 from tracer.books.laws import law
 from tracer.books.ledger import breach
-from tracer.model import Cause, Link, Recording, Verdict
+from tracer.model import Cause, Completions, LawState, Link, Recording, Verdict
 
 
 def verdict(sample: Recording) -> Verdict:
@@ -205,6 +207,30 @@ def test_two_whole_copies_are_two():
 def test_an_interrupt_before_the_observed_pass_is_said():
     """A partial result claims nothing."""
     assert verdict(changed(looped(), observed=None, observations=[], complete=False)).code == "interrupted"
+
+
+@pytest.mark.parametrize(("stuck", "word"), [("", "Interrupted"), ("nothing has moved", "Given up")])
+def test_an_observed_pass_that_was_cut_short_is_no_broken_one(stuck: str, word: str):
+    """What was on its way then was neither read nor notified; and yet it is not the whole, on which one could rely."""
+    cut = workload(received_bytes=PAYLOAD - 9, completions=Completions(total=3, copied=3, zerocopy=0, ranges=1))
+    cut = msgspec.structs.replace(cut, stopped=True)
+    found = document_of(changed(looped(), observed=cut, complete=False, stuck=stuck))
+    states = {law.id: law.state for law in found.ledger.laws}
+
+    assert {name for name, state in states.items() if state is LawState.UNKNOWN} == {"E1", "L7"}
+    assert LawState.BROKEN not in states.values()
+    assert (found.verdict.code, found.ledger.trustworthy) == ("interrupted", False)
+    assert found.verdict.sentence.startswith(f"{word} in the middle of the observed pass, when 230,161 B")
+
+
+def test_what_breaks_though_the_pass_was_cut_short_is_said_first():
+    """A socket's own books tell what it had still to send, and to read."""
+    one = sender()
+    wrong = msgspec.structs.replace(one, left=msgspec.structs.replace(one.left, copied=one.left.copied - 1))
+    sample, cut = run_with(wrong), workload("onecopy", stopped=True)
+
+    assert verdict(changed(sample, observed=cut, complete=False)).code == "untrustworthy"
+    assert verdict(changed(run_with(one), observed=cut, complete=False)).code == "interrupted"
 
 
 def test_the_overhead_is_the_ratio_of_times_per_byte():

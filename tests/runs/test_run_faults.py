@@ -99,6 +99,7 @@ def test_an_interrupt_undoes_everything(moment: str, link: str, number: int) -> 
     assert ("PARTIAL" in output) != ("interrupted" in errors)
     assert (moment == COMPILING) <= ("interrupted before anything was measured" in errors)
     assert (moment == OBSERVED) <= ("PARTIAL" in output)
+    assert "cannot be trusted" not in output
     assert remains_of(running.pid) == []
     wait_until_gone(workers)
 

@@ -101,6 +101,7 @@ def test_stop_returns_what_was_sent_until_then(mode: str) -> None:
     assert result is not None
     assert result.received_bytes == result.payload_bytes > 0
     assert result.verified is True
+    assert result.stopped is True
 
 
 @pytest.fixture

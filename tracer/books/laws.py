@@ -40,6 +40,8 @@ def laws_of(recording: Recording) -> list[Law]:
     if len(recording.observations) > 1:
         laws += _agreement_laws(recording.observations, scene, workload)
     lost = any(observation.lost for observation in recording.observations)
+    if workload.stopped:
+        laws = [_unless_on_the_way(one) for one in laws]
     return [_explained(one, scene.packet_taps or [], lost) for one in laws]
 
 
@@ -51,6 +53,17 @@ def _observer_laws(observation: Observation, scene: Scene, workload: Workload, b
 
 def _named(one: Law, letter: str) -> Law:
     return msgspec.structs.replace(one, id=f"{letter}.{one.id}")
+
+
+def _unless_on_the_way(one: Law) -> Law:
+    """A pass that was cut short says nothing of the bytes that were between two places then.
+
+    But of a socket of its own the kernel says how much it had still to send, and the reader to read.
+    """
+    if one.id.startswith(("R.S", "R.R")):
+        return one
+    reason = "the pass was cut short: what was on its way then is on one side alone"
+    return unless(one, reason, less=None, more=None)
 
 
 def _explained(one: Law, taps: list[str], lost: bool) -> Law:

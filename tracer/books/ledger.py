@@ -37,6 +37,7 @@ def ledger_of(recording: Recording) -> Ledger:
         entries += [_with_ratio(taps, workload.payload_bytes)] if taps.bytes != 0 else []
     laws = laws_of(recording)
     doubts = [breach(law) for law in laws if law.state is LawState.BROKEN]
+    doubts += ["the observed pass was cut short"] if workload.stopped else []
     doubts += [_loss(observation) for observation in recording.observations if observation.lost]
     return Ledger(
         entries=entries,

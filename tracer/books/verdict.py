@@ -56,12 +56,27 @@ def _unfit(recording: Recording, ledger: Ledger) -> Judgement | None:
         return Judgement(INTERRUPTED, "Given up before anything was observed.", [])
     if not recording.complete and recording.observed is None:
         return Judgement(INTERRUPTED, "Interrupted before anything was observed.", [Advice("run it again")])
+    if _is_cut_short(recording, ledger):
+        return _of_a_part(recording)
     if not ledger.trustworthy:
         sentence = "This measurement cannot be trusted: " + "; ".join(ledger.doubts) + "."
         return Judgement(UNTRUSTWORTHY, sentence + _explained(ledger), _about_doubts(ledger))
     if recording.observed is not None and not recording.observed.payload_bytes:
         return Judgement(UNDECIDED, "Undecided: no payload was sent.", [Advice("run it again, for longer")])
     return None
+
+
+def _is_cut_short(recording: Recording, ledger: Ledger) -> bool:
+    """And no law is broken, which would weigh more."""
+    stopped = recording.observed is not None and recording.observed.stopped
+    return stopped and not any(law.state is LawState.BROKEN for law in ledger.laws)
+
+
+def _of_a_part(recording: Recording) -> Judgement:
+    ended = "Given up" if recording.stuck else "Interrupted"
+    sentence = f"{ended} in the middle of the observed pass, when {format_count(_payload(recording))} B had been sent"
+    advice = [] if recording.stuck else [Advice("run it again")]
+    return Judgement(INTERRUPTED, f"{sentence}: what is told of these is no answer.", advice)
 
 
 def _explained(ledger: Ledger) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import msgspec
+
 from tracer.books import modes, results
 from tracer.books.connections import End, Witness, by_port
 from tracer.books.receiving import receive
@@ -231,7 +233,7 @@ class Workers:
                     self._gather(time.monotonic() + STOP_DEADLINE_S, awaited=role)
         if "sender" not in self._replies or not results.total(self._replies["sender"], "bytes"):
             return None
-        return self._workload()
+        return msgspec.structs.replace(self._workload(), stopped=True)
 
     def _workload(self) -> Workload:
         self._in_pass = False

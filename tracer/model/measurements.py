@@ -90,6 +90,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
         hinted_bytes: Of those it copied, what TCP_ZEROCOPY_RECEIVE left to recv() (recv_skip_hint); None of other ways.
         datagrams: It was sent over UDP: TCP has no figures of it, and nothing is sent again.
         encrypted: Kernel TLS made records of it, of which TCP's figures are.
+        stopped: The pass was ended before its end: some of what was sent was perhaps neither read nor notified.
     """
 
     payload_bytes: Count
@@ -117,6 +118,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     hinted_bytes: Count | None = None
     datagrams: bool = False
     encrypted: bool = False
+    stopped: bool = False
     sender_cpu_ns: CpuTime
     receiver_cpu_ns: CpuTime | None
 
