@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tracer.books.stuck import stuck
+from tracer.books.stuck import crawling, crawls, stuck
 
 PULSE = {
     "bytes": 5_000_000, "sends": 50, "completions": 0, "bytes_acked": 4_000_000,
@@ -80,3 +80,34 @@ def test_what_tcp_does_not_tell_is_not_claimed() -> None:
 
     assert "acknowledged" not in told
     assert "the receiver and the sender does not end" in told
+
+
+NARROW = {"closed_windows": 1, "window": 576, "segment": 1152, "bytes_acked": 4_000_000}
+
+
+@pytest.mark.parametrize(
+    ("pulse", "before", "read", "is_one"),
+    [
+        ({}, 3_995_000, 4_000_000, True),
+        ({"closed_windows": 0, "window": None, "segment": None}, 3_995_000, 4_000_000, False),  # it is wide enough
+        ({"window": 0}, 3_995_000, 4_000_000, False),  # and none at all is a reader that does not read
+        ({}, 3_995_000, 3_900_000, False),  # as is one that has not read all
+        ({}, 3_900_000, 4_000_000, False),  # more came through than by a timer
+        ({}, None, 4_000_000, False),
+    ],
+)
+def test_a_window_below_a_segment_is_a_crawl_though_all_is_read(
+    pulse: dict[str, Any], before: int | None, read: int, is_one: bool
+) -> None:
+    """Some pieces a second of less than a segment each, by TCP's persist timer."""
+    sender = PULSE | NARROW | pulse
+
+    assert crawls({"sender": sender, "receiver": {"bytes": read}}, {"bytes_acked": before}) is is_one
+
+
+def test_a_crawl_is_told_with_both_sizes() -> None:
+    """By TCP's own word, and with what would help."""
+    told = str(crawling(PULSE | NARROW))
+
+    assert "it has room for 576 B, a segment has 1,152 B" in told
+    assert "a larger --rcvbuf" in told

@@ -8,7 +8,7 @@ import pytest
 
 from tracer.machine.progress import Progress
 
-FIRST = {"bytes": 10, "bytes_acked": 10, "completions": 0, "unacked": 1}
+FIRST = {"bytes": 10, "bytes_acked": 10, "completions": 0, "unacked": 1, "closed_windows": 0}
 
 
 @pytest.fixture
@@ -48,3 +48,15 @@ def test_several_pulses_come_before_the_deadline() -> None:
     assert Progress(10.0).pulse_s == 1.0
     assert Progress(2.0).pulse_s == 0.2
     assert Progress(3600.0).pulse_s == 1.0
+
+
+def test_a_crawl_shows_in_several_pulses() -> None:
+    """One may have come while the peer was held up."""
+    progress, crawling = Progress(10.0), []
+    progress.note("receiver", {"bytes": 2_000})
+    for acked in (0, 1_000, 2_000, 300_000):
+        narrow = {"bytes_acked": acked, "closed_windows": 1, "window": 576, "segment": 1_152}
+        progress.note("sender", FIRST | narrow)
+        crawling.append(progress.is_crawling)
+
+    assert crawling == [False, False, True, False]

@@ -57,3 +57,16 @@ def test_a_run_in_which_nothing_moves_ends_with_what_was_measured(left_alone: tu
     assert "time per message, sender" in output
     assert remains_of(running.pid) == []
     wait_until_gone(workers)
+
+
+@pytest.mark.parametrize("mode", ["zerocopy", "uring-zerocopy"])
+def test_a_window_below_a_segment_is_said_and_a_duration_ends_all_the_same(mode: str) -> None:
+    """TCP would send what is queued for minutes, a piece each time its persist timer runs."""
+    running = Running("run", mode, "--size", 10007, "--rcvbuf", 2304, "--duration", 0.1)
+    code, output, errors = running.finish()
+
+    assert code == 4
+    assert output.startswith(f"PARTIAL (given up): {mode}")
+    assert "nettrace: the receiver's window is smaller than a segment" in errors
+    assert "stuck: the receiver's window is smaller than a segment" in " ".join(output.split())
+    assert remains_of(running.pid) == []

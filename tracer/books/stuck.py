@@ -46,6 +46,34 @@ def _culprit(pulses: Mapping[Role, Reply], stopped: Collection[Role], silent: Co
     return f"the {late} does not end", _waiting(sender), _PEER_QUEUE
 
 
+# The persist timer runs once in TCP_RTO_MIN, 0.2 s, and a pulse is a second after the last one, or somewhat more.
+_MOST_PIECES = 10
+
+
+def crawls(pulses: Mapping[Role, Reply], before: Reply) -> bool:
+    """Whether a window stays below a segment though all is read that came, and no more got through than by a timer.
+
+    Args:
+        before: The sender's pulse a second ago.
+    """
+    sender, acked_before = pulses.get("sender"), before.get("bytes_acked")
+    if sender is None or acked_before is None or not sender["closed_windows"] or not sender["window"]:
+        return False
+    most = _MOST_PIECES * sender["closed_windows"] * sender["segment"]
+    return sender["bytes_acked"] - acked_before <= most and _has_read_all(sender, pulses.get("receiver"))
+
+
+def crawling(pulse: Reply) -> WorkloadError:
+    """What a pass does that is not stuck, and will not end for long: tcp_write_wakeup(), net/ipv4/tcp_output.c.
+
+    Args:
+        pulse: The sender's last.
+    """
+    what = "the receiver's window is smaller than a segment: TCP sends one piece each time its persist timer runs"
+    why = f"it has room for {pulse['window']:,} B, a segment has {pulse['segment']:,} B, and the timer takes 0.2 s"
+    return WorkloadError(what, why, "a larger --rcvbuf; as it is, a smaller --size, and few --messages")
+
+
 def _has_read_all(sender: Reply, receiver: Reply | None) -> bool:
     """Its window is closed only because the news that it is open again got lost: whatever came has been read."""
     return receiver is not None and sender["bytes_acked"] is not None and receiver["bytes"] >= sender["bytes_acked"]

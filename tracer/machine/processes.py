@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,8 +16,8 @@ from tracer.books import modes, results
 from tracer.books.connections import End, Witness, by_port
 from tracer.books.receiving import receive
 from tracer.books.results import Reply, Role
-from tracer.books.stuck import stuck
-from tracer.errors import WorkloadError
+from tracer.books.stuck import crawling, stuck
+from tracer.errors import WorkloadError, in_one_line
 from tracer.machine.progress import Progress
 from tracer.machine.running import name_of
 from tracer.model import Experiment, Workload
@@ -47,10 +49,12 @@ class Workers:
         peer: Host and port of a receiver that is not ours; only a sender is started then.
         patience_s: A pass in which nothing moves for so long is given up.
         wake: A descriptor that is readable once the user has interrupted; it is looked at, never read.
+        warn: Is told, once, why a pass takes so long.
         start: How a worker's process is started.
 
     Attributes:
         stuck: Why the last pass was given up; None where it was not.
+        slow: Why a pass took so long; empty where nothing is known to have slowed it down.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Workers:
         patience_s: float = PATIENCE_S,
         wake: int | None = None,
         start: Start = start_python,
+        warn: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._experiment = experiment
         self._mode = modes.mode(experiment.mode)
@@ -82,8 +87,10 @@ class Workers:
         self._in_pass = False
         self._progress = Progress(patience_s)
         self._wake = wake
-        self._start = start
+        self._start, self._warn = start, warn
+        self._deadline = math.inf
         self.stuck: WorkloadError | None = None
+        self.slow = ""
 
     def __enter__(self) -> Workers:
         """Spawns and returns; what goes wrong in the processes is raised by whoever needs them first."""
@@ -181,7 +188,7 @@ class Workers:
             "pulse_s": self._progress.pulse_s,
         }
         self._replies, self._progress, self.stuck = {}, Progress(self._progress.patience_s), None
-        self._in_pass = True
+        self._in_pass, self._duration_s = True, duration_s
         self._processes["sender"].tell(order)
         if self._ours:
             self._processes["receiver"].tell(order)
@@ -192,6 +199,7 @@ class Workers:
     def release(self) -> None:
         """Open the gate: all sending threads start."""
         self._processes["sender"].tell({"do": "go"})
+        self._deadline = math.inf if self._duration_s is None else time.monotonic() + self._duration_s
 
     def collect(self) -> Workload:
         """The figures of the pass, when it is done; of a part of it where it is given up, and `stuck` says why.
@@ -209,17 +217,30 @@ class Workers:
             if self._hear(role) and self._has_failed(role):
                 self._gather(time.monotonic() + REASON_DEADLINE_S)
                 break
+            if self._is_overdue():
+                return self._give_up()
         if failure := results.failure_in(self._experiment, self._replies.get("sender"), self._replies.get("receiver")):
             raise failure
         return self._workload()
 
     def _give_up(self) -> Workload:
         stopped = [role for role in self._waiting() if self._processes[role].is_stopped()]
-        self.stuck = stuck(self._progress.patience_s, self._progress.pulses, stopped, self._waiting())
+        self.stuck = self._crawl() or stuck(self._progress.patience_s, self._progress.pulses, stopped, self._waiting())
         partial = self.stop()
         if partial is None:
             raise self.stuck
         return partial
+
+    def _is_overdue(self) -> bool:
+        """Time is up, and what it has sent until then would take for ever; that it does is said as soon as it shows."""
+        crawl = self._crawl()
+        if crawl is not None and not self.slow:
+            self.slow = in_one_line(crawl)
+            self._warn(self.slow)
+        return crawl is not None and time.monotonic() > self._deadline
+
+    def _crawl(self) -> WorkloadError | None:
+        return crawling(self._progress.pulses["sender"]) if self._progress.is_crawling else None
 
     def stop(self) -> Workload | None:
         """End the pass now; what was sent until then, or None if that was nothing or nobody can tell."""

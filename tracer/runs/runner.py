@@ -89,7 +89,7 @@ def _record(
     link = stack.enter_context(open_link(experiment.link, experiment.peer, ipv6=experiment.ipv6))
     if not experiment.scatter_gather:
         stack.enter_context(set_scatter_gather(link.device, False, link.sender_netns))
-    subject = OfWorkload(experiment, link, port, prepared.start_worker)
+    subject = OfWorkload(experiment, link, port, prepared.start_worker, progress)
     subject.open(stack)
     passes = Passes(experiment, subject, progress)
     if observed:
@@ -136,6 +136,7 @@ def _recording_of(
         **(_books(passes) if passes.observed is not None else {}),
         notes=[
             *notes,
+            *([subject.workers.slow] if subject.workers.slow and passes.stuck is None else []),
             *notes_on_datagrams(passes.bare),
             *notes_of(passes.counters, passes.profile),
             *notes_on_names(experiment, why_no_names()),

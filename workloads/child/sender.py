@@ -110,10 +110,14 @@ class Sender:
         """What has been sent, acknowledged and notified until now, and what waits where."""
         told = [tcp_info(connection) for connection in self._connections]
         tcp = ("bytes_acked", "unacked", "notsent_bytes")
+        closed = [info for info in told if is_window_closed(info)]
+        narrowest = min(closed, key=lambda info: info["snd_wnd"] or 0, default=dict[str, int | None]())
         return {
             **{name: sum(int(getattr(job, name)) for job in crew.jobs) for name in ("bytes", "sends", "completions")},
             **{name: sum_known([info[name] for info in told]) for name in tcp},
-            "closed_windows": sum(map(is_window_closed, told)),
+            "closed_windows": len(closed),
+            "window": narrowest.get("snd_wnd"),
+            "segment": narrowest.get("snd_mss"),
             "outstanding": sum(int(job.tracker.outstanding) for job in crew.jobs),
         }
 

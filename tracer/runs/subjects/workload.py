@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+from collections.abc import Callable
 
 from tracer.books.advice import command_line
 from tracer.books.connections import Witness
@@ -27,6 +28,7 @@ class OfWorkload:
     Args:
         port: The receiver's; 0 takes a free one.
         start: How a worker's process is started.
+        warn: Is told why a pass takes so long.
 
     Attributes:
         workers: Its processes, from open() on.
@@ -34,9 +36,16 @@ class OfWorkload:
 
     workers: Workers
 
-    def __init__(self, experiment: Experiment, link: OpenLink, port: int, start: Start | None = None) -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        link: OpenLink,
+        port: int,
+        start: Start | None = None,
+        warn: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._experiment, self._link, self._port = experiment, link, port
-        self._start = start or start_python
+        self._start, self._warn = start or start_python, warn
         self._user: User | None = None
 
     def open(self, stack: contextlib.ExitStack) -> None:
@@ -66,6 +75,7 @@ class OfWorkload:
             peer=(link.address, link.port) if link.port is not None else None,
             wake=interrupts.wake,
             start=self._start,
+            warn=self._warn,
         )
 
     @property
