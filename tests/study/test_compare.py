@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import msgspec
 import pytest
@@ -14,6 +15,8 @@ from tracer.model import Stage
 from tracer.reports.compare import encode_comparison, print_comparison
 from tracer.reports.tables import make_console
 from tracer.study.comparison import comparison_of
+from tracer.study.contests import contest_of
+from tracer.study.measurements import CYCLES, Samples
 
 ONE = plan(sizes=[16384], threads=[1])
 
@@ -150,6 +153,25 @@ def test_books_that_do_not_balance_are_told_and_make_it_untrustworthy():
     assert not comparison.trustworthy
     assert comparison.copies["twocopy"] == {}
     assert "law E1 is broken" in text_of(comparison)
+
+
+def test_no_name_of_the_json_document_is_in_a_sentence():
+    """Of one mode there is nothing to compare, by no quantity."""
+    alone = plan(modes=["onecopy"], sizes=[16384], threads=[1])
+    told = text_of(compared(of=alone))
+    by_cycles = contest_of(Samples([], CYCLES), ["onecopy"], 16384, 1, highest=False)
+
+    assert "time per message: nothing to compare" in told
+    assert "latency:" not in told
+    assert by_cycles.sentence == "cycles per byte: nothing to compare"
+
+
+def test_too_few_repetitions_are_told_with_one_number():
+    """By each contest, and by the advice."""
+    few = plan(sizes=[16384], threads=[1], repetitions=3)
+    told = text_of(compared(of=few))
+
+    assert len(set(re.findall(r"--repetitions (\d+)", told))) == 1
 
 
 def test_an_emulated_cpu_is_told():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,15 @@ def test_the_screen_ends_with_the_answer_and_what_to_do_next(ratios: dict[str, f
     assert any(line.startswith("zerocopy ") for line in before)
     assert following.startswith("  next: nettrace plot 'my sweep'")
     assert command in following
+
+
+@pytest.mark.parametrize("repetitions", [1, 2, 5])
+def test_too_few_repetitions_are_told_with_one_number(repetitions: int) -> None:
+    """How sure it is, and what to do next: whoever follows one has done the other."""
+    of = plan(sizes=[1024, 65536], threads=[1], repetitions=repetitions)
+    stream = io.StringIO()
+    print_sweep(sweep(runs(of=of), of), Path("d"), make_console(stream))
+    told = re.findall(r"--repetitions (\d+)", stream.getvalue())
+
+    assert len(told) == 2
+    assert set(told) == {str(max(2 * repetitions, repetitions_for_all(6)))}

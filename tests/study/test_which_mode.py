@@ -56,7 +56,7 @@ def test_it_says_how_sure_it_is() -> None:
     too_few = advice_of(swept({"twocopy": [9.0] * 4, "onecopy": [1.0] * 4, "zerocopy": [1.0] * 4}, few))
 
     assert enough[-1].startswith("how sure: 95 % for all 12 comparisons together, by 11 repetitions")
-    assert too_few[-1] == "how sure: not at all, 5 repetitions are too few: --repetitions 9"
+    assert too_few[-1] == "how sure: not at all, 5 repetitions are too few: --repetitions 10"
     assert "UNDECIDED" in too_few[0]
 
 

@@ -13,12 +13,11 @@ from rich.table import Table
 from tracer.reports.compare import print_advice
 from tracer.reports.tables import make_table, paragraph
 from tracer.study.crossovers import crossovers
-from tracer.study.intervals import repetitions_for_all
 from tracer.study.measurements import DEMAND, LATENCY, QUANTITIES, THROUGHPUT, Samples
 from tracer.study.repeats import repeats
 from tracer.study.sweep_answer import answer_of, is_decided
 from tracer.study.sweep_plan import MAX_REPETITIONS, Sweep
-from tracer.study.which_mode import advice_of
+from tracer.study.which_mode import advice_of, more_repetitions
 from tracer.texts import counted
 from tracer.units import format_size
 
@@ -69,7 +68,7 @@ def medians_table(sweep: Sweep, console: Console) -> Table:
 def next_step(sweep: Sweep, directory: Path) -> str:
     """Drawn and judged; where noise hides the answer, measured with more repetitions."""
     name, plan = shlex.quote(str(directory)), sweep.manifest.plan
-    wanted = max(2 * plan.repetitions, repetitions_for_all(len(plan.cells())))
+    wanted = more_repetitions(plan)
     if not is_decided(sweep) and wanted <= MAX_REPETITIONS:
         return f"nettrace plot {name}; or more repetitions, in another directory: --repetitions {wanted}"
     return f"nettrace plot {name} draws it, nettrace claims {name} judges claims by it"

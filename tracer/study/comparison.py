@@ -27,6 +27,7 @@ from tracer.study.measurements import (
 from tracer.study.sweep_plan import Sweep
 from tracer.study.which_mode import advice_of
 from tracer.study.why import why_dearer
+from tracer.texts import counted
 from tracer.units import format_size
 
 EMULATED = "the CPU is emulated: times and CPU costs say nothing about a real one"
@@ -84,8 +85,7 @@ def comparison_of(sweep: Sweep, absent: Mapping[str, str] | None = None) -> Comp
     contests = [] if host.emulated else _contests(samples, plan.modes, size, threads)
     return Comparison(
         schema=COMPARE_SCHEMA,
-        title=f"{format_size(size)}, {threads} connection{'s' * (threads > 1)} over {plan.link}, {plan.repetitions} "
-        f"repetitions in shuffled order, Linux {host.kernel}{''.join(f', {word}' for word in settings_of(plan))}",
+        title=_title(sweep),
         modes=plan.modes,
         copies={mode: stage_copies(recording) for mode, recording in observed.items()},
         figures={
@@ -99,9 +99,16 @@ def comparison_of(sweep: Sweep, absent: Mapping[str, str] | None = None) -> Comp
         sent_copies={mode: ledger.copies_per_byte.send for mode, ledger in ledgers.items()},
         mechanics=mechanics,
         absent=dict(absent or {}),
-        advice=advice_of(sweep),
+        advice=advice_of(sweep, at_least=True),
         why=_why(contests[-1], cpu, mechanics) if contests else [],
     )
+
+
+def _title(sweep: Sweep) -> str:
+    plan, settings = sweep.manifest.plan, "".join(f", {word}" for word in settings_of(sweep.manifest.plan))
+    what = f"{format_size(plan.sizes[0])}, {counted(plan.threads[0], 'connection')} over {plan.link}"
+    times = f"{counted(plan.repetitions, 'repetition')} in shuffled order"
+    return f"{what}, {times}, Linux {sweep.manifest.host.kernel}{settings}"
 
 
 def _contests(samples: dict[str, Samples], modes: list[str], size: int, threads: int) -> list[Contest]:

@@ -46,7 +46,7 @@ def contest_of(
     name = samples.quantity.name
     medians = [(found.median, mode) for mode in modes if (found := samples.interval(mode, size, threads))]
     if len(medians) < 2:
-        return Contest(quantity=name, winner=None, sentence=f"{name}: nothing to compare", ratio=None)
+        return Contest(quantity=name, winner=None, sentence=f"{spoken(name)}: nothing to compare", ratio=None)
     (_, best), *others = sorted(medians, reverse=highest)
     # Which one is best is chosen by the same figures: any two of the modes might have been compared.
     samples.family = Family(cells * len(medians) * (len(medians) - 1) // 2)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tracer.books.mechanics import NOTHING, Mechanics, mechanics_of
 from tracer.study.contests import MANY, Contest, contest_of, times
-from tracer.study.intervals import repetitions_for
+from tracer.study.intervals import repetitions_for, repetitions_for_all
 from tracer.study.measurements import THROUGHPUT, Samples, profile_of
 from tracer.study.sweep_plan import Cell, Plan, Sweep
 from tracer.study.why import why_dearer
@@ -41,14 +41,19 @@ class Choice(NamedTuple):
         return self.contests[0].winner
 
 
-def advice_of(sweep: Sweep) -> list[str]:
-    """A sentence for each number of connections, and how sure they are; none of an A/A check, or an emulated CPU."""
+def advice_of(sweep: Sweep, *, at_least: bool = False) -> list[str]:
+    """A sentence for each number of connections, and how sure they are; none of an A/A check, or an emulated CPU.
+
+    Args:
+        at_least: Where there are too few repetitions, the least number that tells anything is said, as contests say it.
+    """
     plan = sweep.manifest.plan
     if plan.same_mode_twice or sweep.manifest.host.emulated or len(plan.modes) < 2:
         return []
     samples, costs = Samples(sweep.runs, THROUGHPUT), _costs(sweep)
     sentences = [_sentence(plan, threads, _choices(samples, plan, threads), costs) for threads in plan.threads]
-    return [*sentences, _how_sure(plan)]
+    least = repetitions_for(_comparisons(plan))
+    return [*sentences, _how_sure(plan, least, least if at_least else more_repetitions(plan))]
 
 
 def _costs(sweep: Sweep) -> Costs:
@@ -110,13 +115,22 @@ def _sizes(sizes: list[int]) -> str:
     return f"at {first}" if len(sizes) == 1 else f"from {first} to {last}"
 
 
-def _how_sure(plan: Plan) -> str:
+def more_repetitions(plan: Plan) -> int:
+    """The one number for whoever finds too few: twice as many, and enough for all that such a sweep may be asked."""
+    return max(2 * plan.repetitions, repetitions_for(_comparisons(plan)), repetitions_for_all(len(plan.cells())))
+
+
+def _comparisons(plan: Plan) -> int:
+    """Any two modes, at each size and number of threads."""
+    return len(plan.modes) * (len(plan.modes) - 1) // 2 * len(plan.sizes) * len(plan.threads)
+
+
+def _how_sure(plan: Plan, least: int, wanted: int) -> str:
     """The confidence of all that was said, taken together; or why there is none."""
-    pairs = len(plan.modes) * (len(plan.modes) - 1) // 2
-    comparisons = pairs * len(plan.sizes) * len(plan.threads)
-    wanted = repetitions_for(comparisons)
-    if plan.repetitions < wanted:
-        return f"how sure: not at all, {counted(plan.repetitions, 'repetition')} are too few: --repetitions {wanted}"
+    comparisons = _comparisons(plan)
+    if plan.repetitions < least:
+        few = f"{counted(plan.repetitions, 'repetition')} {'is' if plan.repetitions == 1 else 'are'} too few"
+        return f"how sure: not at all, {few}: --repetitions {wanted}"
     return (
         f"how sure: 95 % for all {counted(comparisons, 'comparison')} together, by {plan.repetitions} repetitions; "
         "of this machine, this link and this load"
