@@ -150,6 +150,18 @@ def test_a_device_that_segments_cannot_be_cut_for_is_named(code: int, words: str
     assert isinstance(failures[1], WorkloadError)
 
 
+def test_a_send_buffer_that_holds_no_datagram_is_named() -> None:
+    """The kernel has one word for it, ENOBUFS, whatever was set."""
+    small, usual = (msgspec.structs.replace(EXPERIMENT, mode="udp", size=65507, sndbuf=one) for one in (2304, None))
+    failures = [results.failure_in(asked, sender({"result": -errno.ENOBUFS}), None) for asked in (small, usual)]
+
+    assert isinstance(failures[0], MachineError)
+    assert "a send buffer of 2304 bytes" in failures[0].what
+    assert "ENOBUFS" in failures[0].why
+    assert "--sndbuf" in failures[0].fix
+    assert isinstance(failures[1], WorkloadError)
+
+
 def test_no_failure_where_every_thread_ended_well() -> None:
     """Nothing is raised."""
     assert results.failure_in(EXPERIMENT, sender({}, {}), receiver({}, {})) is None

@@ -187,6 +187,10 @@ def _sender_failure(experiment: Experiment, thread: Reply, sender: Reply) -> Net
         why, fix = _UNCUT[-code]
         what = f"{mode.name} cannot have its messages cut into datagrams for this device"
         return MachineError(what, f"{why}: {_reason(code)}", fix)
+    if -code == errno.ENOBUFS and experiment.sndbuf is not None:
+        why = f"{_reason(code)}: all of a datagram's packets have to be in it at once (__ip_append_data())"
+        what = f"a send buffer of {experiment.sndbuf} bytes is too small for a datagram of {experiment.size}"
+        return MachineError(what, why, "a larger --sndbuf, or a smaller --size")
     if -code in (errno.EPIPE, errno.ECONNRESET, errno.ECONNREFUSED):
         why = f"{thread['bytes']} bytes had been sent: {_reason(code)}"
         return WorkloadError("the receiver closed the connection", why, "look at the receiving program")
