@@ -51,7 +51,7 @@ _MOST_PIECES = 10
 
 
 def crawls(pulses: Mapping[Role, Reply], before: Reply) -> bool:
-    """Whether a window stays below a segment though all is read that came, and no more got through than by a timer.
+    """Whether a window stays below a segment though all is read that came, and no more gets through than by a timer.
 
     Args:
         before: The sender's pulse a second ago.
@@ -60,7 +60,7 @@ def crawls(pulses: Mapping[Role, Reply], before: Reply) -> bool:
     if sender is None or acked_before is None or not sender["closed_windows"] or not sender["window"]:
         return False
     most = _MOST_PIECES * sender["closed_windows"] * sender["segment"]
-    return sender["bytes_acked"] - acked_before <= most and _has_read_all(sender, pulses.get("receiver"))
+    return 0 < sender["bytes_acked"] - acked_before <= most and _has_read_all(sender, pulses.get("receiver"))
 
 
 def crawling(pulse: Reply) -> WorkloadError:
