@@ -9,7 +9,7 @@ import pytest
 
 from tracer.errors import MachineError
 from tracer.machine.kernel.btf import VMLINUX, Btf
-from tracer.observers.headers import WANTED, Wanted, declare_struct, kconfig_text, version_text, write_tree
+from tracer.observers.headers import WANTED, Wanted, declare_struct, kconfig_text, tree, version_text, write_tree
 
 pytestmark = pytest.mark.skipif(not VMLINUX.exists(), reason="the kernel offers no BTF")
 
@@ -51,7 +51,7 @@ def test_a_member_under_its_older_name_is_found(btf):
 
 def test_declared_offsets_are_btf_s_offsets(btf, tmp_path):
     """The C compiler puts every declared member where BTF says that it is."""
-    write_tree(tmp_path, btf, "6.18.44")
+    write_tree(tmp_path, tree(btf, "6.18.44"))
     checks = []
     for wanted in WANTED:
         kernel_name = next(name for name in wanted.kernel_names if btf.struct_size(name))

@@ -18,6 +18,7 @@ from tracer.errors import MachineError, PrivilegeError
 from tracer.machine.cgroups import open_cgroup
 from tracer.observers.cgroup_links import exclusive_holder
 from tracer.observers.compiling import compile_text
+from tracer.observers.loading import Refusal
 from tracer.observers.program import _refused
 from tracer.observers.socket_programs import SocketPrograms
 from tracer.observers.tracepoints import plan_of
@@ -31,12 +32,13 @@ EGRESS = 1  # BPF_CGROUP_INET_EGRESS, enum bpf_attach_type of linux/bpf.h
         (OSError(errno.EPERM, os.strerror(errno.EPERM)), PrivilegeError),
         (OSError(errno.EACCES, os.strerror(errno.EACCES)), PrivilegeError),
         (OSError(errno.ENOENT, os.strerror(errno.ENOENT)), MachineError),
-        (Exception("Failed to attach BPF program b'x' to tracepoint: Operation not permitted"), PrivilegeError),
-        (Exception("Failed to attach BPF to kprobe"), MachineError),
+        (Refusal(errno.EPERM, "the verifier's last word"), PrivilegeError),
+        (Refusal(errno.EINVAL, os.strerror(errno.EPERM)), MachineError),
+        (OSError("libbcc cannot attach a kprobe"), MachineError),
     ],
 )
-def test_only_a_refusal_for_want_of_privilege_is_one(error: Exception, kind: type) -> None:
-    """By the error's own number or words; not by what an earlier call left in errno."""
+def test_only_a_refusal_for_want_of_privilege_is_one(error: OSError | Refusal, kind: type) -> None:
+    """By the error's own number; not by its words, nor by what an earlier call left in errno."""
     ctypes.set_errno(errno.EPERM)
 
     assert type(_refused("cannot attach", error)) is kind

@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,12 +30,13 @@ class Command(NamedTuple):
     """Run in the guest, among the root image's files.
 
     Args:
+        stdin: Its standard input, or what makes that, here, of the standard output of the command before.
         needed: All is given up if its exit code is not 0.
     """
 
     argv: Sequence[str]
     env: dict[str, str] | None = None
-    stdin: bytes = b""
+    stdin: bytes | Callable[[bytes], bytes] = b""
     needed: bool = True
 
 
@@ -112,9 +113,12 @@ def do(guest: Guest, step: Step) -> None:
     Raises:
         LabError: it failed.
     """
+    told = bytearray()
     for one in step.commands:
-        said = bytearray()
-        status = guest.run(one.argv, env=one.env, stdin=one.stdin, stderr=said.extend, host_files=False)
+        stdin = one.stdin if isinstance(one.stdin, bytes) else one.stdin(bytes(told))
+        said, told = bytearray(), bytearray()
+        to = told.extend, said.extend
+        status = guest.run(one.argv, env=one.env, stdin=stdin, stdout=to[0], stderr=to[1], host_files=False)
         if status != 0 and one.needed:
             last = said.decode(errors="replace").strip().splitlines()[-6:]
             raise LabError(f"the lab's guest failed at {step.label} (exit code {status})", " / ".join(last[-2:]))

@@ -6,6 +6,7 @@ import contextlib
 import locale
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from tracer.errors import MachineError
@@ -13,11 +14,12 @@ from tracer.machine.kernel.installation import require_bcc
 from tracer.observers.headers import header_tree
 
 
-def compile_text(text: str, flags: tuple[str, ...] = (), name: str = "a program") -> Any:
+def compile_text(text: str, flags: tuple[str, ...] = (), name: str = "a program", tree: Path | None = None) -> Any:
     """BCC's object: the maps are there, nothing is loaded or attached.
 
     Args:
         name: What an error calls it.
+        tree: Another kernel's headers; None for those of the running one.
 
     Raises:
         MachineError: BCC is missing, or cannot compile it.
@@ -31,7 +33,7 @@ def compile_text(text: str, flags: tuple[str, ...] = (), name: str = "a program"
         def _trace_autoload(self) -> None:
             pass
 
-    os.environ["BCC_KERNEL_SOURCE"] = str(header_tree())  # read by BCC when it compiles
+    os.environ["BCC_KERNEL_SOURCE"] = str(tree or header_tree())  # read by BCC when it compiles
     try:
         with _ctype_c():
             return Quiet(text=text, cflags=["-w", *flags])

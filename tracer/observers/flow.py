@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import socket
+import struct
 from pathlib import Path
 from typing import NamedTuple
 
 from tracer.books.modes import Transport
+
+_FLOW = struct.Struct("<IIII")
 
 
 class Flow(NamedTuple):
@@ -29,12 +32,11 @@ class Flow(NamedTuple):
     leaves_machine: bool = False
     transport: Transport = "tcp"
 
-    def watched(self) -> dict[str, int]:
+    def watched(self) -> bytes:
         """struct flow of bpf/link.h."""
         protocol = socket.IPPROTO_UDP if self.transport == "udp" else socket.IPPROTO_TCP
-        namespaces = {"sender_netns": self.sender_netns, "receiver_netns": self.receiver_netns}
-        return {"port": self.port, "protocol": int(protocol), **namespaces}
+        return _FLOW.pack(self.port, protocol, self.sender_netns, self.receiver_netns)
 
 
-NOTHING = dict.fromkeys(("port", "protocol", "sender_netns", "receiver_netns"), 0)
+NOTHING = bytes(_FLOW.size)
 """struct flow that no socket belongs to: no namespace has the inode 0."""

@@ -15,7 +15,7 @@ from tracer.observers import drops
 from tracer.observers.attachment import Attachment, KernelText
 from tracer.observers.breakpoints import Breakpoints
 from tracer.observers.flow import NOTHING, Flow
-from tracer.observers.prepared import Prepared, source_of
+from tracer.observers.prepared import Prepared, Source, source_of
 from tracer.observers.program import Program, prepare
 from tracer.observers.source_text import whole_text
 from tracer.observers.watched import Watched
@@ -31,9 +31,6 @@ _COUNTED_STACKS = ("stack_tallies", "stacks")
 
 # Registers of the first five arguments, in the names of struct pt_regs (x86-64 calling convention).
 _REGISTERS = ("di", "si", "dx", "cx", "r8")
-
-# BCC's names for the types of BPF program.
-_KINDS = {"fentry": "TRACING", "kprobe": "KPROBE", "tracepoint": "RAW_TRACEPOINT", "breakpoint": "PERF_EVENT"}
 
 _INDISPENSABLE = ("tcp_sendmsg_locked", "tcp_recvmsg_locked")
 
@@ -88,8 +85,12 @@ def prepare_program(programs: dict[str, Any]) -> None:
         MachineError: a function that looked loadable was not.
     """
     if why_no_send_path(attachments := planned()) is None:
-        functions = {entered_function(one): _KINDS[one.way] for one in attachments if one.way}
-        prepare(source_of(_PROGRAM, defines(attachments, stacks=False), program_text(attachments)), functions, programs)
+        prepare(source(attachments), {entered_function(one): one.way for one in attachments if one.way}, programs)
+
+
+def source(attachments: list[Attachment], *, stacks: bool = False) -> Source:
+    """What is compiled for these."""
+    return source_of(_PROGRAM, defines(attachments, stacks), program_text(attachments))
 
 
 def entered_function(attachment: Attachment) -> str:
@@ -135,8 +136,7 @@ class FunctionObserver:
         self._own = [one for one in self._attachments if tells_of(one.point, flow.transport)]
         self._stacks = stacks and why_no_names() is None
         self._flow = flow
-        flags, text_of_plan = defines(self._attachments, self._stacks), program_text(self._attachments)
-        self._program = Program(_PROGRAM, flags, text_of_plan, prepared)
+        self._program = Program(source(self._attachments, stacks=self._stacks), prepared)
         self._breakpoints = Breakpoints(self._program)
         self._is_attached = False
 
@@ -148,23 +148,21 @@ class FunctionObserver:
             MachineError: a function that looked attachable was not.
         """
         self._program.clear(*_COUNTED, *(_COUNTED_STACKS if self._stacks else ()))
-        self._program.write("flows", **self._flow.watched())
+        self._program.write("flows", self._flow.watched())
         if self._is_attached:  # an earlier pass's probes are still there
             self._program.forget_skipped_runs()
             return
         self._is_attached = True
         for attachment in self._own:
             point = attachment.point
-            if attachment.way == "tracepoint":
-                self._program.attach_raw_tracepoint(point.symbol, point.handler)
-            elif attachment.way == "breakpoint":
+            if attachment.way == "breakpoint":
                 self._breakpoints.attach(attachment.address, point.handler)
             elif attachment.way is not None:
-                self._program.attach_function(attachment.way, point.symbol, shell_name(attachment))
+                self._program.attach(attachment.way, point.symbol, entered_function(attachment))
 
     def detach(self) -> Observation:
         """Stop to count; what was counted. The probes go with close(): fentry takes 0.1 s for each."""
-        self._program.write("flows", **NOTHING)
+        self._program.write("flows", NOTHING)
         sums = self._program.read_tallies("tallies", len(Row) + 1)
         attached = {one.point.symbol: one.way for one in self._own if one.way}
         tallies = {}

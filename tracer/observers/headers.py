@@ -12,6 +12,7 @@ import platform
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -171,8 +172,8 @@ def version_text(release: str) -> str:
     )
 
 
-def write_tree(directory: Path, btf: Btf, release: str) -> None:
-    """Write the whole tree below directory.
+def tree(btf: Btf, release: str) -> dict[str, str]:
+    """Path below the tree's directory -> text of that file.
 
     Raises:
         MachineError: if the C library's headers are not installed.
@@ -187,8 +188,13 @@ def write_tree(directory: Path, btf: Btf, release: str) -> None:
         "linux/bpf_common.h": _BPF_COMMON.read_text(),
         **dict.fromkeys(_EMPTY, ""),
     }
+    return {f"include/{name}": text for name, text in files.items()}
+
+
+def write_tree(directory: Path, files: Mapping[str, str]) -> None:
+    """Write the whole tree below directory."""
     for name, text in files.items():
-        path = directory / "include" / name
+        path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     (directory / "arch/x86/include/asm").mkdir(parents=True, exist_ok=True)
@@ -200,14 +206,14 @@ def header_tree() -> Path:
     Raises:
         MachineError: if there is no BTF, or the cache cannot be written.
     """
-    directory = cache_directory() / f"{kernel_fingerprint()}-{_edition()}"
+    directory = cache_directory() / tree_name()
     if directory.is_dir():
         return directory
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         # Written beside and renamed: a run that is killed leaves no half a tree, two runs do not mix.
         made = Path(tempfile.mkdtemp(prefix=".making-", dir=directory.parent))
-        write_tree(made, Btf.of_running_kernel(), platform.release())
+        write_tree(made, tree(Btf.of_running_kernel(), platform.release()))
         try:
             made.rename(directory)
         except OSError:  # another run was faster
@@ -219,6 +225,11 @@ def header_tree() -> Path:
             "cannot write the cache of kernel headers", f"{error.filename}: {error.strerror}", "set XDG_CACHE_HOME"
         ) from error
     return directory
+
+
+def tree_name() -> str:
+    """Of the running kernel's: another kernel or another text of this file makes another tree."""
+    return f"{kernel_fingerprint()}-{_edition()}"
 
 
 def _edition() -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -50,13 +51,16 @@ class Image(msgspec.Struct, frozen=True):
         return bytes(code)
 
 
-def compile_image(text: str, flags: tuple[str, ...], name: str) -> Image:
+def compile_image(text: str, flags: tuple[str, ...], name: str, tree: Path | None = None) -> Image:
     """Have BCC compile a text; its own maps go with its object.
+
+    Args:
+        tree: Another kernel's headers; None for those of the running one.
 
     Raises:
         MachineError: BCC is missing, or cannot compile it.
     """
-    bpf = compile_text(text, flags, name)
+    bpf = compile_text(text, flags, name, tree)
     try:
         return _taken_from(bpf)
     finally:

@@ -13,7 +13,7 @@ import os
 import re
 import sysconfig
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -23,8 +23,8 @@ from tracer.machine.kernel.installation import find_bcc
 from tracer.observers import compiling, headers, image
 from tracer.observers.image import Image, compile_image
 
-# Some 100 KB each: the programs of a few kernels and versions of nettrace.
-MOST_FILES = 16
+# Some 100 KB each: three or four programs of each of a few kernels, and of some versions of nettrace.
+MOST_FILES = 48
 _DIGEST_BYTES = 32
 _NAME = re.compile(r"[0-9a-f]{32}")
 
@@ -35,15 +35,36 @@ def cached_image(text: str, flags: tuple[str, ...], name: str) -> Image:
     Raises:
         MachineError: BCC is missing, or cannot compile it.
     """
-    path = directory() / _key(text, flags)
+    return _cached(directory() / key(text, flags), lambda: compile_image(text, flags, name))
+
+
+def image_for_a_guest(text: str, flags: tuple[str, ...], name: str, tree: Path) -> Image:
+    """The program for another kernel, compiled here with its headers, unless that is in the cache.
+
+    Args:
+        tree: Called as the header tree of that kernel is.
+
+    Raises:
+        MachineError: BCC is missing, or cannot compile it.
+    """
+    path = directory(of_guests=True) / key(text, flags, tree.name)
+    return _cached(path, lambda: compile_image(text, flags, name, tree))
+
+
+def _cached(path: Path, make: Callable[[], Image]) -> Image:
     kept = _read(path)
     if kept is not None:
         return kept
-    made = compile_image(text, flags, name)
+    made = make()
     with contextlib.suppress(OSError):
-        content = msgspec.msgpack.encode(made)
-        _write(path, hashlib.sha256(content).digest() + content)
+        _write(path, file_of(made))
     return made
+
+
+def file_of(image: Image) -> bytes:
+    """What its file holds."""
+    content = msgspec.msgpack.encode(image)
+    return hashlib.sha256(content).digest() + content
 
 
 def directory(*, of_guests: bool | None = None) -> Path:
@@ -70,15 +91,21 @@ def names() -> set[str]:
 
 
 def keep_for_guests(made: dict[str, bytes]) -> None:
-    """Keep what a guest has compiled, which it will look for the next time; what cannot be kept is done without."""
+    """Keep what was compiled for guests, which they will look for; what cannot be kept is done without."""
     for name, content in made.items():
         if _NAME.fullmatch(name):
             with contextlib.suppress(OSError):
                 _write(directory(of_guests=True) / name, content)
 
 
-def _key(text: str, flags: tuple[str, ...]) -> str:
-    parts = (text, *flags, headers.header_tree().name, *_compiler(), *(_own_text(one) for one in (image, compiling)))
+def key(text: str, flags: tuple[str, ...], tree_name: str | None = None) -> str:
+    """Name of a program's file.
+
+    Args:
+        tree_name: Of another kernel's headers; None for the running one's.
+    """
+    ours = (_own_text(one) for one in (image, compiling))
+    parts = (text, *flags, tree_name or headers.tree_name(), *_compiler(), *ours)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 

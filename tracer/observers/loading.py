@@ -1,6 +1,6 @@
-"""Programs of types that BCC 0.26 cannot load: tp_btf, fexit of typed arguments, iterators, cgroup/sock_release.
+"""Loads and attaches programs by libbpf: BCC, which stands on it, cannot do all kinds, and takes a compiler with it.
 
-libbpf, which it stands on, can. Every attachment is a link or a raw tracepoint's descriptor: it goes with its
+Every attachment is a link or a raw tracepoint's descriptor: it goes with its
 descriptor, hence with this process, however that ends.
 """
 
@@ -35,6 +35,8 @@ class Kind(Enum):
     SOCK_CREATE = _Kind(9, 2)
     SOCK_RELEASE = _Kind(9, 34)
     PERF_EVENT = _Kind(7, 0)
+    KPROBE = _Kind(2, 0)
+    RAW_TRACEPOINT = _Kind(17, 0)
 
 
 OF_A_CGROUP = frozenset({Kind.CGROUP_INGRESS, Kind.CGROUP_EGRESS, Kind.SOCK_CREATE, Kind.SOCK_RELEASE})
@@ -130,11 +132,12 @@ def _last_word(log: str) -> str:
     return lines[-1] if lines else ""
 
 
-def attach(program: int, kind: Kind, cgroup: int | None = None) -> int:
+def attach(program: int, kind: Kind, cgroup: int | None = None, tracepoint: str | None = None) -> int:
     """Descriptor of the attachment, which ends with it.
 
     Args:
         cgroup: Descriptor of the cgroup's directory, for the kinds that need one.
+        tracepoint: Its name, for a raw one: other programs know by themselves what they trace.
 
     Raises:
         Refusal: the kernel does not attach it.
@@ -143,7 +146,7 @@ def attach(program: int, kind: Kind, cgroup: int | None = None) -> int:
         # A link, other than bpf_prog_attach(), lets other programs stand beside it, and goes with us.
         link = libbpf().bpf_link_create(program, cgroup, kind.value.attach_type, None)
     else:
-        link = libbpf().bpf_raw_tracepoint_open(None, program)
+        link = libbpf().bpf_raw_tracepoint_open(tracepoint.encode() if tracepoint else None, program)
     if link < 0:
         raise Refusal(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return int(link)

@@ -15,6 +15,7 @@ from tracer.observers.loading import Refusal
 # enum bpf_map_type of linux/bpf.h.
 _SK_STORAGE = 24
 _PER_CPU = frozenset({5, 6, 10})  # PERCPU_HASH, PERCPU_ARRAY, LRU_PERCPU_HASH
+_ARRAYS = frozenset({2, 6})  # ARRAY, PERCPU_ARRAY
 _BTF_INT_SIGNED = 1
 
 _ON_SAMPLE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
@@ -105,6 +106,12 @@ class Maps:
         """An element of a hash, if it is there."""
         libbpf().bpf_map_delete_elem(self.descriptor(name), key)
 
+    def clear(self, name: str) -> None:
+        """Empty a hash; have an array hold zeros."""
+        is_array, (apart, copies) = self._by_name[name].kind in _ARRAYS, self._room(name)
+        for key in list(self.keys(name)):
+            self.put(name, key, bytes(apart * copies)) if is_array else self.remove(name, key)
+
     def keys(self, name: str) -> Iterator[bytes]:
         """Keys of a hash."""
         key: bytes | None = None
@@ -123,14 +130,17 @@ class Maps:
         return found.raw if libbpf().bpf_map_get_next_key(self.descriptor(name), key, found) == 0 else None
 
     def _value(self, name: str, key: bytes) -> list[bytes] | None:
-        """None where it has gone meanwhile. Values of CPUs stand 8 bytes aligned (linux/bpf.h)."""
-        length = self._by_name[name].value_bytes
-        apart = (length + 7) // 8 * 8
-        copies = libbpf().libbpf_num_possible_cpus() if self._by_name[name].kind in _PER_CPU else 1
+        """None where it has gone meanwhile."""
+        length, (apart, copies) = self._by_name[name].value_bytes, self._room(name)
         found = ctypes.create_string_buffer(apart * copies)
         if libbpf().bpf_map_lookup_elem(self.descriptor(name), key, found):
             return None
         return [found.raw[at : at + length] for at in range(0, apart * copies, apart)]
+
+    def _room(self, name: str) -> tuple[int, int]:
+        """Bytes from one value to the next, and how many: those of CPUs stand 8 bytes aligned (linux/bpf.h)."""
+        copies = libbpf().libbpf_num_possible_cpus() if self._by_name[name].kind in _PER_CPU else 1
+        return (self._by_name[name].value_bytes + 7) // 8 * 8, copies
 
 
 def _create(definition: MapDefinition) -> int:

@@ -44,7 +44,7 @@ from tracer.observers.socket_hooks import (
 from tracer.observers.socket_structs import declarations
 from tracer.observers.source_text import whole_text
 
-_PROGRAM = "sockets.bpf.c"
+PROGRAM = "sockets.bpf.c"
 # Parameters of the tracepoint kfree_skb until 6.10: skb, location, reason.
 _WITHOUT_RECEIVER = 3
 # On a kernel that preempts itself: with two, a task was in the middle of each now and then.
@@ -65,6 +65,21 @@ def image_of(plan: Plan, btf: Btf, by_functions: bool = False, prepared: Prepare
     return cached_image(source.generated, source.flags, source.file_name) if ready is None else ready
 
 
+def text_of(plan: Plan, btf: Btf, by_functions: bool) -> tuple[str, tuple[str, ...]]:
+    """What is compiled, and how."""
+    source = _source(plan, btf, by_functions)
+    return source.generated, source.flags
+
+
+def standing(plan: Plan) -> Plan:
+    """A plan by whose programs functions are watched, as it is compiled where the kernel preempts itself, or does not.
+
+    Programs of functions are passed over on any kernel that preempts itself, those of tracepoints not on all.
+    """
+    more = (f"-DPROGRAMS_PER_HOOK={_AGAINST_PREEMPTION}",) if preempts() else ()
+    return plan._replace(flags=(*plan.flags, *more))
+
+
 def prepare_image(plan: Plan, btf: Btf, programs: dict[str, Any]) -> None:
     """Have the program of a workload's plan compiled for the children of this process."""
     programs[_fingerprint(_source(plan, btf, False))] = image_of(plan, btf)
@@ -75,7 +90,7 @@ def _source(plan: Plan, btf: Btf, by_functions: bool) -> Source:
     registers = ("-DREADS_BY_REGISTERS=1",) if plan.in_sockets and not by_functions else ()
     told = declaration() + declarations(btf, PROBED_FUNCTIONS, ASKED_TRACEPOINTS)
     flags = (f"-DRING_PAGES={plan.ring_pages}", *registers, *plan.flags)
-    return Source(_PROGRAM, flags, told + whole_text(_PROGRAM))
+    return Source(PROGRAM, flags, told + whole_text(PROGRAM))
 
 
 def _fingerprint(source: Source) -> str:
@@ -125,7 +140,6 @@ class SocketPrograms:
         """
         btf = Btf.of_running_kernel()
         by_functions = bool(self._plan.by_functions) and self._can_fexit(btf)
-        # Programs of functions are passed over on any kernel that preempts itself, those of tracepoints not on all.
         several = by_functions and self._plan.in_sockets and preempts()
         self.names_receivers = len(btf.tracepoint_parameters("kfree_skb") or ()) > _WITHOUT_RECEIVER
         self.optmem_bytes = charged_bytes(btf)
@@ -144,8 +158,7 @@ class SocketPrograms:
 
     def _prepare(self, btf: Btf, by_functions: bool, several: bool) -> None:
         """Code and maps."""
-        more = (f"-DPROGRAMS_PER_HOOK={_AGAINST_PREEMPTION}",) if several else ()
-        plan = self._plan._replace(flags=(*self._plan.flags, *more))
+        plan = standing(self._plan) if several else self._plan
         self._image = self._image_given or image_of(plan, btf, by_functions)
         try:
             self.maps = Maps(self._image.maps)

@@ -75,7 +75,7 @@ class TracepointObserver:
             MachineError: a tracepoint or the cgroup is missing.
         """
         self.close()
-        flow = {"flows": struct.pack("<IIII", *self._flow.watched().values())}
+        flow = {"flows": self._flow.watched()}
         self._programs = SocketPrograms(self._flow.cgroup, self._plan, flow, self._image)
         self._programs.attach()
 

@@ -23,7 +23,7 @@ from typing import Any
 from tracer.lab.resident import leave_behind
 
 ADDRESS = "/run/nettrace/resident"
-PREPARE_TRACEPOINTS = b"prepare tracepoints"
+PREPARE_FUNCTIONS, PREPARE_TRACEPOINTS = b"prepare functions", b"prepare tracepoints"
 CLEAR = "clear"
 SOURCES = Path("/run/nettrace/sources")
 PACKAGES = ("tracer", "workloads", "bpf")
@@ -32,31 +32,38 @@ _POPULATED = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE
 
 
 def main() -> None:
-    """Load and compile what a run with the functions observer needs, and stay."""
+    """Load what a run needs, stay, and ask for the programs that it needs compiled."""
     import pyroute2  # noqa: F401  links import it when they are opened; each fork would anew
 
     from tracer.machine import links, namespaces, nics  # noqa: F401
-    from tracer.observers import functions
+    from tracer.observers import for_guests
     from tracer.observers.choice import why_no_functions
     from tracer.observers.program import read_names
     from tracer.runs import in_guest
 
     in_guest.warm_up()
     why_no_functions()  # remembers the answer
-    programs: dict[str, Any] = {}
-    functions.prepare_program(programs)
-    leave_behind(Path(ADDRESS), job(programs, read_names()))
+    asked = for_guests.asked()
+    leave_behind(Path(ADDRESS), job({}, read_names()))
+    sys.stdout.buffer.write(asked)
+    sys.stdout.flush()
 
 
 def job(programs: dict[str, Any], named: range | None) -> Callable[[int | None], int]:
-    """What a fork does: the order on its standard input, one line, and the modules to do it with where they changed."""
+    """What a fork does: the order on its standard input, one line, and what comes with it.
+
+    An experiment may bring the modules to do it with, where they changed.
+    """
 
     def do(predecessor: int | None) -> int:
-        order, _, modules = sys.stdin.buffer.read().partition(b"\n")
-        if order == PREPARE_TRACEPOINTS:
-            return prepare_tracepoints(programs, named)
-        if modules:
-            adopt(modules)
+        order, _, brought = sys.stdin.buffer.read().partition(b"\n")
+        if order in _PREPARATIONS:
+            _PREPARATIONS[order](programs, brought)
+            leave_behind(Path(ADDRESS), job(programs, named))
+            os.kill(os.getppid(), signal.SIGKILL)
+            return 0
+        if brought:
+            adopt(brought)
         from tracer.runs import in_guest
 
         return in_guest.do(order, programs, predecessor, named)
@@ -64,16 +71,25 @@ def job(programs: dict[str, Any], named: range | None) -> Callable[[int | None],
     return do
 
 
-def prepare_tracepoints(programs: dict[str, Any], named: range | None) -> int:
-    """Compile the other observer too and take the resident's place; exit code."""
+def prepare_functions(programs: dict[str, Any], compiled: bytes) -> None:
+    """Have the function observer's program loaded, and keep what else was compiled for this guest."""
+    from tracer.observers import for_guests, functions, image_cache
+
+    image_cache.keep_for_guests(for_guests.taken(compiled))
+    functions.prepare_program(programs)
+
+
+def prepare_tracepoints(programs: dict[str, Any], _brought: bytes) -> None:
+    """Have the other observer's program compiled too."""
     from tracer.machine.kernel.btf import Btf
     from tracer.observers import socket_programs, tracepoints
 
     plan = tracepoints.plan_of(leaves_machine=False)  # the same program: other hooks are attached
     socket_programs.prepare_image(plan, Btf.of_running_kernel(), programs)
-    leave_behind(Path(ADDRESS), job(programs, named))
-    os.kill(os.getppid(), signal.SIGKILL)
-    return 0
+
+
+# The fork takes the resident's place then.
+_PREPARATIONS = {PREPARE_FUNCTIONS: prepare_functions, PREPARE_TRACEPOINTS: prepare_tracepoints}
 
 
 def clear_free_memory() -> None:

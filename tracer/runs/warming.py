@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -60,12 +61,19 @@ def steps(digest: str) -> list[Step]:
     unpack = f"mkdir -p {_SOURCES} && tar -x -C {_SOURCES} && exec {' '.join(python('tracer.runs.warm'))} </dev/null"
     first = Command(["sh", "-c", unpack], environment(), sources.bundle(digest))
     return [
-        Step("loading BCC and compiling the probes for this kernel, once", [first]),
-        Step("compiling the tracepoints' probes too", [_of_the_resident(warm.PREPARE_TRACEPOINTS), *_tidying()]),
+        Step("compiling the probes for this kernel, once", [first, _of_the_resident(_with_programs)]),
+        Step("preparing the tracepoints' probes too", [_of_the_resident(warm.PREPARE_TRACEPOINTS), *_tidying()]),
     ]
 
 
-def _of_the_resident(order: bytes) -> Command:
+def _with_programs(asked: bytes) -> bytes:
+    """Compiled here, if that can be done; else the guest will."""
+    from tracer.observers import for_guests
+
+    return warm.PREPARE_FUNCTIONS + b"\n" + for_guests.compiled(asked)
+
+
+def _of_the_resident(order: bytes | Callable[[bytes], bytes]) -> Command:
     return Command(python("tracer.runs.in_guest"), environment() | {"NETTRACE_RESIDENT": warm.ADDRESS}, order)
 
 
