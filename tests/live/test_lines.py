@@ -77,6 +77,29 @@ def test_a_command_that_cannot_be_started() -> None:
     assert "nettrace-live-" not in done.stderr
 
 
+# With a screen that is not drawn on; says how many threads there are whenever this process is forked.
+THREADS = """
+import os
+from tracer import cli
+from tracer.commands import live
+fork = os.fork
+def counted():
+    print("threads", len(os.listdir("/proc/self/task")), flush=True)
+    return fork()
+os.fork, live._has_terminal, live._show = counted, lambda: True, lambda source, view: None
+cli.run(["live", "--", "true"])
+"""
+
+
+@pytest.mark.live
+def test_a_command_is_forked_from_a_process_of_one_thread() -> None:
+    """What draws the screen is loaded by a second one, which comes later: a fork takes along what that holds."""
+    done = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, cwd=ROOT, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert [line for line in done.stdout.splitlines() if line.startswith("threads")] == ["threads 1"]
+
+
 def test_a_recording_is_told_second_by_second(tmp_path: Path) -> None:
     """And then reported, without root."""
     file = tmp_path / "x.json"

@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from tracer.books.replay import Replay
     from tracer.model.socket_recording import SocketRecording
     from tracer.observers.sockets import Instant
+    from tracer.runs.attach import Target
     from tracer.runs.session import Session
 
-Opened = Callable[["Callable[[Instant], None]"], AbstractContextManager["Session"]]
+Opened = Callable[["Callable[[Instant], None]", Callable[[], None]], AbstractContextManager["Session"]]
 
 _COMMAND = "nettrace.command"
 
@@ -107,10 +108,7 @@ def command(
     view = View(by, top, duration, save_path, output)
     if attaches:
         target = target_of((*pids, *words), cgroup, unit, None, not no_children)
-        from tracer.runs.attach import attached
-
-        quiet = note if not _has_terminal() else lambda _text: None
-        ctx.exit(_watch(lambda on_instant: attached(target, quiet, on_instant), view))
+        ctx.exit(_watch(_attached(target), view))
     if argv:
         with _output_file(view) as (descriptor, path):
             ctx.exit(_watch(_commanded(argv, user, descriptor), view._replace(output=path)))
@@ -134,13 +132,26 @@ def _refuse(options: Mapping[str, object]) -> None:
             raise UsageError(f"{option} does not go with this", "it is of another subject", f"leave out {option}")
 
 
+def _attached(target: Target) -> Opened:
+    from tracer.runs.attach import attached
+
+    quiet = note if not _has_terminal() else lambda _text: None
+
+    def opened(on_instant: Callable[[Instant], None], meanwhile: Callable[[], None]) -> AbstractContextManager[Session]:
+        meanwhile()
+        return attached(target, quiet, on_instant)
+
+    return opened
+
+
 def _commanded(argv: list[str], name: str | None, output: int) -> Opened:
     from tracer.commands.record import user_of
     from tracer.runs.command import started
     from tracer.runs.subjects.command import Order
 
     order = Order(argv, user_of(argv[0], name))
-    return lambda on_instant: started(order, output, on_instant)
+    # A thread that is there before would be one more in the process that the command is forked from.
+    return lambda on_instant, meanwhile: started(order, output, on_instant, meanwhile)
 
 
 @contextlib.contextmanager
@@ -173,10 +184,7 @@ def _watch(opened: Opened, view: View) -> int:
     from tracer.runs.live import Live, Newest
 
     has_terminal, newest = _has_terminal(), Newest()
-    if has_terminal:
-        # Half as long as attaching: meanwhile.
-        threading.Thread(target=_load_display, daemon=True).start()
-    with opened(newest.put) as session:
+    with opened(newest.put, _load_display_beside if has_terminal else lambda: None) as session:
         live = Live(session, newest)
         try:
             with _interruptible():
@@ -186,6 +194,11 @@ def _watch(opened: Opened, view: View) -> int:
             recording = live.end()
     _report(recording, view)
     return books_code(recording)
+
+
+def _load_display_beside() -> None:
+    """Takes half as long as attaching: meanwhile."""
+    threading.Thread(target=_load_display, daemon=True).start()
 
 
 def _load_display() -> None:

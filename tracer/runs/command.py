@@ -31,13 +31,17 @@ def record_command(order: Order, note: Callable[[str], None]) -> SocketRecording
 
 @contextlib.contextmanager
 def started(
-    order: Order, output: int | None = None, on_instant: Callable[[Instant], None] | None = None
+    order: Order,
+    output: int | None = None,
+    on_instant: Callable[[Instant], None] | None = None,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Iterator[Session]:
     """A command that is started, and watched for the time of the block; signals wait for its end.
 
     Args:
         output: Descriptor that takes what it writes; its standard input is empty then, and it has no terminal.
         on_instant: As of SocketObserver.
+        meanwhile: As of OfCommand.
 
     Raises:
         CannotStart: it could not be executed; nothing of it has run.
@@ -47,7 +51,7 @@ def started(
     observer = SocketObserver(
         peers=order.peers, on_living=names.look_at, on_instant=on_instant, ends_soon=order.ends_soon
     )
-    with watched(OfCommand(order, observer, output), names) as session:
+    with watched(OfCommand(order, observer, output, meanwhile), names) as session:
         yield session
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,10 +59,17 @@ class OfCommand:
 
     Args:
         output: Descriptor that takes what it writes; its standard input is empty then, and it has no terminal.
+        meanwhile: Called when it stands at the gate, before anything is attached: from here on there may be threads.
     """
 
-    def __init__(self, order: Order, observer: SocketObserver, output: int | None = None) -> None:
-        self._order, self.observer, self._output = order, observer, output
+    def __init__(
+        self,
+        order: Order,
+        observer: SocketObserver,
+        output: int | None = None,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._order, self.observer, self._output, self._meanwhile = order, observer, output, meanwhile
         # As text: an argument may be any bytes, and a recording is JSON.
         self._argv = [os.fsencode(word).decode(errors="backslashreplace") for word in order.argv]
         self._sampler = CgroupSampler() if order.profile else None
@@ -83,6 +91,7 @@ class OfCommand:
         stack.callback(commands.give_back, self._cgroup)
         self._command = Command(self._order.argv, self._cgroup, self._order.user, self._output)
         stack.enter_context(commands.signals_held())
+        self._meanwhile()
         stack.callback(self.observer.close)
         try:
             self.observer.attach(self._cgroup)
