@@ -56,7 +56,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", ["nginx", "redis", "go"])
 def test_a_program_in_full_flow_is_exact_but_for_what_is_marked(kernel: str, name: str, place: Path) -> None:
     """Three at once; nginx by its master, whose workers send; a file is spliced; nobody else's sockets are there."""
-    recording = only(recordings(kernel, place)["full flow"], PORTS[name])
+    recording = only(recordings(kernel, place)["full flow"], name, PORTS[name])
 
     assert recording.hooks.calls == "fexit"
     assert (unexcused(recording), recording.lost) == ([], 0)
