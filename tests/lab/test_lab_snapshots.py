@@ -80,6 +80,13 @@ def test_a_restored_guest_knows_what_time_it_is(guest: Guest) -> None:
     assert abs(float(output_of(guest, "date", "+%s")) - time.time()) < 60
 
 
+def test_a_guest_is_saved_with_the_programs_that_its_host_compiled(guest: Guest) -> None:
+    """Those of functions, with stacks too, of tracepoints and of record: of itself it would have compiled two."""
+    names = output_of(guest, "ls", "/root/.cache/nettrace/programs-of-guests").split()
+
+    assert len([name for name in names if re.fullmatch("[0-9a-f]{32}", name)]) == 4
+
+
 @pytest.mark.usefixtures("ready")
 def test_a_fresh_guest_knows_nothing_of_the_one_before() -> None:
     """The same state each time."""

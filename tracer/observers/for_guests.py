@@ -17,7 +17,7 @@ import msgspec
 from tracer.errors import MachineError
 from tracer.machine.kernel.btf import Btf
 from tracer.observers import functions, headers, program, socket_programs, tracepoints
-from tracer.observers.image_cache import file_of, image_for_a_guest, key
+from tracer.observers.image_cache import file_of, image_for_a_guest, keep_for_guests, key
 from tracer.observers.socket_hooks import OF_A_PROGRAM
 
 
@@ -63,14 +63,18 @@ def _texts(btf: Btf) -> Iterator[tuple[str, tuple[str, tuple[str, ...]]]]:
         yield socket_programs.PROGRAM, socket_programs.text_of(plan, btf, by_functions)
 
 
-def compiled(asked: bytes) -> bytes:
-    """The files of what could be compiled here, by the names that the asker knows; for taken()."""
+def compiled(asked: bytes, most: int | None = None) -> bytes:
+    """The files of what could be compiled here, by the names that the asker knows; for keep().
+
+    Args:
+        most: So many of the programs, the first ones; None for all.
+    """
     wanted = msgspec.msgpack.decode(asked, type=Asked)
     files = {}
     with tempfile.TemporaryDirectory() as work:
         tree = Path(work, wanted.tree_name)
         headers.write_tree(tree, wanted.tree)
-        for one in wanted.texts if os.geteuid() == 0 else ():  # BCC makes the maps of what it compiles
+        for one in wanted.texts[:most] if os.geteuid() == 0 else ():  # BCC makes the maps of what it compiles
             with contextlib.suppress(MachineError):
                 files[one.key] = file_of(image_for_a_guest(one.text, one.flags, one.name, tree))
     return msgspec.msgpack.encode(files)
@@ -79,3 +83,8 @@ def compiled(asked: bytes) -> bytes:
 def taken(files: bytes) -> dict[str, bytes]:
     """What compiled() gave."""
     return msgspec.msgpack.decode(files, type=dict[str, bytes])
+
+
+def keep(files: bytes) -> None:
+    """In the guest: where programs are looked for, before they are compiled."""
+    keep_for_guests(taken(files))

@@ -72,18 +72,19 @@ def job(programs: dict[str, Any], named: range | None) -> Callable[[int | None],
 
 
 def prepare_functions(programs: dict[str, Any], compiled: bytes) -> None:
-    """Have the function observer's program loaded, and keep what else was compiled for this guest."""
-    from tracer.observers import for_guests, functions, image_cache
+    """Have the function observer's program loaded."""
+    from tracer.observers import for_guests, functions
 
-    image_cache.keep_for_guests(for_guests.taken(compiled))
+    for_guests.keep(compiled)
     functions.prepare_program(programs)
 
 
-def prepare_tracepoints(programs: dict[str, Any], _brought: bytes) -> None:
-    """Have the other observer's program compiled too."""
+def prepare_tracepoints(programs: dict[str, Any], compiled: bytes) -> None:
+    """Have the other observer's program at hand too."""
     from tracer.machine.kernel.btf import Btf
-    from tracer.observers import socket_programs, tracepoints
+    from tracer.observers import for_guests, socket_programs, tracepoints
 
+    for_guests.keep(compiled)
     plan = tracepoints.plan_of(leaves_machine=False)  # the same program: other hooks are attached
     socket_programs.prepare_image(plan, Btf.of_running_kernel(), programs)
 

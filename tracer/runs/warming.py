@@ -60,17 +60,33 @@ def steps(digest: str) -> list[Step]:
     """What is done before RUN and before ALL, with nettrace's modules of this digest."""
     unpack = f"mkdir -p {_SOURCES} && tar -x -C {_SOURCES} && exec {' '.join(python('tracer.runs.warm'))} </dev/null"
     first = Command(["sh", "-c", unpack], environment(), sources.bundle(digest))
+    programs = _Programs()
     return [
-        Step("compiling the probes for this kernel, once", [first, _of_the_resident(_with_programs)]),
-        Step("preparing the tracepoints' probes too", [_of_the_resident(warm.PREPARE_TRACEPOINTS), *_tidying()]),
+        Step("compiling the probes for this kernel, once", [first, _of_the_resident(programs.first)]),
+        Step("compiling the tracepoints' probes too", [_of_the_resident(programs.others), *_tidying()]),
     ]
 
 
-def _with_programs(asked: bytes) -> bytes:
-    """Compiled here, if that can be done; else the guest will."""
-    from tracer.observers import for_guests
+class _Programs:
+    """What the guest asks for when it is first prepared, compiled here if that can be done; else the guest will.
 
-    return warm.PREPARE_FUNCTIONS + b"\n" + for_guests.compiled(asked)
+    Whoever waits for the first step waits for one program.
+    """
+
+    _asked = b""
+
+    def first(self, asked: bytes) -> bytes:
+        """The order that brings it; the guest has just said what it needs."""
+        from tracer.observers import for_guests
+
+        self._asked = asked
+        return warm.PREPARE_FUNCTIONS + b"\n" + for_guests.compiled(asked, 1)
+
+    def others(self, _said: bytes) -> bytes:
+        """The order that brings all."""
+        from tracer.observers import for_guests
+
+        return warm.PREPARE_TRACEPOINTS + b"\n" + for_guests.compiled(self._asked)
 
 
 def _of_the_resident(order: bytes | Callable[[bytes], bytes]) -> Command:
