@@ -75,8 +75,12 @@ def test_completions_are_what_the_program_took(tmp_path: Path) -> None:
 
     said, found = json.loads(done.stdout), recording.totals.completions
     assert found is not None
-    assert (found.total, found.reaped, found.ranges) == (CALLS, said["reaped"], said["ranges"])
-    assert (found.copied, found.reaped_copied) == (said["reaped_copied"], said["reaped_copied"])
+    assert said["reaped"] == CALLS
+    taken = found.reaped, found.ranges, found.reaped_copied
+    assert taken == (said["reaped"], said["ranges"], said["reaped_copied"])
+    # The last one may be taken before the hook that counts what is posted looks at the queue (law S6).
+    assert CALLS - found.total in (0, 1)
+    assert found.total - found.copied == CALLS - said["reaped_copied"]
 
 
 def test_threads_on_one_socket_are_told_apart(tmp_path: Path) -> None:
