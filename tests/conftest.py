@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -24,6 +25,8 @@ settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
 
 OTHER_KERNELS = ("6.1", "7.2")
+# Marks whose tests are run by themselves (Makefile).
+APART = ("lab", "live")
 
 
 @functools.cache
@@ -39,9 +42,25 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(reason)
 
 
+@functools.cache
+def _names(file: Path, mark: str) -> bool:
+    return f"mark.{mark}" in file.read_text()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Tests of one mark ("lab and not ...") are in files that name it: others are not imported, which takes seconds."""
+    wanted = config.option.markexpr.partition(" and ")[0]
+    if wanted not in APART or not collection_path.name.startswith("test_") or collection_path.is_dir():
+        return None
+    return None if _names(collection_path, wanted) else True
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The lab's own tests keep, kill and remove guests and snapshots of the default kernel; of others nobody does."""
     for item in items:
+        for mark in APART:
+            if item.get_closest_marker(mark) and not _names(item.path, mark):
+                raise pytest.UsageError(f"{item.path} does not name the mark of its tests: pytest.mark.{mark}")
         kernel = getattr(item, "callspec", None) and item.callspec.params.get("kernel")  # type: ignore[attr-defined]
         if kernel in OTHER_KERNELS and item.path.parent.name != "lab":
             item.add_marker(pytest.mark.other_kernel)
