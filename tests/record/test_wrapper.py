@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pty
 import select
 import signal
 import socket
@@ -126,6 +127,19 @@ def test_a_signal_to_nettrace_reaches_the_command() -> None:
 
     assert process.returncode == 9
     assert "exit 9" in report
+
+
+def test_a_terminal_that_goes_ends_the_command_and_us() -> None:
+    """Its session's leader alone is told (ssh -t HOST nettrace record -- CMD); there is nowhere to report to."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(NETTRACE[0], [*NETTRACE, "record", "--", "sh", "-c", "echo READY; exec sleep 600"])
+    said = b""
+    while b"READY" not in said:
+        said += os.read(terminal, 1000)
+    os.close(terminal)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGHUP
 
 
 def test_ctrl_c_ends_the_command_and_the_report_comes() -> None:

@@ -152,9 +152,14 @@ class Command:
         return self._status
 
     def _hand_on(self, found: signal.struct_siginfo | None) -> None:
-        """To the command, unless it is about the command, or of the kernel."""
-        if found is not None and found.si_signo != signal.SIGCHLD and found.si_code <= 0:
+        """To the command, unless it is about the command, or has reached it already."""
+        if found is not None and found.si_signo != signal.SIGCHLD and _is_for_us_alone(found):
             os.kill(self.pid, found.si_signo)
+
+
+def _is_for_us_alone(found: signal.struct_siginfo) -> bool:
+    """A signal of somebody's; of the kernel's, that the terminal has gone, which only a session's leader is told."""
+    return found.si_code <= 0 or (found.si_signo == signal.SIGHUP and os.getsid(0) == os.getpid())
 
 
 def _next_signal(deadline: float | None) -> signal.struct_siginfo | None:
