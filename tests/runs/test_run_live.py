@@ -112,6 +112,26 @@ def test_every_datagram_is_located_over_ipv6(mode: str, link: str) -> None:
     assert_every_byte_is_located(found, mode, 97 * 10007)
 
 
+def test_a_header_in_a_packet_of_its_own_is_no_part_of_what_completions_say() -> None:
+    """Of one message alone, over veth: the kernel does not wait for the pages that follow it."""
+    found = measured("zerocopy-more", "--messages", 1, "--link", "veth", "--observer", "tracepoints")
+    law = next(law for law in found["ledger"]["laws"] if law["id"] == "T.L8")
+
+    assert_every_byte_is_located(found, "zerocopy-more", 16384)
+    assert law["right"] == found["observed"]["asked_bytes"] == 16384 - 2048
+
+
+def test_datagrams_that_the_receiver_s_buffer_refuses_are_neither_read_nor_missed_by_a_law() -> None:
+    """It has room for the first of the three that the kernel cuts a message into, and maybe for more."""
+    found = measured("udp-gso", "--size", 4095, "--messages", 3, "--rcvbuf", 2304, "--observer", "tracepoints")
+    states = {law["id"]: law["state"] for law in found["ledger"]["laws"]}
+
+    assert "broken" not in states.values()
+    assert (states["T.L3"], states["T.L6"]) == ("holds", "holds")
+    assert stage_bytes(found)["copy_out"] == found["observed"]["received_bytes"]
+    assert (stage_bytes(found).get("dropped") or 0) == 3 * 4095 - found["observed"]["received_bytes"]
+
+
 def test_a_duration_is_turned_into_the_same_work_for_both_passes() -> None:
     """The bare pass sends for that time; the observed pass repeats its number of messages."""
     found = measured("onecopy", "--size", 10007, "--duration", 0.2, "--observer", "tracepoints")
