@@ -56,3 +56,12 @@ def test_what_cannot_be_compiled_is_left_to_the_guest(cache: Path) -> None:
 
     assert for_guests.taken(for_guests.compiled(msgspec.msgpack.encode(one))) == {}
     assert not cache.exists()
+
+
+def test_who_may_not_make_maps_compiles_nothing(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """BCC would complain on standard error instead."""
+    asked = for_guests.asked()
+    monkeypatch.setattr("tracer.observers.for_guests.os.geteuid", lambda: 65534)
+
+    assert for_guests.taken(for_guests.compiled(asked)) == {}
+    assert not cache.exists()
