@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -96,27 +96,34 @@ def until(port: int, state: str) -> None:
 
 
 @contextmanager
-def in_full_flow(port: int, server: list[object], client: list[object]) -> Iterator[tuple[int, int]]:
-    """Pids of both ends, which are connected."""
-    with running(*server) as serving:
-        until(port, LISTENING)
-        with running(*client) as asking:
+def in_full_flow(servers: dict[int, list[object]], clients: dict[int, list[object]]) -> Iterator[dict[int, list[int]]]:
+    """By port, the pids of server and client, which are connected; no client keeps the only processor from a server."""
+    with ExitStack() as stack:
+        pids = {port: [stack.enter_context(running(*words))] for port, words in servers.items()}
+        for port in servers:
+            until(port, LISTENING)
+        for port, words in clients.items():
+            pids[port].append(stack.enter_context(running(*words)))
+        for port in clients:
             until(port, ESTABLISHED)
-            yield serving, asking
+        yield pids
 
 
 def attach_in_full_flow(place: str, *, nginx: int, redis: int, go: int) -> None:
     """Three servers at once, on these ports: one alone, of two the clients as well."""
     wrk: list[Any] = ["wrk", "-t1", "-c8", "-d600"]
-    asks_redis = ["redis-benchmark", "-p", redis, "-t", "set", "-n", 100_000_000, "-d", 1009, "-c", 8]
-    with (
-        in_full_flow(
-            nginx, ["/usr/sbin/nginx", "-c", f"{place}/nginx.conf"], [*wrk, f"http://127.0.0.1:{nginx}/file"]
-        ) as (master, _),
-        in_full_flow(redis, ["redis-server", "--port", redis, "--save", "", "--dir", "/run"], asks_redis) as of_redis,
-        in_full_flow(go, [f"{place}/file_server", go, place], [*wrk, f"http://127.0.0.1:{go}/file"]) as of_go,
-    ):
-        Attached("-d", 4, "-p", master, *of_redis, *of_go).tell("full flow")
+    servers: dict[int, list[object]] = {
+        nginx: ["/usr/sbin/nginx", "-c", f"{place}/nginx.conf"],
+        redis: ["redis-server", "--port", redis, "--save", "", "--dir", "/run"],
+        go: [f"{place}/file_server", go, place],
+    }
+    clients: dict[int, list[object]] = {
+        nginx: [*wrk, f"http://127.0.0.1:{nginx}/file"],
+        redis: ["redis-benchmark", "-p", redis, "-t", "set", "-n", 100_000_000, "-d", 1009, "-c", 8],
+        go: [*wrk, f"http://127.0.0.1:{go}/file"],
+    }
+    with in_full_flow(servers, clients) as pids:
+        Attached("-d", 4, "-p", pids[nginx][0], *pids[redis], *pids[go]).tell("full flow")
 
 
 def attach_to_what_is_told(calls: int, size: int) -> None:
