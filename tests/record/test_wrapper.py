@@ -133,6 +133,7 @@ def test_a_terminal_that_goes_ends_the_command_and_us() -> None:
     """Its session's leader alone is told (ssh -t HOST nettrace record -- CMD); there is nowhere to report to."""
     pid, terminal = pty.fork()
     if pid == 0:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may ignore it (nohup)
         os.execv(NETTRACE[0], [*NETTRACE, "record", "--", "sh", "-c", "echo READY; exec sleep 600"])
     said = b""
     while b"READY" not in said:
