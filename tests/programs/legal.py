@@ -317,7 +317,8 @@ def sent_to_a_listener_that_has_no_such_connection() -> None:
     """It answers by a reset; the next connection has the same ports, if nobody else has taken one meanwhile."""
     for _ in range(23):
         with contextlib.suppress(OSError):
-            return send_to_a_stranger()
+            send_to_a_stranger()
+            return
 
 
 def send_to_a_stranger() -> None:
