@@ -47,7 +47,8 @@ int on_sock_recv_length(u64 *ctx)
 			count_unix(ctx, unix_read(flags), ctx[1]);
 		return 0;
 	}
-	row->last_copy = 0;
+	if (flags & (MSG_PEEK | MSG_ERRQUEUE)) /* these move no position */
+		row->last_copy = 0;
 	if (!(flags & MSG_ERRQUEUE))
 		count_read(row, flags, read_since(row, (void *)ctx[0], flags, ctx[1]));
 	else if ((int)ctx[1] >= 0) {

@@ -191,7 +191,8 @@ static __always_inline void count_packet(struct __sk_buff *context, u32 way, u64
 #ifdef OF_A_LINK
 	tally_packet(INGRESS, &payload, &seen, 0);
 #endif
-	row->urgent += payload.is_urgent;
+	if (payload.is_urgent)
+		row->urgent++;
 	note_missed(row, payload.first);
 	again = count_again(&payload, &row->came_end, &row->has_came);
 	if (again)

@@ -64,7 +64,8 @@ FIELDS = (
     Field("u32", "copied_seq", "I"),
     Field("u32", "last_posted", "I"),
     Field("u32", "tgid", "I"),
-    Field("u32", "netns", "I"),
+    # What was copied to the reader last, while the position has not moved.
+    Field("u32", "last_copy", "I"),
     Field("u16", "family", "H"),
     Field("u16", "protocol", "H"),
     Field("u16", "local_port", "H"),
@@ -78,7 +79,8 @@ FIELDS = (
     # Whether calls have returned since the row was made, and were under way when it was (bpf/sockets/beginning.h).
     Field("u8", "was_sending", "B"),
     Field("u8", "was_reading", "B"),
-    Field("u8", "has_posted", "B"),
+    # State CLOSE: what TCP counted of the connection is final, and kept.
+    Field("u8", "closed", "B"),
     Field("u64", "first_ns", "Q"),
     # Zero-copy sends before the first ENOBUFS.
     Field("u64", "enobufs_after", "Q"),
@@ -122,13 +124,11 @@ FIELDS = (
     Field("u32", "unread_earlier", "I"),
     # UDP's bytes that wait for more of their datagram.
     Field("u32", "corked", "I"),
-    # What was copied to the reader last, while no call has returned and the position has not moved.
-    Field("u32", "last_copy", "I"),
+    Field("u32", "netns", "I"),
     Field("u16", "tls_version", "H"),
     Field("u16", "tls_cipher", "H"),
     Field("u16", "connected_again", "H"),
-    # State CLOSE: what TCP counted of the connection is final, and kept.
-    Field("u8", "closed", "B"),
+    Field("u8", "has_posted", "B"),
     # A read has ended with EFAULT.
     Field("u8", "faulted", "B"),
     Field("u8", "local_address[16]", "16s"),
