@@ -97,6 +97,16 @@ def test_a_copy_that_ended_in_a_fault_is_not_called_broken() -> None:
     assert state(msgspec.structs.replace(faulted, consumed_bytes=10005), "R2") is LawState.BROKEN
 
 
+def test_what_was_stopped_before_it_left_is_sent_to_tcp() -> None:
+    """Where nobody watched drops it may be so; where somebody did, it is counted or it is not."""
+    tcp = TcpState(sent=10508, acked=10009)
+
+    assert state(sender(tcp=tcp, stopped_bytes=501), "S2") is LawState.HOLDS
+    assert state(sender(tcp=tcp, stopped_bytes=500), "S2") is LawState.BROKEN
+    assert state(sender(tcp=tcp, stopped_bytes=None), "S2") is LawState.UNKNOWN
+    assert state(sender(stopped_bytes=None), "S2") is LawState.HOLDS
+
+
 def test_what_was_thrown_away_with_its_datagram_never_left() -> None:
     """UDP, corked and closed."""
     sent = Socket(

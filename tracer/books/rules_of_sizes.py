@@ -66,7 +66,7 @@ def _why_unmapped(number: int, fragments: int, linear: int) -> str:
 def _dropped(recording: SocketRecording) -> Iterator[Figures]:
     sent = recording.totals.dropped_bytes or 0
     came = sum(socket.dropped_in_bytes or 0 for socket in recording.sockets)
-    stopped = sum(socket.stopped_bytes for socket in recording.sockets)
+    stopped = sum(socket.stopped_bytes or 0 for socket in recording.sockets)
     if sent or came or stopped:
         told = [f"{stopped:,} B before they left IP"] if stopped else []
         told += [f"{sent:,} B that were sent"] if sent else []

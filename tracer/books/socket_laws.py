@@ -76,19 +76,29 @@ def _sending_laws(socket: Socket, tcp: TcpState) -> Iterator[SocketLaw]:
 
 
 def _leaving_laws(socket: Socket, tcp: TcpState) -> Iterator[SocketLaw]:
-    stopped = socket.stopped_bytes
-    statement = f"left IP {'+ dropped before it ' if stopped else ''}= TCP's bytes_sent"
-    yield _law(socket, "S2", statement, socket.left.bytes + stopped, tcp.sent)
+    yield _sent_law(socket, tcp)
     yield _retransmission_law(socket, tcp)
+
+
+_UNWATCHED = "nobody watched drops on this machine"
+
+
+def _sent_law(socket: Socket, tcp: TcpState) -> SocketLaw:
+    """What was stopped before it left IP is sent to TCP."""
+    left, stopped = socket.left.bytes, socket.stopped_bytes
+    statement = f"left IP {'+ dropped before it ' if stopped else ''}= TCP's bytes_sent"
+    if stopped is None and left != tcp.sent:
+        return _law(socket, "S2", statement, left, None, note=_UNWATCHED)
+    return _law(socket, "S2", statement, left + (stopped or 0), tcp.sent)
 
 
 def _retransmission_law(socket: Socket, tcp: TcpState) -> SocketLaw:
     """A drop that TCP is told of at once (a full queue here) leaves the skb unsent: it goes out again uncounted."""
     statement = "sent again = TCP's bytes_retrans"
     again = socket.left.again
-    lost = None if socket.dropped_bytes is None else socket.dropped_bytes + socket.stopped_bytes
-    if again != tcp.retransmitted and lost != 0:
-        note = "some were dropped on this machine" if lost else "nobody watched drops on this machine"
+    watched = socket.dropped_bytes is not None and socket.stopped_bytes is not None
+    if again != tcp.retransmitted and (socket.dropped_bytes or socket.stopped_bytes or not watched):
+        note = "some were dropped on this machine" if watched else _UNWATCHED
         return _law(socket, "S3", statement, again, None, note=note)
     return _law(socket, "S3", statement, again, tcp.retransmitted)
 

@@ -112,7 +112,7 @@ def socket_of(row: Row, around: Surroundings) -> Socket:
         connections=1 + row.number("connected_again"),
         urgent_packets=row.number("urgent"),
         discarded_bytes=0 if is_tcp else row.number("unsent_earlier") + row.number("corked"),
-        stopped_bytes=row.number("stopped"),
+        stopped_bytes=row.number("stopped") if "kfree_skb" in attached else None,
         faulted=bool(row.number("faulted")),
         whole=bool(row.number("locked")),
     )

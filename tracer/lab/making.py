@@ -117,8 +117,9 @@ def do(guest: Guest, step: Step) -> None:
     for one in step.commands:
         stdin = one.stdin if isinstance(one.stdin, bytes) else one.stdin(bytes(told))
         said, told = bytearray(), bytearray()
-        to = told.extend, said.extend
-        status = guest.run(one.argv, env=one.env, stdin=stdin, stdout=to[0], stderr=to[1], host_files=False)
+        status = guest.run(
+            one.argv, env=one.env, stdin=stdin, stdout=told.extend, stderr=said.extend, host_files=False
+        )  # fmt: skip
         if status != 0 and one.needed:
             last = said.decode(errors="replace").strip().splitlines()[-6:]
             raise LabError(f"the lab's guest failed at {step.label} (exit code {status})", " / ".join(last[-2:]))

@@ -247,7 +247,8 @@ class Socket(Moved, frozen=True, kw_only=True, omit_defaults=True):
         urgent_packets: Packets that came with urgent data, of which each may hold one byte that reads leave out.
         discarded_bytes: Accepted by send calls and thrown away before they left: UDP's that waited for more of their
             datagram (MSG_MORE, UDP_CORK) when the socket was closed, or the next call failed.
-        stopped_bytes: Sent, as TCP counts it, and dropped before it left IP: without a route, or by a netfilter rule.
+        stopped_bytes: Sent, as TCP counts it, and dropped before it left IP: without a route, or by a netfilter rule;
+            None where nobody watched drops.
         faulted: A read has ended with EFAULT: what it had begun to copy is in copied_out_bytes.
         whole: Of one that lives on: read at one moment, under its lock, so that its laws hold between two calls.
     """
@@ -288,7 +289,7 @@ class Socket(Moved, frozen=True, kw_only=True, omit_defaults=True):
     connections: Count = 1
     urgent_packets: Count = 0
     discarded_bytes: Count = 0
-    stopped_bytes: Count = 0
+    stopped_bytes: Count | None = 0
     faulted: bool = False
     whole: bool = False
 
