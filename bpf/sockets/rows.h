@@ -55,17 +55,21 @@ static __always_inline bool has_protocol_above(struct k_sock *sk)
 	return ulp;
 }
 
+/* Cookies of rows that have been begun lately: of two that come to a new row at one moment the first one begins it. */
+BPF_TABLE("lru_hash", u64, u8, begun, 4096);
+enum { EEXIST = 17 };
+
 /*
  * mark: 0 where there is none (a socket that the kernel made). Whoever made a row may have been interrupted before this by
- * a packet, or by another task, that has begun it.
+ * a packet, or by another task, that has begun it; or another CPU begins it now.
  */
 static __always_inline void begin_row(struct row *row, struct k_sock *sk, u64 cookie, u64 mark)
 {
 	struct k_cgroup *cgroup = NULL;
 	struct k_node *node = NULL;
-	u8 state = 0;
+	u8 state = 0, one = 1;
 
-	if (row->cookie)
+	if (row->cookie || begun.insert(&cookie, &one) == -EEXIST)
 		return;
 	row->cookie = cookie;
 	READ(cgroup, &sk->cgroup);

@@ -117,11 +117,28 @@ def test_short_connections_balance_whenever_the_watching_ends(tmp_path: Path) ->
     with running(sys.executable, program, "send", 65536, 1_000_000) as sender:
         # Its connections are too short to be met; the listener of its reader stays.
         wait_for(lambda: any(has_socket(pid, LISTENING) for pid in (sender.pid, *children(sender.pid))), "no listener")
-        seen = [watch(tmp_path, 0.5, sender.pid, excuses=(WENT_ON,)) for _ in range(5)]
+        seen = [watch_but_timers(tmp_path, 0.5, sender.pid) for _ in range(5)]
 
     # One connection is at work at a time, and one may be closing: their ends alone may have gone on.
     assert all(len(went_on(one)) <= 4 for one in seen)
     assert all(sum(socket.ended for socket in one.sockets) > 10 for one in seen)
+
+
+def watch_but_timers(directory: Path, most_s: float, pid: int) -> SocketRecording:
+    """Whom a timer ends may be lost: its interrupt may come above a task where the kernel runs no tracing program."""
+    with attached(directory, "-p", pid, "-d", most_s) as nettrace:
+        recording = nettrace.wait()
+    assert nettrace.code == (5 if recording.lost else 0), nettrace.report
+    assert unexcused(recording, WENT_ON) == [], nettrace.report
+    assert recording.lost <= len(ended_by_timers(recording)), nettrace.report
+    return recording
+
+
+def ended_by_timers(recording: SocketRecording) -> list[Socket]:
+    """Those that went before the FIN of their other end came, which is not listed: a timer ended it."""
+    listed = {(socket.local, socket.peer) for socket in recording.sockets}
+    alone = [socket for socket in recording.sockets if (socket.peer, socket.local) not in listed]
+    return [socket for socket in alone if socket.ended and socket.tcp is not None and socket.tcp.received == 1]
 
 
 def went_on(recording: SocketRecording) -> list[Socket]:
