@@ -74,11 +74,12 @@ class Observer:
         pass
 
 
-def done(*observers, interrupted=None):
-    heard = []
+def done(*observers, interrupted=None, broken=()):
+    """broken: The laws that each observed pass breaks."""
+    heard, judged = [], list(broken)
     passes = Passes(ONE, Subject(interrupted), heard.append)
     passes.prepare()
-    passes.run(list(observers), Meters())
+    passes.run(list(observers), Meters(), lambda: judged.pop(0) if judged else [])
     return passes, heard
 
 
@@ -103,6 +104,20 @@ def test_what_is_lost_every_time_stays_lost():
     passes, _ = done(observer := Observer(1, 1, 1, 1, 7))
 
     assert (passes.observations[0].lost, passes.attempts, observer.attached) == (7, 5, 5)
+
+
+def test_a_pass_whose_books_do_not_balance_is_done_again():
+    """The kernel may have passed over a probe without counting it; then they balance, and the user is told."""
+    passes, heard = done(Observer(0, 0), broken=[["T.L3", "T.L6"], []])
+
+    assert (passes.attempts, passes.complete) == (2, True)
+    assert heard[2:] == ["observed pass once more: T.L3, T.L6 do not hold"]
+
+
+def test_a_law_that_is_broken_twice_is_broken():
+    """It is no bad luck, and nothing hides it."""
+    assert done(observer := Observer(0, 0), broken=[["T.L3"], ["T.L3"]])[0].attempts == 2
+    assert observer.attached == 2
 
 
 def test_what_the_kernel_does_not_count_is_no_reason_to_repeat():

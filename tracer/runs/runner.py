@@ -13,6 +13,7 @@ import msgspec
 
 from tracer.books.cost_notes import notes_of, notes_on_datagrams, notes_on_names
 from tracer.books.drops import any_by_qdisc
+from tracer.books.laws import laws_of
 from tracer.errors import Interrupted, in_one_line
 from tracer.machine.interrupts import interrupts
 from tracer.machine.kernel.symbols import why_no_names
@@ -22,7 +23,7 @@ from tracer.machine.nics import read_nic, set_scatter_gather
 from tracer.machine.rtnetlink import dropping_qdiscs
 from tracer.machine.taps import read_taps
 from tracer.machine.users import user_name
-from tracer.model import SCHEMA, Experiment, Host, Link, Recording
+from tracer.model import SCHEMA, Experiment, Host, LawState, Link, Recording
 from tracer.model.sockets import Socket
 from tracer.model.watching import BY_ENGINE
 from tracer.observers.choice import Observer, require_observers, require_permission, start_observers
@@ -107,9 +108,13 @@ def _record(
     for observer in observers:
         stack.callback(observer.close)
     stack.callback(interrupts.hold)  # the first to be called: no signal cuts short what the others undo
-    passes.run(observers, meters)
-    host = read_host(link, ask_qdiscs=any_by_qdisc(passes.observations))
-    return _recording_of(experiment, passes, subject, host, [link.note])
+
+    def recording() -> Recording:
+        host = read_host(link, ask_qdiscs=any_by_qdisc(passes.observations))
+        return _recording_of(experiment, passes, subject, host, [link.note])
+
+    passes.run(observers, meters, lambda: [one.id for one in laws_of(recording()) if one.state is LawState.BROKEN])
+    return recording()
 
 
 def _recording_of(
