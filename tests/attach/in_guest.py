@@ -25,6 +25,7 @@ RECORDING, REPORT = Path("/run/recording"), Path("/run/report")
 TOLD = Path(__file__).parents[1] / "programs/told.py"
 LISTENING, ESTABLISHED = "0A", "01"
 LOOK_S = 0.01
+UNTRUSTWORTHY = 5
 
 
 class Attached:
@@ -58,8 +59,8 @@ class Attached:
 
 
 def tell(name: str, said: str, status: int) -> None:
-    """The recording, by its name, of a nettrace that ended well."""
-    assert status == 0, said + REPORT.read_text()
+    """The recording, by its name, of a nettrace that ended well, or that says itself that its books do not balance."""
+    assert os.waitstatus_to_exitcode(status) in (0, UNTRUSTWORTHY), said + REPORT.read_text()
     print("recording", name, RECORDING.read_text(), sep="\t", flush=True)
 
 
@@ -123,7 +124,7 @@ def attach_in_full_flow(place: str, *, nginx: int, redis: int, go: int) -> None:
         go: [*wrk, f"http://127.0.0.1:{go}/file"],
     }
     with in_full_flow(servers, clients) as pids:
-        Attached("-d", 4, "-p", pids[nginx][0], *pids[redis], *pids[go]).tell("full flow")
+        Attached("-d", 2, "-p", pids[nginx][0], *pids[redis], *pids[go]).tell("full flow")
 
 
 def attach_to_what_is_told(calls: int, size: int) -> None:

@@ -55,11 +55,17 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("name", ["nginx", "redis", "go"])
 def test_a_program_in_full_flow_is_exact_but_for_what_is_marked(kernel: str, name: str, place: Path) -> None:
-    """Three at once; nginx by its master, whose workers send; a file is spliced; nobody else's sockets are there."""
+    """Three at once; nginx by its master, whose workers send; a file is spliced; nobody else's sockets are there.
+
+    7.2 interrupts more calls in the middle of a program than there are programs at a hook: it is told how many calls none
+    of them may have counted.
+    """
     recording = only(recordings(kernel, place)["full flow"], name, PORTS[name])
 
     assert recording.hooks.calls == "fexit"
-    assert (unexcused(recording), recording.lost) == ([], 0)
+    assert recording.lost == 0
+    assert not recording.hooks.skipped or kernel == "7.2"
+    assert not unexcused(recording) or recording.hooks.skipped
     assert {"S1", "S2", "R3", "R4"} <= held(recording)
     way, programs = {
         "nginx": ("splice", {"nginx"}),
