@@ -57,8 +57,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_program_in_full_flow_is_exact_but_for_what_is_marked(kernel: str, name: str, place: Path) -> None:
     """Three at once; nginx by its master, whose workers send; a file is spliced; nobody else's sockets are there.
 
-    7.2 interrupts more calls in the middle of a program than there are programs at a hook: it is told how many calls none
-    of them may have counted.
+    7.2 interrupts more calls in the middle of a program than there are programs at a hook: how many calls none of them
+    may have counted is told.
     """
     recording = only(recordings(kernel, place)["full flow"], name, PORTS[name])
 
