@@ -64,6 +64,7 @@ def _whole(directory: Path, otherwise: Plan) -> Sweep:
     from tracer.study.sweep import sweep
     from tracer.study.sweep_file import MANIFEST, has_runs, load_sweep, read_manifest
     from tracer.study.sweep_plan import jobs_left, jobs_of
+    from tracer.study.trials import require_modes
 
     there = (directory / MANIFEST).exists()
     plan = read_manifest(directory).plan if there else otherwise
@@ -77,6 +78,7 @@ def _whole(directory: Path, otherwise: Plan) -> Sweep:
         else f"is not there yet; its {counted(left, 'run')}, of some 0.3 s each,"
     )
     note(f"the sweep in {directory} {lacks} are done now; --no-run prevents it")
+    require_modes(plan, record_run)
     with progress_bar("sweep") as progress:
         return _not_twice(sweep(plan, directory, progress, record_run), directory)
 

@@ -58,12 +58,15 @@ def command(ctx: click.Context, /, *, all_modes: bool, as_json: bool, html_path:
     from tracer.runs.dispatch import record_run
     from tracer.study.comparison import comparison_of
     from tracer.study.sweep import measure
+    from tracer.study.trials import require_modes
 
     require_files({"--html": html_path})
     _check_all(ctx, all_modes)
     plan = _plan(given, list(NAMES) if all_modes else given["modes"])
     plan, absent = _of_all(plan) if all_modes else (plan, {})
     check_plan(plan)
+    if not all_modes:
+        require_modes(plan, record_run)
     with progress_bar("compare") as progress:
         comparison = comparison_of(measure(plan, progress, record_run), absent)
     # Also where nobody reads the screen to its end: nettrace compare --html FILE | head -1

@@ -88,7 +88,9 @@ def command(
     """
     from tracer.runs.dispatch import record_run
     from tracer.study.sweep import sweep
+    from tracer.study.sweep_file import is_finished
     from tracer.study.sweep_plan import Plan, default_budget
+    from tracer.study.trials import require_modes
 
     if time_budget is not None and bytes_budget is not None:
         raise UsageError(
@@ -112,6 +114,8 @@ def command(
         same_mode_twice=aa,
     )
     check_plan(plan)
+    if not is_finished(directory):
+        require_modes(plan, record_run)
     with progress_bar("sweep") as progress:
         finished = sweep(plan, directory, progress, record_run)
     note(f"saved in {directory}: runs.parquet, runs.csv, summary.csv, manifest.json")

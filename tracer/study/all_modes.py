@@ -7,11 +7,12 @@ from typing import NamedTuple
 import msgspec
 
 from tracer.errors import Interrupted, NettraceError
-from tracer.model import Experiment, Recording, Settings
+from tracer.model import Recording
 from tracer.study.intervals import repetitions_for
 from tracer.study.measurements import cpu_spent
 from tracer.study.sweep import Recorder
 from tracer.study.sweep_plan import Plan
+from tracer.study.trials import tried
 
 # Payload of one run, so that all of them together take less than a minute; small messages cost as much CPU time each.
 RUN_BYTES, RUN_MESSAGES = 16 << 20, 8192
@@ -54,20 +55,20 @@ def try_all(plan: Plan, recorder: Recorder) -> Tried:
         Interrupted: by SIGINT.
         NettraceError: none of them can be done: why the last one cannot.
     """
-    tried = Tried({}, {})
+    found = Tried({}, {})
     for mode in plan.modes:
         try:
-            found = recorder(_trial(plan, mode), False)
+            done = tried(plan, mode, recorder, _messages(plan))
         except Interrupted:
             raise
         except NettraceError as error:
-            tried.refused[mode] = f"{error.what}: {error.why}"
-            if len(tried.refused) == len(plan.modes):
+            found.refused[mode] = f"{error.what}: {error.why}"
+            if len(found.refused) == len(plan.modes):
                 raise
         else:
             if plan.lab is None:
-                tried.sampled[mode] = _sampled_bytes(found)
-    return tried
+                found.sampled[mode] = _sampled_bytes(done)
+    return found
 
 
 def _sampled_bytes(found: Recording) -> int:
@@ -79,10 +80,5 @@ def _sampled_bytes(found: Recording) -> int:
     return min(SAMPLED_BYTES, round(SAMPLED_NS * bare.payload_bytes / spent))
 
 
-def _trial(plan: Plan, mode: str) -> Experiment:
-    settings = {name: getattr(plan, name) for name in Settings.__struct_fields__}
-    messages = max(_TRIED_MESSAGES, _TRIED_BYTES // plan.sizes[0]) if plan.lab is None else _TRIED_MESSAGES
-    return Experiment(
-        mode=mode, size=plan.sizes[0], threads=plan.threads[0], messages=messages, link=plan.link,
-        peer=plan.peer, lab=plan.lab, setup=plan.setup, **settings,
-    )  # fmt: skip
+def _messages(plan: Plan) -> int:
+    return _TRIED_MESSAGES if plan.lab is not None else max(_TRIED_MESSAGES, _TRIED_BYTES // plan.sizes[0])

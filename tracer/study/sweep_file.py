@@ -173,6 +173,15 @@ def has_runs(directory: Path) -> bool:
     return runs.exists() and b"\n" in _read(runs)
 
 
+def is_finished(directory: Path) -> bool:
+    """Whether a directory holds a sweep that lacks no run.
+
+    Raises:
+        RecordingError: what it holds is damaged.
+    """
+    return has_runs(directory) and (directory / MANIFEST).exists() and load_sweep(directory).complete
+
+
 def _plain(value: object) -> str:
     return ",".join(str(one) for one in value) if isinstance(value, list) else "none" if value is None else str(value)
 
