@@ -48,17 +48,45 @@ def test_enobufs_by_optmem_is_counted_and_named(own_namespace: str) -> None:
 
 
 @needs_root
-def test_an_optmem_too_low_for_one_message_is_an_error(own_namespace: str) -> None:
-    """Nothing is in flight and still ENOBUFS: the error names the sysctl and a value that works."""
-    set_optmem_max(own_namespace, 100)
-    job = experiment("zerocopy", 10007)
+@pytest.mark.parametrize("mode", ["zerocopy", "udp-zerocopy", "zerocopy-more"])
+def test_an_optmem_too_low_for_one_message_is_told_before_anything_is_sent(own_namespace: str, mode: str) -> None:
+    """The error names the sysctl and a value that works; io_uring needs no room there."""
+    set_optmem_max(own_namespace, 575)
     with (
-        Workers(job, address="127.0.0.1", sender_netns=own_namespace, receiver_netns=own_namespace) as workers,
+        Workers(
+            experiment(mode, 10007), address="127.0.0.1", sender_netns=own_namespace, receiver_netns=own_namespace
+        ) as workers,
         pytest.raises(WorkloadError) as caught,
     ):
-        run_pass(workers, 23)
+        workers.prepare(23, None)
 
-    assert "net.core.optmem_max is 100" in caught.value.why
+    assert "net.core.optmem_max is 575" in caught.value.why
+    assert "sysctl -w net.core.optmem_max=" in caught.value.fix
+
+
+@needs_root
+@pytest.mark.parametrize(("mode", "room"), [("zerocopy", 576), ("uring-zerocopy", 0)])
+def test_an_optmem_for_one_notification_is_enough(own_namespace: str, mode: str, room: int) -> None:
+    """What was asked before is not asked too much; io_uring needs no room there."""
+    set_optmem_max(own_namespace, room)
+    job = experiment(mode, 10007)
+    with Workers(job, address="127.0.0.1", sender_netns=own_namespace, receiver_netns=own_namespace) as workers:
+        result = run_pass(workers, 23)
+
+    assert result.payload_bytes == result.received_bytes == 23 * 10007
+
+
+@needs_root
+def test_an_optmem_that_is_lowered_meanwhile_is_an_error(own_namespace: str) -> None:
+    """Nothing is in flight and still ENOBUFS: after two seconds the sender gives up."""
+    job = experiment("zerocopy", 10007)
+    with Workers(job, address="127.0.0.1", sender_netns=own_namespace, receiver_netns=own_namespace) as workers:
+        workers.prepare(23, None)
+        set_optmem_max(own_namespace, 575)
+        workers.release()
+        with pytest.raises(WorkloadError, match="with nothing of its own in flight") as caught:
+            workers.collect()
+
     assert "sysctl -w net.core.optmem_max=" in caught.value.fix
 
 

@@ -124,9 +124,13 @@ def limit_of(sender: Reply) -> Limit:
     Only two can (msg_zerocopy_realloc(), net/core/skbuff.c): the option memory of the socket, for the notification,
     and RLIMIT_MEMLOCK of the user, for the pages; the latter does not bind who has CAP_IPC_LOCK.
     """
-    memlock, optmem_max = sender["limits"]["memlock"], sender["limits"]["optmem_max"]
     refused = [thread for thread in sender["threads"] if thread["enobufs"]]
     charged = max(thread["refused_optmem_bytes"] for thread in refused)
+    return _refuser(sender["limits"], charged)
+
+
+def _refuser(limits: Reply, charged: int) -> Limit:
+    memlock, optmem_max = limits["memlock"], limits["optmem_max"]
     if memlock is None or (optmem_max is not None and charged + NOTIFICATION_BYTES > optmem_max):
         return "optmem"
     return "memlock"
@@ -200,8 +204,7 @@ def _sender_failure(experiment: Experiment, thread: Reply, sender: Reply) -> Net
 def _limit_too_low(experiment: Experiment, sender: Reply) -> NettraceError:
     refused, limits = "ENOMEM" if total(sender, "enomem") else "ENOBUFS", sender["limits"]
     if not total(sender, "enomem") and limit_of(sender) == "optmem":
-        why = f"net.core.optmem_max is {limits['optmem_max']} bytes: too little for one notification"
-        return WorkloadError(_refused(experiment, refused), why, "sysctl -w net.core.optmem_max=131072")
+        return _optmem_too_low(experiment, limits)
     return _memlock_too_low(experiment, refused, limits["memlock"])
 
 
@@ -209,6 +212,11 @@ def _refused(experiment: Experiment, refused: str) -> str:
     return (
         f"the kernel refuses a zero-copy send of {experiment.size} bytes ({refused}) with nothing of its own in flight"
     )
+
+
+def _optmem_too_low(experiment: Experiment, limits: Reply) -> NettraceError:
+    why = f"net.core.optmem_max is {limits['optmem_max']} bytes: too little for one notification"
+    return WorkloadError(_refused(experiment, "ENOBUFS"), why, "sysctl -w net.core.optmem_max=131072")
 
 
 def _memlock_too_low(experiment: Experiment, refused: str, memlock: int) -> NettraceError:
@@ -227,15 +235,19 @@ def unpinnable(experiment: Experiment, limits: Reply) -> NettraceError | None:
     """Why not even the first zero-copy send could be, alone as it is; None where it may.
 
     Args:
-        limits: The sender's, which binds by pages, and not whom the kernel lets pin what he likes.
+        limits: The sender's, and whether the least of sends was allowed. RLIMIT_MEMLOCK binds by pages, and not whom
+            the kernel lets pin what he likes; io_uring keeps no notification in a socket's optmem.
     """
     found, memlock = known(experiment.mode), limits["memlock"]
-    if found is None or not found.asks_zerocopy or found.buffers == "registered" or memlock is None:
+    if found is None or not found.asks_zerocopy or found.buffers == "registered":
         return None
+    by_ring = found.call.startswith("uring")
+    if not by_ring and not limits["may_send_zerocopy"] and _refuser(limits, charged=0) == "optmem":
+        return _optmem_too_low(experiment, limits)
     asked = experiment.size - (experiment.size // experiment.fields if found.header else 0)
-    if pinned_bytes(asked) <= memlock // PAGE_BYTES * PAGE_BYTES:
+    if memlock is None or pinned_bytes(asked) <= memlock // PAGE_BYTES * PAGE_BYTES:
         return None
-    return _memlock_too_low(experiment, "ENOMEM" if found.call.startswith("uring") else "ENOBUFS", memlock)
+    return _memlock_too_low(experiment, "ENOMEM" if by_ring else "ENOBUFS", memlock)
 
 
 def refusal(role: str, error: Reply, address: str, port: int) -> NettraceError:
