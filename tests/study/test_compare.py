@@ -174,6 +174,14 @@ def test_too_few_repetitions_are_told_with_one_number():
     assert len(set(re.findall(r"--repetitions (\d+)", told))) == 1
 
 
+def test_the_title_counts_as_one_speaks():
+    """One repetition has no plural."""
+    one, two = (plan(sizes=[16384], threads=[1], repetitions=number) for number in (1, 2))
+
+    assert ", 1 repetition in shuffled order, " in text_of(compared(of=one))
+    assert ", 2 repetitions in shuffled order, " in text_of(compared(of=two))
+
+
 def test_an_emulated_cpu_is_told():
     """Its times say nothing, so they name no winner."""
     comparison = compared(by_mode(twocopy=1.0, onecopy=10.0, zerocopy=1.0), host=host(emulated=True))

@@ -60,6 +60,13 @@ def test_it_says_how_sure_it_is() -> None:
     assert "UNDECIDED" in too_few[0]
 
 
+def test_of_two_modes_at_one_size_there_is_one_comparison() -> None:
+    """A plural of one would be read as a mistake."""
+    two = plan(modes=["twocopy", "onecopy"], sizes=[1024], threads=[1])
+
+    assert ": 95 % for its one comparison, by 11 repetitions; " in advice_of(sweep(runs(of=two), two))[-1]
+
+
 def test_each_number_of_connections_has_its_own() -> None:
     """A sentence each, and one for how sure they are."""
     of = plan(sizes=SIZES, threads=[1, 4])

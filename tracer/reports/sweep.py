@@ -67,10 +67,11 @@ def medians_table(sweep: Sweep, console: Console) -> Table:
 
 def next_step(sweep: Sweep, directory: Path) -> str:
     """Drawn and judged; where noise hides the answer, measured with more repetitions."""
-    name, plan = shlex.quote(str(directory)), sweep.manifest.plan
-    wanted = more_repetitions(plan)
+    name, wanted = shlex.quote(str(directory)), more_repetitions(sweep.manifest.plan)
     if not is_decided(sweep) and wanted <= MAX_REPETITIONS:
-        return f"nettrace plot {name}; or more repetitions, in another directory: --repetitions {wanted}"
+        told = any(sentence.endswith(f"--repetitions {wanted}") for sentence in advice_of(sweep))
+        many, number = ("so many", "") if told else ("more", f": --repetitions {wanted}")
+        return f"nettrace plot {name}; or {many} repetitions, in another directory{number}"
     return f"nettrace plot {name} draws it, nettrace claims {name} judges claims by it"
 
 

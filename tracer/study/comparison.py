@@ -107,7 +107,7 @@ def comparison_of(sweep: Sweep, absent: Mapping[str, str] | None = None) -> Comp
 def _title(sweep: Sweep) -> str:
     plan, settings = sweep.manifest.plan, "".join(f", {word}" for word in settings_of(sweep.manifest.plan))
     what = f"{format_size(plan.sizes[0])}, {counted(plan.threads[0], 'connection')} over {plan.link}"
-    times = f"{plan.repetitions} repetitions in shuffled order"
+    times = f"{counted(plan.repetitions, 'repetition')} in shuffled order"
     return f"{what}, {times}, Linux {sweep.manifest.host.kernel}{settings}"
 
 

@@ -131,7 +131,5 @@ def _how_sure(plan: Plan, least: int, wanted: int) -> str:
     if plan.repetitions < least:
         few = f"{counted(plan.repetitions, 'repetition')} {'is' if plan.repetitions == 1 else 'are'} too few"
         return f"how sure: not at all, {few}: --repetitions {wanted}"
-    return (
-        f"how sure: 95 % for all {counted(comparisons, 'comparison')} together, by {plan.repetitions} repetitions; "
-        "of this machine, this link and this load"
-    )
+    of = "its one comparison" if comparisons == 1 else f"all {comparisons:,} comparisons together"
+    return f"how sure: 95 % for {of}, by {plan.repetitions} repetitions; of this machine, this link and this load"

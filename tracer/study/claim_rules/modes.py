@@ -8,6 +8,7 @@ from collections.abc import Callable
 from tracer.model import Link
 from tracer.study.claim_rules.findings import Case, Evidence, Finding
 from tracer.study.claim_rules.times import Where, by_link, finding, looped_remark, shown
+from tracer.study.contests import spoken
 from tracer.study.crossovers import Crossover, crossover_of
 from tracer.study.intervals import Interval, Series, ratio_of, side_of_one
 from tracer.study.measurements import THROUGHPUT, Samples
@@ -65,7 +66,7 @@ def compared(samples: Samples, link: Link, sizes: list[int], others: tuple[str, 
             holds = False if -wanted in sides else True if all(side == wanted for side in sides) else None
             texts = [f"over {other} {shown(ratio)}" for other, ratio in zip(others, ratios, strict=True)]
             where: Where = {"link": str(link), "size": size, "threads": threads}
-            text = f"{samples.quantity.name} of zerocopy {', '.join(texts)} ({samples.source})"
+            text = f"{spoken(samples.quantity.name)} of zerocopy {', '.join(texts)} ({samples.source})"
             cases.append(Case(where=where, holds=holds, text=text))
     return cases
 

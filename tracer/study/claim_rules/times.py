@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 from tracer.model import Link
 from tracer.study.claim_rules.findings import Case, Evidence, Finding
+from tracer.study.contests import spoken
 from tracer.study.intervals import Interval, side_of_one
 from tracer.study.measurements import (
     CYCLES,
@@ -106,7 +107,7 @@ def _trend_case(samples: Samples, cells: list[Cell], wanted: int, where: Where) 
     if len(there) < 2:
         return []
     holds, text = trend(samples, there, wanted)
-    return [Case(where=where, holds=holds, text=f"{samples.quantity.name} {text} ({samples.source})")]
+    return [Case(where=where, holds=holds, text=f"{spoken(samples.quantity.name)} {text} ({samples.source})")]
 
 
 def _thread_rows(samples: Samples) -> Iterable[tuple[str, int, list[Cell]]]:
