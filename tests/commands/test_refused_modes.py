@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.command import ROOT, nettrace
+from tracer.observers.choice import why_no_functions
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
 
@@ -65,7 +66,18 @@ def test_a_way_to_read_that_is_refused_is_told_too() -> None:
     """By the receiver."""
     done = nettrace("compare", "--modes", "onecopy,twocopy", "--receive", "uring", **NO_URING)
 
-    assert_refused(done, ["the receiver cannot have io_uring", "EPERM", "--receive recv"])
+    assert_refused(done, ["error: the receiver cannot have io_uring", "EPERM", "--receive recv"])
+
+
+def test_an_observer_that_is_refused_is_told_before_a_sweep_writes_anything(tmp_path: Path) -> None:
+    """Only its first runs are watched."""
+    if (reason := why_no_functions()) is None:
+        pytest.skip("this kernel allows function probes")
+    directory = tmp_path / "sweep"
+    done = nettrace("sweep", directory, "--observer", "functions", "--modes", "onecopy", "--threads", 1)
+
+    assert_refused(done, ["--observer functions cannot run on this kernel", reason])
+    assert not directory.exists()
 
 
 def assert_refused(done: Any, words: list[str]) -> None:

@@ -8,7 +8,15 @@ import msgspec
 import pytest
 
 from tests.sweep_samples import plan, run
-from tracer.errors import EXIT_MACHINE, Interrupted, MachineError, PrivilegeError, WorkloadError
+from tracer.errors import (
+    EXIT_MACHINE,
+    Interrupted,
+    LabError,
+    MachineError,
+    NettraceError,
+    PrivilegeError,
+    WorkloadError,
+)
 from tracer.model import Experiment, Recording
 from tracer.study.trials import require_modes, tried
 
@@ -40,26 +48,35 @@ def test_every_mode_is_asked_for_one_message_of_what_is_hardest() -> None:
     assert not any(observed for _, observed in machine.asked)
 
 
-def test_the_mode_that_cannot_be_done_is_named_with_what_would_help() -> None:
-    """One of several; of one alone the command says which."""
-    alone = msgspec.structs.replace(ASKED, modes=["ktls"])
-    with pytest.raises(MachineError) as of_several:
-        require_modes(ASKED, Machine({"ktls": NO_TLS}))
-    with pytest.raises(MachineError) as of_one:
-        require_modes(alone, Machine({"ktls": NO_TLS}))
+@pytest.mark.parametrize("mode", ASKED.modes)
+def test_the_mode_that_cannot_be_done_is_named_with_what_would_help(mode: str) -> None:
+    """Whichever of them it is."""
+    with pytest.raises(MachineError) as caught:
+        require_modes(ASKED, Machine({mode: NO_TLS}))
 
-    assert of_several.value.what == "ktls: the sender cannot have kernel TLS"
-    assert (of_several.value.why, of_several.value.fix) == ("ENOENT", "modprobe tls")
-    assert of_several.value.exit_code == EXIT_MACHINE
-    assert of_one.value.what == "the sender cannot have kernel TLS"
+    assert caught.value.what == f"{mode}: the sender cannot have kernel TLS"
+    assert (caught.value.why, caught.value.fix) == ("ENOENT", "modprobe tls")
+    assert caught.value.exit_code == EXIT_MACHINE
 
 
-def test_what_is_no_mode_s_fault_is_told_as_it_is() -> None:
-    """No root, and the user's patience."""
-    for error in (PrivilegeError("cannot load BPF programs"), Interrupted("interrupted")):
-        with pytest.raises(type(error)) as caught:
-            require_modes(ASKED, Machine({"twocopy": error}))
-        assert caught.value is error
+@pytest.mark.parametrize("modes", [["ktls"], ASKED.modes])
+def test_what_none_of_them_can_do_is_no_modes_fault(modes: list[str]) -> None:
+    """The machine's, or the command's: the error is told as it is."""
+    with pytest.raises(MachineError) as caught:
+        require_modes(msgspec.structs.replace(ASKED, modes=modes), Machine(dict.fromkeys(modes, NO_TLS)))
+
+    assert caught.value is NO_TLS
+
+
+@pytest.mark.parametrize("error", [PrivilegeError("no BPF"), Interrupted("interrupted"), LabError("no QEMU")])
+def test_what_no_mode_would_change_ends_it_at_once(error: NettraceError) -> None:
+    """No root, the user's patience, and a guest that does not boot."""
+    machine = Machine({"twocopy": error})
+    with pytest.raises(type(error)) as caught:
+        require_modes(ASKED, machine)
+
+    assert caught.value is error
+    assert len(machine.asked) == 1
 
 
 def test_a_trial_that_does_not_come_to_its_end_is_none() -> None:

@@ -90,7 +90,6 @@ def command(
     from tracer.study.sweep import sweep
     from tracer.study.sweep_file import is_finished
     from tracer.study.sweep_plan import Plan, default_budget
-    from tracer.study.trials import require_modes
 
     if time_budget is not None and bytes_budget is not None:
         raise UsageError(
@@ -115,7 +114,7 @@ def command(
     )
     check_plan(plan)
     if not is_finished(directory):
-        require_modes(plan, record_run)
+        _require(plan)
     with progress_bar("sweep") as progress:
         finished = sweep(plan, directory, progress, record_run)
     note(f"saved in {directory}: runs.parquet, runs.csv, summary.csv, manifest.json")
@@ -135,6 +134,21 @@ def command(
         write_json(encode_sweep(finished))
     else:
         print_sweep(finished, directory, make_console(sys.stdout))
+
+
+def _require(plan: Plan) -> None:
+    """What this machine cannot do, before anything is written.
+
+    Raises:
+        NettraceError: a mode or the observer cannot be had, and why.
+    """
+    from tracer.observers.choice import require_observers
+    from tracer.runs.dispatch import record_run
+    from tracer.study.trials import require_modes
+
+    require_modes(plan, record_run)
+    if plan.lab is None:
+        require_observers(plan.observer, stacks=False)
 
 
 def check_plan(plan: Plan) -> None:

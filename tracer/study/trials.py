@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tracer.errors import Interrupted, MachineError, WorkloadError
+from tracer.errors import Interrupted, LabError, MachineError, NettraceError, WorkloadError
 from tracer.model import Experiment, Recording, Settings
 from tracer.study.sweep import Recorder
 from tracer.study.sweep_plan import Plan
@@ -13,15 +13,24 @@ def require_modes(plan: Plan, recorder: Recorder) -> None:
 
     Raises:
         Interrupted: by SIGINT.
-        NettraceError: why one of them cannot be done; which one, where there are several.
+        NettraceError: why one of them cannot be done, and which one; or why none can.
     """
-    for mode in plan.modes:
+    refused: dict[str, NettraceError] = {}
+    for number, mode in enumerate(plan.modes, start=1):
         try:
             tried(plan, mode, recorder, messages=1)
-        except (MachineError, WorkloadError) as error:
-            if len(plan.modes) > 1:
-                raise type(error)(f"{mode}: {error.what}", error.why, error.fix) from error
+        except LabError:
             raise
+        except (MachineError, WorkloadError) as error:
+            refused[mode] = error
+        if refused and len(refused) < number:
+            raise _named(*refused.popitem())
+    if refused:
+        raise next(iter(refused.values()))
+
+
+def _named(mode: str, error: NettraceError) -> NettraceError:
+    return type(error)(f"{mode}: {error.what}", error.why, error.fix)
 
 
 def tried(plan: Plan, mode: str, recorder: Recorder, messages: int) -> Recording:
