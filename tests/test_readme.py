@@ -123,10 +123,10 @@ def test_the_examples_print_what_is_pasted() -> None:
 
 
 def observed(arguments: str) -> str:
-    """With the observer that the page was made with: `auto` takes another one where the kernel allows it. Once."""
+    """With the observer that the page was made with: `auto` takes another one where the kernel allows it."""
     verb, _, rest = arguments.partition(" ")
-    if verb == "compare":  # of which only the title is compared
-        return f"{arguments} --repetitions 1"
+    if verb == "compare":  # of which only the title is compared; its plural is pasted
+        return f"{arguments} --repetitions 2"
     return f"{verb} --observer tracepoints {rest}" if verb in ("run", "sweep") else arguments
 
 
