@@ -48,7 +48,7 @@ def _left_running(recording: SocketRecording) -> Iterator[Figures]:
 
 def _lost(recording: SocketRecording) -> Iterator[Figures]:
     if recording.lost:
-        yield {"lost": recording.lost}
+        yield {"lost": recording.lost, "told": counted(recording.lost, "socket")}
 
 
 def _skipped(recording: SocketRecording) -> Iterator[Figures]:
@@ -106,7 +106,7 @@ RULES = (
     Rule(
         "lost",
         _lost,
-        sentence="{lost:,} sockets could not be counted, or their rows were lost",
+        sentence="{told} could not be counted, or had rows that were lost",
         why="memory for their rows was refused (net.core.optmem_max), or their end was not seen",
         fix="the totals hold all rows that were made and ended; sysctl net.core.optmem_max",
     ),
