@@ -32,7 +32,7 @@ def read_slowly(sock: socket.socket) -> None:
 
 def main(calls: int, size: int) -> None:
     sender, receiver = connect("4", "tcp")
-    receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)  # with less, TCP sends by its timers
+    receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)  # with less, TCP sends by its timers
     sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
     counts: list[Counter[str]] = [Counter() for _ in range(3)]
     ways = zip((writev, zerocopy, sendfile), counts, strict=True)
