@@ -17,7 +17,7 @@ _MOUNT = "mount -t cgroup2 none /sys/fs/cgroup"
 _WRITABLE = "in a container: docker run --privileged, or -v /sys/fs/cgroup:/sys/fs/cgroup:rw"
 
 # A dead process leaves its cgroup when it is reaped, a moment after its parent has seen it end.
-_EMPTY_DEADLINE_S = 2.0
+_EMPTY_DEADLINE_S = 10.0
 
 
 @contextlib.contextmanager
