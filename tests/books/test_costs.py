@@ -52,6 +52,16 @@ def test_a_pmu_is_used_as_it_is() -> None:
     assert set(found) == {"cycles", *EVENTS}
 
 
+def test_counts_of_some_of_the_threads_are_not_those_of_the_side() -> None:
+    """perf counts the threads that it found; how long all ran is known. Then time stands in, and it is said why."""
+    found = completed("pmu.json", cpu=CpuTime(total=130_000_000, user=30_000_000, system=100_000_000))
+
+    assert (found["cycles"].value, found["cycles"].source) == (130e6 * TSC_HZ / 1e9, "tsc")
+    assert found["task-clock"].source == "thread-clock"
+    assert found["LLC-load-misses"].value is None
+    assert found["LLC-load-misses"].note == "perf counted 61.2 ms of 130 ms of CPU time: not all threads"
+
+
 def test_task_clock_is_in_nanoseconds() -> None:
     """In what perf prints it is msec."""
     assert recorded("pmu.json")["task-clock"].value == pytest.approx(61_204_417)

@@ -27,6 +27,8 @@ EVENTS = (
 )  # fmt: skip
 
 NS_PER_MS = 1e6
+# perf leaves out what it does itself at each context switch; below this share of the CPU time it missed a thread.
+_PART = 0.5
 # A CPU with several kinds of core has an event source for each: "cpu_core/cycles/u", "armv8_pmuv3_0/cycles/k".
 _OF_A_SOURCE = re.compile(r"[^/]+/([^/=]+)/(\w*)")
 
@@ -127,6 +129,8 @@ def complete_counters(
         tsc_hz: Rate of the time-stamp counter; None where it is not known.
     """
     found = {counter.event: counter for counter in counters}
+    if scope != "system" and (part := _only_a_part(found.get(TASK_CLOCK), cpu)):
+        found = {counter.event: counter for counter in absent_counters(scope, part)}
     tsc = found.pop(TSC, None)
     if scope == "system":
         tsc = None  # it counts while a CPU is idle, too
@@ -139,6 +143,14 @@ def complete_counters(
         cycles = _cycles_of_tsc(tsc, clock, tsc_hz, scope, cycles.note)
         found |= _cycles_by_mode(cpu, cycles)
     return [cycles, *(found | {TASK_CLOCK: clock}).values()]
+
+
+def _only_a_part(clock: Counter | None, cpu: CpuTime | None) -> str:
+    """Why perf's counts are not those of all threads; empty where they may be."""
+    if clock is None or clock.value is None or cpu is None or cpu.spent is None or clock.value >= _PART * cpu.spent:
+        return ""
+    counted_ms, spent_ms = clock.value / NS_PER_MS, cpu.spent / NS_PER_MS
+    return f"perf counted {counted_ms:.3g} ms of {spent_ms:.3g} ms of CPU time: not all threads"
 
 
 def _cycles_in_total(found: Mapping[str, Counter], scope: Scope) -> Counter:

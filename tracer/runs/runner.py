@@ -95,9 +95,10 @@ def _record(
     passes = Passes(experiment, subject, progress)
     if observed:
         require_observers(experiment.observer, stacks=experiment.stacks)
+    passes.prepare()
+    # Behind that: perf counts the threads that it finds, and would miss one that is made while it looks.
     meters = Meters(experiment, subject.workers, prepared)
     stack.callback(meters.close)
-    passes.prepare()
     observers: list[Observer] = []
     if observed:
         if not prepared.programs:
