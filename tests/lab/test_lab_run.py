@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -36,25 +35,6 @@ def lab() -> Iterator[None]:
     kept.stop()
     yield
     kept.stop()
-
-
-# As few messages as take several round trips, since each has to be waited for.
-SLOW_SIZE, SLOW_MESSAGES = 100_003, 7
-# A way that is slow is no way that is blocked.
-SLOW = (
-    "run", "zerocopy", "--size", SLOW_SIZE, "--messages", SLOW_MESSAGES, "--observer", "tracepoints", "--json",
-    "--lab", "6.12", "--setup", "tc qdisc add dev lo root netem delay 2s limit 10000",
-)  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def slow(lab: None) -> Iterator[Running]:  # noqa: ARG001
-    """Its guest does nothing for a minute but wait, so the other tests of this file go on meanwhile."""
-    running = Running(*SLOW)
-    yield running
-    if running.process.poll() is None:
-        running.process.kill()
-        running.process.wait()
 
 
 def guest_of(parent: int) -> int:
@@ -159,7 +139,7 @@ def first_that_sends(listener: socket.socket) -> socket.socket:
         connection.close()
 
 
-pytest_lab = [pytest.mark.lab, pytest.mark.timeout(900), pytest.mark.usefixtures("lab", "slow")]
+pytest_lab = [pytest.mark.lab, pytest.mark.timeout(900), pytest.mark.usefixtures("lab")]
 
 
 class TestLab:
@@ -246,13 +226,3 @@ class TestLab:
 
         assert code == 4
         assert "the lab's guest died" in errors
-
-    def test_acknowledgements_that_take_four_seconds_are_waited_for(self, slow: Running) -> None:
-        """Several round trips of 4 s, together longer than the deadline: each moves something, all arrives."""
-        code, output, errors = slow.finish()
-        assert code == 0, errors
-        found = json.loads(output)
-
-        assert (found["complete"], found["stuck"]) == (True, "")
-        assert found["workload"]["elapsed_s"] > 10
-        assert found["observed"]["received_bytes"] == found["observed"]["bytes_acked"] == SLOW_MESSAGES * SLOW_SIZE
