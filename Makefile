@@ -44,7 +44,7 @@ KERNELS = -o cache_dir=build/tests-kernels -m "lab and other_kernel"
 test-here: | build
 	@$(PYTEST) $(HERE); code=$$?; echo $$code > build/here-tests.code; exit $$code
 
-# Shown in one piece; behind those of this machine, of which most wait for the one before.
+# Shown in one piece. This machine's tests come before them: those are one after the other, and most of them wait for processes.
 beside = nice -n 5 $(PYTEST) $(2) > build/$(1)-tests.log 2>&1; code=$$?; cat build/$(1)-tests.log; \
 	echo $$code > build/$(1)-tests.code; exit $$code
 

@@ -44,8 +44,8 @@ def watched(mode: str, threads: int) -> tuple[Books, Workload, Witness]:
         assert observer.watched is not None
         books, witness = books_of(observer.watched, (began_s, own), lambda socket: socket), workers.witness()
         assert witness is not None
-        # A listener has a row where payload comes before it has accepted, which it hands down.
-        sockets = [one for one in books.sockets if one.sent or one.read]
+        # A listener has a row where payload comes before it has accepted, all of which it hands down.
+        sockets = [one for one in books.sockets if one.sent or one.read or not one.peer.endswith(":0")]
         return books._replace(sockets=sockets), workload, witness
 
 
