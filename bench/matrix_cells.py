@@ -90,6 +90,8 @@ time.sleep(600)
 """
 
 # As a container's packets leave its host: a namespace between the workload and the NIC, which answers for both sides.
+# A device that was just made loses packets for a second or two: its neighbour is asked again until it answers, where
+# three questions, each a second, and an answer that waits up to 0.8 s were "No route to host" now and then.
 _ROUTER = """
 set -e
 ip netns add router
@@ -104,6 +106,9 @@ router ip address add 10.0.2.14/32 dev eth0
 router ip route add 10.0.2.2 dev eth0
 router ip route add 10.0.2.15 dev outside
 router sh -c 'cd /proc/sys/net/ipv4; for one in ip_forward conf/*/proxy_arp; do echo 1 >$one; done'
+patient='cd /proc/sys/net/ipv4/neigh; for one in */retrans_time_ms */mcast_solicit; do echo 100 >$one; done'
+sh -c "$patient"
+router sh -c "$patient; echo 0 >outside/proxy_delay; echo 0 >eth0/proxy_delay"
 """
 
 # --bounce comes last: it needs another boot.
