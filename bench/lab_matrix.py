@@ -104,16 +104,13 @@ def run(kernel: str, mode: str, link: str, observer: ObserverChoice = ObserverCh
 
 
 def measured(asked: Asked, observer: ObserverChoice) -> Recording:
-    """In a fresh guest: one that stays would first wait for the last run's probes to go, and a new one takes less.
-
-    From a snapshot that holds both observers, even if one that can do with less is there sooner.
-    """
+    """In a fresh guest: one that stays would first wait for the last run's probes to go, and a new one takes less."""
     way = WAYS[asked.link]
     experiment = Experiment(
         mode=asked.mode, size=size_of(asked.mode, asked.link), messages=MESSAGES, lab=asked.kernel, link=way.link,
         observer=observer, setup=(way.setup,) if way.setup else (), **way.fields,  # type: ignore[arg-type]
     )  # fmt: skip
-    wanted = warming.wanted(asked.kernel, bounce=experiment.bounce, least=warming.ALL)
+    wanted = warming.wanted(asked.kernel, bounce=experiment.bounce, least=warming.least_for(observer))
     with opening.guest(wanted, lambda _: None) as guest:
         recording = record(experiment, lambda _: None, there=guest)
     if not recording.complete:  # a signal goes to the guest, which answers with what it has

@@ -105,7 +105,8 @@ def memlock(limit: int) -> Iterator[int]:
     resource.setrlimit(resource.RLIMIT_MEMLOCK, (soft, hard))
 
 
-_USERS = itertools.count(61_000)
+# Pinned pages are a user's: the numbers of one process's tests are no other's, which may run beside it.
+_USERS = itertools.count(1_000_000 + os.getpid() * 64)
 
 
 @pytest.fixture

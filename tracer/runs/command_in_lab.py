@@ -45,7 +45,7 @@ def record_in_lab(kernel: str | None, order: Order, user: str | None, note: Call
         # Named by this process: a guest that stays still has what others wrote.
         answer=f"/run/nettrace/answer-{os.getpid()}-{next(_NUMBERS)}",
     )
-    with opening.guest(warming.wanted(kernel or kernels.default()), note) as guest:
+    with opening.guest(warming.wanted(kernel or kernels.default(), least=warming.ALL), note) as guest:
         streams = writer(sys.stdout.fileno()), writer(sys.stderr.fileno())
         status, handed_in = give(guest, asked, note, *streams)
         answer = _answer(guest, asked.answer, status)

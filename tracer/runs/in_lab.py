@@ -56,7 +56,8 @@ def record(
         messages = default_messages(experiment.size, experiment.threads)
         experiment = msgspec.structs.replace(experiment, messages=messages)
     kernel = experiment.lab or kernels.default()
-    wanted = warming.wanted(kernel, bounce=experiment.bounce)
+    least = warming.least_for(experiment.observer)
+    wanted = warming.wanted(kernel, bounce=experiment.bounce, least=least)
     opened = opening.guest(wanted, progress) if there is None else contextlib.nullcontext(there)
     with _receiver(experiment, port) as receiver, opened as guest:
         for command in experiment.setup:

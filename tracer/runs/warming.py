@@ -31,6 +31,11 @@ def wanted(kernel: str, *, bounce: bool = False, counting: bool = False, least: 
     return Wanted(kernel, bounce, maker, resident(), least, counting)
 
 
+def least_for(observer: ObserverChoice) -> int:
+    """How far a guest must be prepared for this choice: to compile in it takes longer than to wait for who prepares it."""
+    return RUN if observer in (ObserverChoice.AUTO, ObserverChoice.FUNCTIONS) else ALL
+
+
 def resident() -> str:
     """A digest of what stays alive in a saved guest."""
     return hashlib.sha256(Path(warm.__file__).read_bytes()).hexdigest()[:12]
