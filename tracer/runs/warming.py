@@ -32,7 +32,7 @@ def wanted(kernel: str, *, bounce: bool = False, counting: bool = False, least: 
 
 
 def least_for(observer: ObserverChoice) -> int:
-    """How far a guest must be prepared for this choice: to compile in it takes longer than to wait for who prepares it."""
+    """How far a guest must be prepared for this choice: to compile in it takes longer than its preparation."""
     return RUN if observer in (ObserverChoice.AUTO, ObserverChoice.FUNCTIONS) else ALL
 
 
