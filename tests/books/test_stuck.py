@@ -92,6 +92,8 @@ NARROW = {"closed_windows": 1, "window": 576, "segment": 1152, "bytes_acked": 4_
         ({"closed_windows": 0, "window": None, "segment": None}, 3_995_000, 4_000_000, False),  # it is wide enough
         ({"window": 0}, 3_995_000, 4_000_000, False),  # and none at all is a reader that does not read
         ({}, 3_995_000, 3_900_000, False),  # as is one that has not read all
+        ({}, 3_995_000, 3_989_000, False),
+        ({}, 3_995_000, 3_998_848, True),  # a piece has come since it said how far it is
         ({}, 3_900_000, 4_000_000, False),  # more came through than by a timer
         ({}, 4_000_000, 4_000_000, False),  # nothing does: it is stuck
         ({}, None, 4_000_000, False),
