@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -80,17 +81,20 @@ def waits_of_threads(pid: int) -> dict[int, int]:
     return {thread: waits_of(pid, thread) for thread in threads}
 
 
-def wait_until_refused(port: int, pid: int, times: int = 3) -> None:
-    """A sender's thread wakes so often, and no queue changes: its sends are refused.
+def wait_until_refused(workers: Workers, times: int = 3) -> None:
+    """A sender's thread wakes so often, and no queue changes: its sends are refused, whose receiver is stopped.
 
     One that has no room in its queue sleeps once, until there is some.
     """
+    port, pid = workers.port, workers.sender_pid
     before = queues(port), waits_of_threads(pid)
 
     def is_refused() -> bool:
         nonlocal before
         now = queues(port), waits_of_threads(pid)
-        assert now[1], "the sender has ended"
+        if not now[1]:
+            os.kill(workers.receiver_pid or 0, signal.SIGCONT)
+            raise AssertionError(f"the sender has ended: {workers.collect()}")  # or its error
         if now[0] != before[0] or not any(sent for sent, _ in now[0]):
             before = now
         return any(waits > before[1][thread] + times for thread, waits in now[1].items())

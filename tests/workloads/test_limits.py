@@ -131,7 +131,7 @@ def test_a_refusal_by_memlock_is_counted_and_named(mode: str, threads: int, user
         receiver = workers.receiver_pid or 0
         os.kill(receiver, signal.SIGSTOP)
         workers.release()
-        wait_until_refused(workers.port, workers.sender_pid)
+        wait_until_refused(workers)
         os.kill(receiver, signal.SIGCONT)
         result = workers.collect()
 
@@ -152,7 +152,7 @@ def test_who_is_refused_for_what_another_thread_has_pinned_waits_for_it(mode: st
         receiver = workers.receiver_pid or 0
         os.kill(receiver, signal.SIGSTOP)
         workers.release()
-        wait_until_refused(workers.port, workers.sender_pid, times=TOO_OFTEN_FOR_ONE)
+        wait_until_refused(workers, times=TOO_OFTEN_FOR_ONE)
         os.kill(receiver, signal.SIGCONT)
         result = workers.collect()
 
