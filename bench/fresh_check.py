@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -75,8 +76,9 @@ def build(suite: str, root: Path) -> None:
     subprocess.run(built, check=True, stdout=subprocess.DEVNULL)
     for file in (Path("/etc/resolv.conf"), CERTIFICATES):
         shutil.copy(file.resolve(), root / file.relative_to("/"))
-    # As Debian's installer writes it; without it each server asks the name servers who 127.0.0.1 is.
-    (root / "etc/hosts").write_text("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n")
+    # As Debian's installer writes it; without it servers and sudo ask the name servers who this machine is.
+    names = ("127.0.0.1 localhost", f"127.0.1.1 {platform.node()}", "::1 localhost ip6-localhost ip6-loopback")
+    (root / "etc/hosts").write_text("\n".join(names) + "\n")
     if takes_expired():
         (root / "etc/apt/apt.conf.d/99mirror").write_text('Acquire::Check-Valid-Until "false";\n')
     in_root = ["chroot", str(root)]
