@@ -4,9 +4,9 @@
 # Both install what is missing, say what that is, and do nothing the second time.
 
 # From Debian: BCC's Python module exists only there (PyPI's "bcc" is another thing).
-PACKAGES      = curl gcc libc6-dev linux-libc-dev python3-dev python3-venv python3-bpfcc linux-perf
+PACKAGES      = curl ethtool gcc libc6-dev linux-libc-dev python3-dev python3-venv python3-bpfcc linux-perf
 # zstd unpacks the kernels of newer Debians; without it they boot 2 s later.
-TEST_PACKAGES = $(PACKAGES) chromium ethtool iproute2 qemu-system-x86 busybox-static squashfs-tools zstd
+TEST_PACKAGES = $(PACKAGES) chromium iproute2 qemu-system-x86 busybox-static squashfs-tools zstd
 # Programs that `record` must be right about.
 TEST_PACKAGES += dropbear-bin golang-go haproxy iperf3 liburing-dev nginx-light openssh-client python3-grpcio redis-server
 TEST_PACKAGES += redis-tools rsync wrk

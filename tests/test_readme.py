@@ -160,6 +160,28 @@ def test_every_command_exists_with_its_options(text: str) -> None:
     assert {word for word in own if word.startswith("--")} <= known
 
 
+# Every Debian has them, or it could not have come to the README's second line.
+_EVERYWHERE = {"alias", "cd", "echo", "git", "make", "pgrep", "pidof", "python3", "sleep", "wait"}
+
+
+def programs_of(block: str) -> set[str]:
+    """What its lines start, also behind nettrace's "--"."""
+    text = re.sub(r"#.*|\$\([^)]*\)", "", block)
+    starts = re.split(r"\n|&&|\|\|?|;|&| -- ", text)
+    return {words[0] for start in starts if (words := shlex.split(start.replace("<", "").replace(">", "")))}
+
+
+def test_what_the_readme_runs_is_installed_by_its_first_command() -> None:
+    """make demo's packages are all that a newcomer is told to install."""
+    makefile = (ROOT / "Makefile").read_text()
+    installed = set(re.findall(r"^PACKAGES += (.*)$", makefile, re.MULTILINE)[0].split())
+    blocks = re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    started = set().union(*map(programs_of, blocks))
+
+    assert {"curl", "ethtool", "nettrace"} <= started
+    assert started - {"nettrace"} - _EVERYWHERE <= installed
+
+
 def test_the_exit_codes_are_those_of_the_program() -> None:
     """One row for each, no more."""
     rows = re.findall(r"^\| (\d+) \| ", README, re.MULTILINE)
