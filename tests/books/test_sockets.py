@@ -271,6 +271,21 @@ def test_the_most_sends_outstanding_are_those_of_one_socket() -> None:
     assert (most(unlisted=False), most(unlisted=True)) == (5, None)
 
 
+@pytest.mark.parametrize(("from_before", "total", "copied"), [(0, 23, 23), (1, 3, 3)])
+def test_what_the_program_took_was_posted(from_before: int, total: int, copied: int) -> None:
+    """Where no program of ours saw the last of them posted; of sends from before it may have taken some."""
+    row = decode_row(bytes(ROW_BYTES))._replace(
+        counters=counters(sent_zerocopy_calls=23, posted=3, posted_copied=3, reaped=23, reaped_copied=23)
+    )
+    row.fields.update(protocol=6, family=2, before=from_before)
+    socket = socket_of(row, Surroundings(by_functions=True))
+    totals = totals_of(row.counters, [socket], False, True, frozenset(), None, {})
+
+    for found in (socket.completions, totals.completions):
+        assert found is not None
+        assert (found.total, found.copied) == (total, copied)
+
+
 def test_the_sentence_speaks_of_this_program_and_its_ways() -> None:
     """Shares by way; a share is never rounded to nothing or to all."""
     totals = Totals(sent={"splice": Transfer(calls=1, bytes=999_999), "copy": Transfer(calls=1, bytes=1)})

@@ -101,7 +101,7 @@ def socket_of(row: Row, around: Surroundings) -> Socket:
         dropped_bytes=counters["dropped_out"] if "kfree_skb" in attached else None,
         dropped_in_bytes=counters["dropped_in"] if "kfree_skb" in attached and around.names_receivers else None,
         refused=refused(counters, row.number("enobufs_after")),
-        completions=completions(counters, around.notified.get(cookie)),
+        completions=completions(counters, around.notified.get(cookie), from_its_first=not row.number("before")),
         tcp=tcp_state(counters) if is_tcp else None,
         deferred=None if around.deferred is None else around.deferred.get(cookie, []),
         above=_above(row),
@@ -238,15 +238,24 @@ def refused(counters: Counters, enobufs_after: int | None = None) -> Refused:
     )
 
 
-def completions(counters: Counters, notified: tuple[int, int] | None) -> Completions | None:
-    """Notifications of zero-copy sends; None of a socket that asked for none."""
+def completions(
+    counters: Counters, notified: tuple[int, int] | None, *, from_its_first: bool = False
+) -> Completions | None:
+    """Notifications of zero-copy sends; None of a socket that asked for none.
+
+    Args:
+        notified: Those of io_uring, and of these the copied ones.
+        from_its_first: The socket was watched from its first send on. Then what its program took was posted, whether or
+            not the kernel ran the program of ours that sees it (tracer/books/silent_skips.py).
+    """
     posted, copied = notified or (0, 0)
+    taken, taken_copied = (counters["reaped"], counters["reaped_copied"]) if from_its_first else (0, 0)
     if not (posted or counters["posted"] or counters["sent_zerocopy_calls"] or counters["sent_uring_zerocopy_calls"]):
         return None
     by_queue = counters["sent_zerocopy_calls"] or counters["posted"]
     return Completions(
-        total=counters["posted"] + posted,
-        copied=counters["posted_copied"] + copied,
+        total=max(counters["posted"], taken) + posted,
+        copied=max(counters["posted_copied"], taken_copied) + copied,
         reaped=counters["reaped"] if by_queue else None,
         reaped_copied=counters["reaped_copied"] if by_queue else None,
         ranges=counters["ranges"] if by_queue else None,
@@ -306,9 +315,14 @@ def totals_of(
 def _completions_in_all(counters: Counters, notified: tuple[int, int], listed: list[Socket]) -> Completions | None:
     """The most outstanding at any socket, because a sum says nothing; None where some sockets are not listed."""
     done = completions(counters, notified)
-    most = [one.completions.most_outstanding for one in listed if one.completions is not None]
-    greatest = max((number for number in most if number is not None), default=None)
-    return None if done is None else msgspec.structs.replace(done, most_outstanding=greatest)
+    found = [one.completions for one in listed if one.completions is not None]
+    if done is None or not found:
+        return done and msgspec.structs.replace(done, most_outstanding=None)
+    most = [one.most_outstanding for one in found if one.most_outstanding is not None]
+    return msgspec.structs.replace(
+        done, total=sum(one.total for one in found), copied=sum(one.copied for one in found),
+        most_outstanding=max(most, default=None),
+    )  # fmt: skip
 
 
 def _summed(transfers: Iterable[Mapping[str, Transfer]]) -> dict[str, Transfer]:

@@ -85,7 +85,7 @@ class Completions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """Zero-copy notifications, one a send.
 
     Args:
-        total: Posted by the kernel, whether the program looks or not.
+        total: Posted by the kernel, whether the program looks or not: as was seen, and what the program took.
         copied: Of these, with the kernel's flag that it copied after all.
         reaped: Taken by the program from the error queue; None where it uses io_uring.
         ranges: In which it took them.
