@@ -70,6 +70,7 @@ def test_the_verdict_of_a_file_is_never_believed():
         (b'{"schema": "nettrace.recording/1"}', "damaged"),
         (GOOD.replace(b'"size": 10007', b'"size": 0'), "damaged"),
         (GOOD.replace(b'"size": 10007', b'"size": "10007"'), "damaged"),
+        (GOOD.replace(b'"peer": null', b'"peer": "host:nettrace"'), "damaged"),
         (GOOD.replace(b'"events": 9', b'"events": -9'), "damaged"),
         (GOOD.replace(b'"events": 9', b'"events": 1' + b"0" * 400), "damaged"),
     ],

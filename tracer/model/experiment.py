@@ -10,6 +10,8 @@ import msgspec
 SCHEMA: Literal["nettrace.recording/2"] = "nettrace.recording/2"
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
+HostAndPort = Annotated[str, msgspec.Meta(pattern=r":\d{1,9}$", max_length=300)]
+"""NAME:PORT, ADDRESS:PORT, [ADDRESS]:PORT, as a user gives it; DNS has names of up to 253 characters."""
 
 
 class Link(StrEnum):
@@ -86,7 +88,7 @@ class Experiment(Settings, frozen=True, kw_only=True):
     stacks: bool = False
     counters: bool = False
     profile: bool = False
-    peer: str | None = None
+    peer: HostAndPort | None = None
     lab: str | None = None
     setup: tuple[str, ...] = ()
 
