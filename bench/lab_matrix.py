@@ -22,9 +22,8 @@ from tracer.books.ledger import SEND_COPIES
 from tracer.books.modes import NAMES
 from tracer.books.recording import decode, encode
 from tracer.errors import EXIT_INTERRUPTED, Interrupted, NettraceError
-from tracer.lab import kernels, opening
+from tracer.lab import kernels
 from tracer.model import Document, Experiment, ObserverChoice, Recording, Stage
-from tracer.runs import warming
 from tracer.runs.in_lab import record
 
 README = Path(__file__).resolve().parent.parent / "README.md"
@@ -104,15 +103,13 @@ def run(kernel: str, mode: str, link: str, observer: ObserverChoice = ObserverCh
 
 
 def measured(asked: Asked, observer: ObserverChoice) -> Recording:
-    """In a fresh guest: one that stays would first wait for the last run's probes to go, and a new one takes less."""
+    """In a guest of its own: one that stays must first wait for the last run's probes to go, which takes longer."""
     way = WAYS[asked.link]
     experiment = Experiment(
         mode=asked.mode, size=size_of(asked.mode, asked.link), messages=MESSAGES, lab=asked.kernel, link=way.link,
         observer=observer, setup=(way.setup,) if way.setup else (), **way.fields,  # type: ignore[arg-type]
     )  # fmt: skip
-    wanted = warming.wanted(asked.kernel, bounce=experiment.bounce, least=warming.least_for(observer))
-    with opening.guest(wanted, lambda _: None) as guest:
-        recording = record(experiment, lambda _: None, there=guest)
+    recording = record(experiment, lambda _: None)
     if not recording.complete:  # a signal goes to the guest, which answers with what it has
         raise Interrupted("interrupted", fix="run it again")
     return recording

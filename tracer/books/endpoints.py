@@ -6,7 +6,7 @@ _MAPPED = "[::ffff:"
 
 
 def port_of(endpoint: str) -> int:
-    """Its port; 0 where it has none."""
+    """Its port; an IP socket that is bound to none has 0."""
     return int(endpoint.rpartition(":")[2])
 
 

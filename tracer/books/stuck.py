@@ -62,7 +62,7 @@ def crawls(pulses: Mapping[Role, Reply], before: Reply) -> bool:
     gained = sender["bytes_acked"] - acked_before
     most = _MOST_PIECES * sender["closed_windows"] * sender["segment"]
     # The receiver's pulse may be older than the sender's by one period, or two where either is late.
-    return 0 < gained <= most and _has_read_all(sender, pulses.get("receiver"), but=2 * gained)
+    return 0 < gained <= most and _has_read_all(sender, pulses.get("receiver"), slack=2 * gained)
 
 
 def crawling(pulse: Reply) -> WorkloadError:
@@ -76,14 +76,14 @@ def crawling(pulse: Reply) -> WorkloadError:
     return WorkloadError(what, why, "a larger --rcvbuf; as it is, a smaller --size, and few --messages")
 
 
-def _has_read_all(sender: Reply, receiver: Reply | None, but: int = 0) -> bool:
+def _has_read_all(sender: Reply, receiver: Reply | None, slack: int = 0) -> bool:
     """Its window is closed only because the news that it is open again got lost: whatever came has been read.
 
     Args:
-        but: Bytes that may have come since it said so.
+        slack: Bytes that may have come since it said so.
     """
     acked = sender["bytes_acked"]
-    return receiver is not None and acked is not None and receiver["bytes"] >= acked - but
+    return receiver is not None and acked is not None and receiver["bytes"] >= acked - slack
 
 
 def _waiting(sender: Reply) -> str:

@@ -315,9 +315,11 @@ def totals_of(
 def _completions_in_all(counters: Counters, notified: tuple[int, int], listed: list[Socket]) -> Completions | None:
     """The most outstanding at any socket, because a sum says nothing; None where some sockets are not listed."""
     done = completions(counters, notified)
+    if done is None:
+        return None
     found = [one.completions for one in listed if one.completions is not None]
-    if done is None or not found:
-        return done and msgspec.structs.replace(done, most_outstanding=None)
+    if not found:
+        return msgspec.structs.replace(done, most_outstanding=None)
     most = [one.most_outstanding for one in found if one.most_outstanding is not None]
     return msgspec.structs.replace(
         done, total=sum(one.total for one in found), copied=sum(one.copied for one in found),
