@@ -8,7 +8,10 @@ import pytest
 
 from tracer.machine.progress import Progress
 
-FIRST = {"bytes": 10, "bytes_acked": 10, "completions": 0, "unacked": 1, "closed_windows": 0}
+FIRST = {
+    "bytes": 10, "bytes_acked": 10, "completions": 0, "unacked": 1, "notsent_bytes": 0, "closed_windows": 0,
+    "outstanding": 0,
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -60,3 +63,20 @@ def test_a_crawl_shows_in_several_pulses() -> None:
         crawling.append(progress.is_crawling)
 
     assert crawling == [False, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("changed", "unnotified"),
+    [({}, True), ({"completions": 1}, False), ({"unacked": 1}, False), ({"outstanding": 0}, False)],
+)
+def test_notifications_that_do_not_come_show_when_all_else_has(changed: dict[str, int], unnotified: bool) -> None:
+    """A packet that is left to a CPU which receives nothing: not one that is on its way, and not at once."""
+    progress, sent = Progress(10.0), FIRST | {"unacked": 0, "outstanding": 1}
+    progress.note("sender", sent)
+
+    assert not progress.is_unnotified
+
+    progress.note("receiver", {"bytes": 10})
+    progress.note("sender", sent | changed)
+
+    assert progress.is_unnotified is unnotified

@@ -38,12 +38,17 @@ def _culprit(pulses: Mapping[Role, Reply], stopped: Collection[Role], silent: Co
         return "the peer has stopped reading", why, f"look at the receiving program; {_PEER_QUEUE}"
     if sender["unacked"] or sender["notsent_bytes"]:
         return "packets do not get through", _waiting(sender), _OWN_QUEUES
-    if sender["outstanding"]:
+    if is_unnotified(sender):
         who = f"{sender['outstanding']:,} of {sender['sends']:,} zero-copy sends were never notified"
         why = "every byte is acknowledged, and the kernel still holds the pages: a packet is held in a queue"
         return who, why, "tc -s qdisc shows the queues"
     late = " and the ".join(sorted(silent))
     return f"the {late} does not end", _waiting(sender), _PEER_QUEUE
+
+
+def is_unnotified(sender: Reply) -> bool:
+    """Whether all that it has sent has got through, and the kernel still holds pages of it."""
+    return sender["outstanding"] > 0 and not (sender["unacked"] or sender["notsent_bytes"])
 
 
 # The persist timer runs once in TCP_RTO_MIN, 0.2 s, and a pulse is a second after the last one, or somewhat more.

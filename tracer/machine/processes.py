@@ -20,6 +20,7 @@ from tracer.books.stuck import crawling, stuck
 from tracer.errors import WorkloadError, in_one_line
 from tracer.machine.progress import Progress
 from tracer.machine.running import name_of
+from tracer.machine.softnet import rouse_cpus
 from tracer.model import Experiment, Workload
 from workloads.process import Start, WorkerProcess, first_to_speak, start_python
 
@@ -299,6 +300,8 @@ class Workers:
         message = self._checked(role)
         if "pulse" in message:
             self._progress.note(role, message["pulse"])
+            if self._progress.is_unnotified:
+                rouse_cpus()
         if "threads" not in message:
             return False  # a pulse, or an answer that an interrupted prepare() did not wait for
         if role == "sender":

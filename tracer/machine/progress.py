@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from tracer.books.results import Reply, Role
-from tracer.books.stuck import crawls
+from tracer.books.stuck import crawls, is_unnotified
 
 # Each of these only grows, and while one does the pass is alive, however slow: bytes that the send calls took or a
 # receiver read, bytes acknowledged, sends notified.
@@ -16,12 +16,17 @@ _PULSES_OF_A_CRAWL = 2
 
 
 class Progress:
-    """What the workers last said of how far they are, and until when that is no reason to give up."""
+    """What the workers last said of how far they are, and until when that is no reason to give up.
+
+    Attributes:
+        is_unnotified: All has got through, and notifications do not come.
+    """
 
     def __init__(self, patience_s: float) -> None:
         self.patience_s = patience_s
         self.pulses: dict[Role, Reply] = {}
         self.until = 0.0
+        self.is_unnotified = False
         self._closed = 0
         self.restart()
 
@@ -43,7 +48,9 @@ class Progress:
         """A pulse of one side; a change means that the pass is alive."""
         before = self.pulses.get(role, {})
         self.pulses[role] = pulse
+        moves = any(pulse.get(name) != before.get(name) for name in _MOVING)
         if role == "sender":
             self._closed = self._closed + 1 if crawls(self.pulses, before) else 0
-        if any(pulse.get(name) != before.get(name) for name in _MOVING):
+            self.is_unnotified = not moves and is_unnotified(pulse)
+        if moves:
             self.restart()
