@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * One row of counters in each socket of a subject (BPF_MAP_TYPE_SK_STORAGE): no key, no size, no clean-up. (Of a workload
- * of ours, OF_A_LINK, they are in a map: see rows.h.) Whose sockets have one is told by the cgroup that the packet programs are on and by marks, never by this text.
+ * One row of counters in each socket of a subject (BPF_MAP_TYPE_SK_STORAGE): no key, no size, no clean-up. (In a map where
+ * they must be, ROWS_APART: see rows.h.) Whose sockets have one is told by the cgroup that the packet programs are on and by
+ * marks, never by this text.
  *
  * Before this file stand struct row and its enums (tracer/books/socket_rows.py), and the members of the kernel's structs
  * at this kernel's offsets (struct k_*, tracer/observers/socket_structs.py), which also defines PARAMETERS_function for
@@ -21,9 +22,14 @@ enum { MSG_OOB = 1, MSG_PEEK = 2, MSG_TRUNC = 0x20, MSG_ERRQUEUE = 0x2000, MSG_Z
 enum { ESTABLISHED = 1, SYN_SENT = 2, SYN_RECV = 3, CLOSED = 7, LISTEN = 10 };
 enum { SHARED_FRAG = 2, ORIGIN_ZEROCOPY = 5, CODE_COPIED = 1, NOTIFICATION = 8 };
 
-BPF_F_TABLE("sk_storage", int, struct row, rows, 0, 1);   /* BPF_F_NO_PREALLOC */
-BPF_F_TABLE("sk_storage", int, u64, marks, 0, 513);       /* and BPF_F_CLONE: an accepted socket has its listener's */
-/* Marks: a peer that has connected, or has accepted; of the subject's own sockets, the one that socket() made. */
+#ifdef OF_A_LINK
+#define ROWS_APART 1
+#endif
+BPF_F_TABLE("sk_storage", int, u64, marks, 0, 513);   /* BPF_F_NO_PREALLOC, BPF_F_CLONE: an accepted socket has its listener's */
+/*
+ * Marks: a peer that has connected, or has accepted; of the subject's own sockets, the one that socket() made. PENDING is
+ * what is held of a connection that is there already until its row is made (held.h).
+ */
 enum mark { PEER_ASKS = 1, PEER_SERVES = 2, OWN = 3, PENDING = 4 };
 enum { BEFORE = 1 };   /* a bit of a mark: the socket was there before it was watched */
 BPF_RINGBUF_OUTPUT(ended_rows, RING_PAGES);
@@ -68,6 +74,7 @@ BPF_TABLE("hash", struct unix_call, struct moved, unix_calls, 4096);
 #include "sockets/states.h"
 #include "sockets/handed_down.h"
 #include "sockets/connections.h"
+#include "sockets/held.h"
 #include "sockets/rows.h"
 #include "sockets/once.h"
 #ifdef OF_A_LINK
@@ -89,5 +96,7 @@ BPF_TABLE("hash", struct unix_call, struct moved, unix_calls, 4096);
 #include "sockets/ends.h"
 #include "sockets/packets.h"
 #include "sockets/peers.h"
+#ifndef OF_A_LINK
 #include "sockets/attaching.h"
 #include "sockets/snapshot.h"
+#endif

@@ -51,7 +51,7 @@ static __always_inline bool is_counted(struct __sk_buff *context)
 	if (!owner)
 		return false;
 	mark = marks.sk_storage_get(owner, 0, 0);
-	return mark && *mark != PENDING;
+	return mark || mark_of_held(owner);
 }
 
 int on_attached_egress(struct __sk_buff *context)

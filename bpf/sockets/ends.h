@@ -32,7 +32,7 @@ int on_state(u64 *ctx)
 	int state = (int)ctx[2];
 	struct row *row;
 
-	if (state == ESTABLISHED) {
+	if (state == ESTABLISHED || state == LISTEN) {
 		/* Its listener may hand it payload, which may be read before a packet of its own comes: its row needs this. */
 		if (mark_of(sk))
 			bpf_get_socket_cookie(sk);
@@ -95,6 +95,7 @@ static __always_inline void mark_own(struct bpf_sock *sk)
 		count_fate(CREATED);
 	if (!marks.sk_storage_get(sk, &own, 1))
 		count_fate(NOT_MADE);
+	hold(sk, own);
 }
 
 /* cgroup/sock_create: every AF_INET and AF_INET6 socket() below the cgroup */
@@ -104,11 +105,24 @@ int on_sock_create(struct bpf_sock *sk)
 	return 1;
 }
 
+static __always_inline void let_go(void *sk)
+{
+#ifndef OF_A_LINK
+	u64 address = (u64)sk;
+
+	if (!is_holding())
+		return;
+	held.delete(&address);
+	held_rows.delete(&address);
+#endif
+}
+
 /* cgroup/sock_release: close() of the last descriptor, the end of sockets that are not TCP's, and of TLS */
 int on_sock_release(struct bpf_sock *sk)
 {
-	struct row *row = rows.sk_storage_get(sk, 0, 0);
+	struct row *row = stored_row(sk, sk);
 
+	let_go(sk);
 	if (!row || row->ended)
 		return 1;
 	if (row->protocol == TCP) {
@@ -125,7 +139,7 @@ int on_sock_release(struct bpf_sock *sk)
 int on_release_of_ours(struct bpf_sock *sk)
 {
 	u64 cookie = bpf_get_socket_cookie(sk);
-	struct row *row = rows_apart.lookup(&cookie);
+	struct row *row = row_by_cookie(cookie);
 
 	if (row && !row->ended)
 		ask_tls(row, (void *)sk);
@@ -133,6 +147,28 @@ int on_release_of_ours(struct bpf_sock *sk)
 }
 #endif
 
+/* What its socket says of itself while it lives. */
+static __always_inline void ask_living(struct row *row, struct k_sock *sk)
+{
+	count_completions(row);
+	if (row->protocol == TCP)
+		ask_tcp(row, sk);
+	else
+		look_at_cork(row, sk);
+}
+
+#ifdef ROWS_APART
+/* (cookie), run by whoever reads that row afterwards: what has not ended has not been freed. */
+int on_asked(u64 *ctx)
+{
+	u64 cookie = ctx[0];
+	struct kept *one = rows_apart.lookup(&cookie);
+
+	if (one && !one->row.ended)
+		ask_living(&one->row, (struct k_sock *)one->sk);
+	return 0;
+}
+#else
 /* iter/bpf_sk_storage_map: the rows of sockets that live on */
 struct iteration { struct { void *seq; u64 session, number; } *meta; void *map; struct k_sock *sk; struct row *row; };
 
@@ -143,11 +179,8 @@ int on_living(struct iteration *ctx)
 
 	if (!row || !sk || row->ended)
 		return 0;
-	count_completions(row);
-	if (row->protocol == TCP)
-		ask_tcp(row, sk);
-	else
-		look_at_cork(row, sk);
+	ask_living(row, sk);
 	bpf_seq_write(ctx->meta->seq, row, sizeof(*row));
 	return 0;
 }
+#endif

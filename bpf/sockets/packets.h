@@ -8,7 +8,7 @@ enum { OWNS, PEERS };
 static __always_inline struct row *row_of_packet(struct __sk_buff *context, struct bpf_sock *owner, u64 whose)
 {
 	u64 cookie = bpf_get_socket_cookie(context);
-	struct row *row = rows_apart.lookup(&cookie);
+	struct row *row = row_by_cookie(cookie);
 	struct k_sock *sk = NULL;
 
 	if (row)
@@ -20,10 +20,10 @@ static __always_inline struct row *row_of_packet(struct __sk_buff *context, stru
 /* whose: of the subject are all whose packets come by its cgroup (made by the kernel for it, too), of peers the marked. */
 static __always_inline struct row *row_of_packet(struct __sk_buff *context, struct bpf_sock *owner, u64 whose)
 {
-	struct row *row = rows.sk_storage_get(owner, 0, 0);
+	struct row *row = stored_row(owner, context);
 	struct k_sock *sk = NULL;
+	u64 *mark, cookie;
 	bool is_new;
-	u64 *mark;
 
 	if (row && whose == row->is_peer)
 		return row;
@@ -32,11 +32,12 @@ static __always_inline struct row *row_of_packet(struct __sk_buff *context, stru
 		return NULL;
 	if (!mark && owner->type == SOCK_RAW) /* the kernel's own, in a network namespace that the subject has made */
 		return NULL;
-	row = row_in_storage(owner, &is_new);
+	cookie = bpf_get_socket_cookie(context);
+	row = new_row(owner, cookie, &is_new);
 	if (!row || !is_new)
 		return row;
 	READ(sk, &((struct k_skb *)context)->sk);
-	begin_row(row, sk, bpf_get_socket_cookie(context), mark ? *mark : 0);
+	begin_row(row, sk, cookie, mark ? *mark : 0);
 	return row;
 }
 #endif

@@ -59,19 +59,13 @@ static __always_inline bool has_protocol_above(struct k_sock *sk)
 BPF_TABLE("lru_hash", u64, u8, begun, 4096);
 enum { EEXIST = 17 };
 
-/*
- * mark: 0 where there is none (a socket that the kernel made). Whoever made a row may have been interrupted before this by
- * a packet, or by another task, that has begun it; or another CPU begins it now.
- */
-static __always_inline void begin_row(struct row *row, struct k_sock *sk, u64 cookie, u64 mark)
+/* mark: 0 where there is none (a socket that the kernel made). */
+static __always_inline void describe_row(struct row *row, struct k_sock *sk, u64 mark)
 {
 	struct k_cgroup *cgroup = NULL;
 	struct k_node *node = NULL;
-	u8 state = 0, one = 1;
+	u8 state = 0;
 
-	if (row->cookie || begun.insert(&cookie, &one) == -EEXIST)
-		return;
-	row->cookie = cookie;
 	READ(cgroup, &sk->cgroup);
 	READ(node, &cgroup->kn);
 	READ(row->cgroup, &node->id);
@@ -84,6 +78,20 @@ static __always_inline void begin_row(struct row *row, struct k_sock *sk, u64 co
 	name_row(row, sk);
 	READ(state, &sk->state);
 	row->closed = row->protocol == TCP && state == CLOSED && !row->before;
+}
+
+/*
+ * Whoever made a row may have been interrupted before this by a packet, or by another task, that has begun it; or another
+ * CPU begins it now.
+ */
+static __always_inline void begin_row(struct row *row, struct k_sock *sk, u64 cookie, u64 mark)
+{
+	u8 one = 1;
+
+	if (row->cookie || begun.insert(&cookie, &one) == -EEXIST)
+		return;
+	row->cookie = cookie;
+	describe_row(row, sk, mark);
 	/* Else it has had no payload until now: TCP's books are empty, or those of a connection that was refused. */
 	if (row->accepted && take_over(row, (void *)sk))
 		ask_connection(row, (void *)sk);
@@ -131,36 +139,57 @@ static __always_inline u64 *mark_of(struct k_sock *sk)
 {
 	u64 *mark = sk->storage ? marks.sk_storage_get(sk, 0, 0) : NULL;
 
-	return mark && *mark != PENDING ? mark : NULL;
+	return mark ? mark : mark_of_held(sk);
 }
 
-#ifdef OF_A_LINK
+/* More than a stack holds. sk: its address, for whoever asks TCP about it later. */
+struct kept { struct row row; u64 sk; };
+BPF_ARRAY(blank, struct kept, 1);
+
+#ifdef ROWS_APART
 /*
- * A workload of ours sends with MSG_ZEROCOPY to the limit of its sockets' optmem, of which storage would take a part: its
- * rows are in a map by cookie, where they stay when their sockets have ended. Its sockets are few.
+ * Rows by cookie: of a workload of ours, which sends with MSG_ZEROCOPY to the limit of its sockets' optmem, of which storage
+ * would take a part, and whose sockets are few; and where the kernel iterates no storage. They stay when their sockets
+ * have ended.
  */
-BPF_HASH(rows_apart, u64, struct row, 256);
-BPF_ARRAY(blank, struct row, 1);	/* a row is more than a stack holds */
+#ifdef OF_A_LINK
+BPF_TABLE("hash", u64, struct kept, rows_apart, 256);
+#else
+BPF_F_TABLE("hash", u64, struct kept, rows_apart, 262144, 1);	/* BPF_F_NO_PREALLOC */
+#endif
+
+static __always_inline struct row *row_by_cookie(u64 cookie)
+{
+	return (struct row *)rows_apart.lookup(&cookie);
+}
 
 static __always_inline struct row *known_row(struct k_sock *sk)
 {
 	u64 cookie = sk->cookie;
 
-	return cookie ? rows_apart.lookup(&cookie) : NULL;
+	return cookie ? row_by_cookie(cookie) : NULL;
 }
 
+/* asked: the socket, or a packet of its. */
+static __always_inline struct row *stored_row(struct bpf_sock *sk, void *asked)
+{
+	return row_by_cookie(bpf_get_socket_cookie(asked));
+}
+#endif
+
+#ifdef OF_A_LINK
 static __always_inline struct row *make_row(struct k_sock *sk, u64 cookie)
 {
-	u32 zero = 0;
-	struct row *row = blank.lookup(&zero);
+	struct kept *one = blank.lookup(&(int){0});
+	struct row *row;
 	u16 protocol = 0;
 	bool is_first;
 
 	READ(protocol, &sk->protocol);
 	if (protocol != the_flow().protocol)
 		return NULL;
-	is_first = row && !rows_apart.insert(&cookie, row);
-	row = rows_apart.lookup(&cookie);
+	is_first = one && !rows_apart.insert(&cookie, one);
+	row = row_by_cookie(cookie);
 	if (!row)
 		count_fate(NOT_MADE);
 	else if (is_first)
@@ -180,6 +209,33 @@ static __always_inline struct row *row_of_receiver(struct k_sock *sk)
 	return known_row(sk);
 }
 #else
+static __always_inline bool are_all_made(void)
+{
+	u64 *is_ending = ending.lookup(&(int){0});
+
+	return is_ending && *is_ending;
+}
+
+#ifdef ROWS_APART
+/* Made by whoever comes first. */
+static __always_inline struct row *new_row(void *sk, u64 cookie, bool *is_new)
+{
+	struct kept *one = blank.lookup(&(int){0});
+
+	*is_new = false;
+	if (!one || are_all_made())
+		return NULL;
+	*is_new = !rows_apart.insert(&cookie, one);
+	one = rows_apart.lookup(&cookie);
+	if (!one)
+		count_fate(NOT_MADE);
+	else if (*is_new)
+		one->sk = (u64)sk;
+	return (struct row *)one;
+}
+#else
+BPF_F_TABLE("sk_storage", int, struct row, rows, 0, 1);   /* BPF_F_NO_PREALLOC */
+
 /*
  * The row of a socket, where it has one. It must say NULL fast: it is asked at each call of each program of the machine,
  * and a load that rejects is cheaper than a look-up, which is a call.
@@ -189,14 +245,18 @@ static __always_inline struct row *known_row(struct k_sock *sk)
 	return sk->storage ? rows.sk_storage_get(sk, 0, 0) : NULL;
 }
 
-/* Made by whoever comes first. Where two come at one moment the kernel refuses the other one, for whom it is there. */
-static __always_inline struct row *row_in_storage(void *sk, bool *is_new)
+static __always_inline struct row *stored_row(struct bpf_sock *sk, void *asked)
 {
-	u64 *is_ending = ending.lookup(&(int){0});
+	return rows.sk_storage_get(sk, 0, 0);
+}
+
+/* Made by whoever comes first. Where two come at one moment the kernel refuses the other one, for whom it is there. */
+static __always_inline struct row *new_row(void *sk, u64 cookie, bool *is_new)
+{
 	struct row *row;
 
 	*is_new = false;
-	if (is_ending && *is_ending)
+	if (are_all_made())
 		return NULL;
 	row = rows.sk_storage_get(sk, 0, 1);
 	*is_new = row;
@@ -206,23 +266,51 @@ static __always_inline struct row *row_in_storage(void *sk, bool *is_new)
 		count_fate(NOT_MADE);
 	return row;
 }
+#endif
+
+/* Of connections that both ends had closed when their process was attached to: no table of the kernel's has these. */
+BPF_F_TABLE("hash", u64, struct kept, held_rows, 4096, 1);	/* BPF_F_NO_PREALLOC */
+
+static __always_inline struct row *held_row(struct k_sock *sk)
+{
+	u64 address = (u64)sk;
+
+	return is_holding() == SOUGHT ? (struct row *)held_rows.lookup(&address) : NULL;
+}
+
+static __always_inline bool was_held(struct row *row, struct k_sock *sk, u64 cookie)
+{
+	struct row *then = held_row(sk);
+
+	if (!then)
+		return false;
+	*row = *then;
+	row->cookie = cookie;
+	count_fate(MADE);
+	return true;
+}
+
+/* cookie: of a socket that is marked and has no row. */
+static __always_inline struct row *make_row(struct k_sock *sk, u64 cookie, u64 mark)
+{
+	bool is_new;
+	struct row *row = new_row(sk, cookie, &is_new);
+
+	if (row && is_new && !was_held(row, sk, cookie))
+		begin_row(row, sk, cookie, mark);
+	return row;
+}
 
 /* The row of a socket of the subject, else NULL: as fast as that. */
 static __always_inline struct row *row_of(struct k_sock *sk)
 {
 	struct row *row = known_row(sk);
-	bool is_new;
 	u64 *mark;
 
 	if (row)
 		return row;
 	mark = mark_of(sk);
-	if (!mark)
-		return NULL;
-	row = row_in_storage(sk, &is_new);
-	if (row && is_new)
-		begin_row(row, sk, bpf_get_socket_cookie(sk), *mark);
-	return row;
+	return mark ? make_row(sk, bpf_get_socket_cookie(sk), *mark) : NULL;
 }
 
 /* The same, where the verifier does not take the socket for one that has a cookie: its row is made if it has got that. */
@@ -230,17 +318,13 @@ static __always_inline struct row *row_of_receiver(struct k_sock *sk)
 {
 	struct row *row = known_row(sk);
 	u64 *mark, cookie;
-	bool is_new;
 
 	if (row)
 		return row;
 	cookie = sk->cookie;
 	mark = mark_of(sk);
-	if (!mark || !cookie)
-		return NULL;
-	row = row_in_storage(sk, &is_new);
-	if (row && is_new)
-		begin_row(row, sk, cookie, *mark);
-	return row;
+	if (!cookie)
+		return held_row(sk);
+	return mark ? make_row(sk, cookie, *mark) : NULL;
 }
 #endif

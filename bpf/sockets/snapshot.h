@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The sockets that processes have when they are attached to. They are marked through descriptors, and a row is made of
- * each under its lock, where no call and no packet is in between; until then its mark says PENDING and nothing is
- * counted. Nothing is duplicated, and nothing read.
+ * The sockets that processes have when they are attached to. They are found through descriptors and held (held.h), and of
+ * each connection a row is made under its lock, where no call and no packet is in between; until then it has no mark and
+ * nothing is counted. Nothing is duplicated, and nothing read.
  */
 
 /* Connections that wait to be accepted have been made before their listener could hand them its mark. */
@@ -23,12 +23,14 @@ static __always_inline void await_accepted(struct k_sock *listener)
 
 /* iter/task_file */
 struct file_iteration { struct { void *seq; u64 session, number; } *meta; void *task; u32 fd, unused; void *file; };
-struct found { u64 mark, cookie; u32 tgid, fd; u16 family, protocol, local_port, peer_port; u32 netns, state; };
+struct found { u64 address, cookie; u32 tgid, fd; u16 family, protocol, local_port, peer_port; u32 netns, state; };
 
-/* Each is loaded once: what the verifier has seen tested against NULL is that load. */
-static __always_inline struct k_socket *socket_of(struct file_iteration *ctx, struct found *found)
+/* A socket of such a process; NULL of another file. Each is loaded once: the verifier has seen that load tested. */
+static __always_inline struct k_sock *socket_of(struct file_iteration *ctx, struct found *found)
 {
 	void *task = ctx->task, *file = ctx->file;
+	struct k_socket *socket;
+	struct k_sock *sk = NULL;
 
 	if (!task || !file)
 		return NULL;
@@ -36,14 +38,19 @@ static __always_inline struct k_socket *socket_of(struct file_iteration *ctx, st
 	found->fd = ctx->fd;
 	if (!is_attached_to(found->tgid))
 		return NULL;
-	return (void *)bpf_sock_from_file(file);
+	socket = (void *)bpf_sock_from_file(file);
+	if (socket)
+		READ(sk, &socket->sk);
+	return sk;
 }
 
-static __always_inline void describe(struct found *found, struct k_sock *sk)
+/* Whether it is one of IP's. */
+static __always_inline bool describe(struct found *found, struct k_sock *sk)
 {
 	struct k_net *net = NULL;
 	u8 state = 0;
 
+	found->address = (u64)sk;
 	READ(found->cookie, &sk->cookie);
 	READ(found->family, &sk->family);
 	READ(found->protocol, &sk->protocol);
@@ -54,6 +61,7 @@ static __always_inline void describe(struct found *found, struct k_sock *sk)
 	READ(found->netns, &net->inum);
 	READ(state, &sk->state);
 	found->state = state;
+	return found->family == AF_INET || found->family == AF_INET6;
 }
 
 static __always_inline void remember_beginning(struct row *row, struct k_sock *sk)
@@ -100,134 +108,135 @@ static __always_inline bool has_a_past(struct k_sock *sk)
 	return received || sent;
 }
 
-/*
- * One that both ends have closed is in no table that iter/tcp walks; what it has received may be unread. Nothing but a
- * read can move it any more.
- */
-static __always_inline void begin_closed(struct k_sock *sk, u64 mark)
+/* One that both ends have closed: what it has received may be unread. Nothing but a read can move it any more. */
+static __always_inline void hold_closed(u64 address, struct k_sock *sk, u64 mark)
 {
-	struct row *row;
+	struct kept *one = blank.lookup(&(int){0});
 
-	row = rows.sk_storage_get(sk, 0, 1);
-	if (!row) {
+	if (!one)
+		return;
+	held_rows.update(&address, one);
+	one = held_rows.lookup(&address);
+	if (!one) {
 		count_fate(NOT_MADE);
 		return;
 	}
-	begin_row(row, sk, bpf_get_socket_cookie(sk), mark);
-	remember_beginning(row, sk);
+	describe_row(&one->row, sk, mark);
+	remember_beginning(&one->row, sk);
+}
+
+static __always_inline void hold_connection(struct k_sock *sk, u8 state)
+{
+	u64 address = (u64)sk, mark = PENDING;
+
+	if (state == LISTEN)
+		mark = address | BEFORE;
+	else if (state == CLOSED)
+		mark = address;
+	if (state == CLOSED && has_a_past(sk)) {
+		mark |= BEFORE;
+		hold_closed(address, sk, mark);
+	}
+	held.update(&address, &mark);
 }
 
 int on_file(struct file_iteration *ctx)
 {
 	struct found found = {};
-	struct k_socket *socket = socket_of(ctx, &found);
-	struct k_sock *sk;
-	bool has_past = true;
-	u64 mark = 0;
+	struct k_sock *sk = socket_of(ctx, &found);
+	u64 mark;
 
-	if (!socket)
+	if (!sk || !describe(&found, sk) || held.lookup(&found.address))
 		return 0;
-	sk = socket->sk;
-	if (!sk)
+	if (found.protocol == TCP) {
+		hold_connection(sk, found.state);
 		return 0;
-	describe(&found, sk);
-	if ((found.family != AF_INET && found.family != AF_INET6) || marks.sk_storage_get(sk, 0, 0))
-		return 0;
-	if (found.protocol == TCP && found.state == CLOSED)
-		has_past = has_a_past(sk);
-	mark = PENDING;
-	if (found.protocol != TCP || found.state == CLOSED || found.state == LISTEN) {
-		READ(mark, &socket->sk);
-		mark |= has_past ? BEFORE : 0;
 	}
-	if (!marks.sk_storage_get(sk, &mark, 1))
-		count_fate(NOT_MADE);
-	if (found.protocol != TCP)
-		return 0;
-	if (found.state == CLOSED && has_past)
-		begin_closed(sk, mark);
-	else if (found.state == LISTEN)
-		await_accepted(sk);
+	mark = found.address | BEFORE;
+	held.update(&found.address, &mark);
 	return 0;
 }
 
-/* Of all its sockets, marked or not: who has none is not seen. */
 int on_file_seen(struct file_iteration *ctx)
 {
 	struct found found = {};
-	struct k_socket *socket = socket_of(ctx, &found);
-	struct k_sock *sk;
-	u64 *mark;
+	struct k_sock *sk = socket_of(ctx, &found);
 
-	if (!socket)
-		return 0;
-	sk = socket->sk;
-	if (!sk)
-		return 0;
-	describe(&found, sk);
-	if (found.family != AF_INET && found.family != AF_INET6)
-		return 0;
-	mark = marks.sk_storage_get(sk, 0, 0);
-	found.mark = mark ? *mark : 0;
-	bpf_seq_write(ctx->meta->seq, &found, sizeof(found));
+	if (sk && describe(&found, sk))
+		bpf_seq_write(ctx->meta->seq, &found, sizeof(found));
 	return 0;
 }
 
 /* iter/tcp, which holds the socket's lock */
 struct tcp_iteration { struct { void *seq; u64 session, number; } *meta; void *sk; u32 uid; };
 
+static __always_inline void *connection_of(struct tcp_iteration *ctx)
+{
+	void *common = ctx->sk;
+
+	return common ? (void *)bpf_skc_to_tcp_sock(common) : NULL;
+}
+
 int on_tcp_beginning(struct tcp_iteration *ctx)
 {
-	u64 address = 0, before, *mark;
-	void *common = ctx->sk, *sk;
+	void *sk = connection_of(ctx);
+	u64 address = 0, mark, *found;
 	struct row *row;
+	bool is_new;
 	u8 state = 0;
 
-	if (!common)
-		return 0;
-	sk = (void *)bpf_skc_to_tcp_sock(common);
-	if (!sk)
-		return 0;
-	mark = marks.sk_storage_get(sk, 0, 0);
-	if (mark && *mark != PENDING)
+	if (!sk || marks.sk_storage_get(sk, 0, 0))
 		return 0;
 	READ(address, (void *)ctx + 8);
-	if (!mark && !awaited.lookup(&address))
+	found = held.lookup(&address);
+	if (!found && !awaited.lookup(&address))
 		return 0;
 	READ(state, &((struct k_sock *)sk)->state);
-	if (mark && state == SYN_SENT) {
-		/* What it receives has no sequence number yet: its row is made at its first byte. */
-		*mark = address;
-		return 0;
+	mark = address | BEFORE;
+	if (found && state == SYN_SENT) /* What it receives has no sequence number yet: its row is made at its first byte. */
+		mark = address;
+	else if (state != LISTEN) {
+		u64 cookie = bpf_get_socket_cookie(sk);
+
+		row = new_row(sk, cookie, &is_new);
+		if (!row)
+			return 0;
+		begin_row(row, sk, cookie, mark);
+		remember_beginning(row, sk);
 	}
-	before = address | BEFORE;
-	row = rows.sk_storage_get(sk, 0, 1);
-	if (!row) {
-		count_fate(NOT_MADE);
-		return 0;
-	}
-	begin_row(row, sk, bpf_get_socket_cookie(sk), before);
-	remember_beginning(row, sk);
 	/* From here on it is counted. */
-	if (mark)
-		*mark = before;
-	else
-		marks.sk_storage_get(sk, &before, 1);
+	if (found)
+		*found = mark;
+	if (!marks.sk_storage_get(sk, &mark, 1))
+		count_fate(NOT_MADE);
+	/* The iterator shows listeners first. */
+	if (state == LISTEN)
+		await_accepted(sk);
+	return 0;
+}
+
+/* The marked ones, by address. */
+int on_tcp_seen(struct tcp_iteration *ctx)
+{
+	void *sk = connection_of(ctx);
+	u64 address = 0;
+
+	if (!sk || !marks.sk_storage_get(sk, 0, 0))
+		return 0;
+	READ(address, (void *)ctx + 8);
+	bpf_seq_write(ctx->meta->seq, &address, sizeof(address));
 	return 0;
 }
 
 /* iter/tcp: a row and TCP's books of one moment, between two calls or inside of one that waits. */
 int on_tcp_end(struct tcp_iteration *ctx)
 {
-	void *common = ctx->sk, *sk;
+	void *sk = connection_of(ctx);
 	struct row *row;
 
-	if (!common)
-		return 0;
-	sk = (void *)bpf_skc_to_tcp_sock(common);
 	if (!sk)
 		return 0;
-	row = rows.sk_storage_get(sk, 0, 0);
+	row = known_row(sk);
 	/* One that has not moved is the same at every moment: on_living() has it, when there is time. */
 	if (!row || row->ended || row->is_peer || !(row->owned || row->counters[LEFT_PACKETS] || row->counters[CAME_PACKETS]))
 		return 0;

@@ -54,8 +54,7 @@ def _of_the_uncounted(found: Uncounted | None) -> Iterator[Finding]:
         code="past-not-seen",
         sentence=f"{counted(found.connections, 'connection')} cannot be counted call by call: on them TCP says that it "
         f"was handed {found.sent:,} B and received {found.received:,} B (inet_diag), by ways that nobody saw{ended}",
-        why=f"this kernel refuses to look through sockets (BPF iterators: {found.why}): none that was there, and none "
-        "that lives on, has a row",
+        why=f"this kernel refuses to look through sockets (BPF iterators: {found.why}): none that was there has a row",
         fix="nettrace record starts the program itself, and sees its sockets as they are made",
         figures={
             "connections": found.connections,

@@ -1,8 +1,8 @@
 """Watches processes that run already: live hooks first, then what their sockets have come to; the live ones win.
 
-A process is known to the programs by its id, its sockets by marks. An iterator over descriptors marks those that are
-there; another one, over TCP's sockets, makes each one's row under its lock (bpf/sockets/snapshot.h). Nothing of the
-target is duplicated, read, stopped or signalled.
+A process is known to the programs by its id, its sockets by marks. An iterator over descriptors finds the sockets that
+are there; another one marks those of TCP and makes each one's row under its lock (bpf/sockets/snapshot.h); the rest are
+marked as soon as they move (bpf/sockets/held.h). Nothing of the target is duplicated, read, stopped or signalled.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import struct
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from socket import IPPROTO_TCP
 from typing import NamedTuple
 
 from tracer.books.socket_rows import ROW_BYTES, Row, decode_row
@@ -39,8 +40,13 @@ NEEDED_TO_ATTACH = (
 OF_PROCESSES = OF_A_PROGRAM._replace(needed=NEEDED_TO_ATTACH)
 FOLLOWS_CHILDREN = Hook(Kind.TP_BTF, "sched_process_fork", "on_sched_process_fork", "children")
 MADE_IN_CGROUP = Hook(Kind.SOCK_CREATE, "", "on_sock_create", "sockets made in the cgroup")
-_ITERATORS = {"on_file": "task_file", "on_file_seen": "task_file", "on_tcp_beginning": "tcp", "on_tcp_end": "tcp"}
-_PENDING, _LISTENS = 4, 10
+_ITERATORS = {
+    "on_file": "task_file", "on_file_seen": "task_file",
+    "on_tcp_beginning": "tcp", "on_tcp_seen": "tcp", "on_tcp_end": "tcp",
+}  # fmt: skip
+# bpf/sockets/held.h; include/net/tcp_states.h.
+_KEPT, _SOUGHT, _PENDING = 1, 2, 4
+_CLOSED, _LISTENS = 7, 10
 # struct found of bpf/sockets/snapshot.h.
 _FOUND = struct.Struct("<QQIIHHHHII")
 
@@ -94,10 +100,28 @@ class Attachment:
                 self._watch(new)
         if not self.sees_the_past:
             return 0
-        _walk(self._iterators["on_file"])
-        self._listening = {(one.netns, one.local_port) for one in self.descriptors() if one.is_listener}
-        self._in_each_namespace("on_tcp_beginning")
-        return SocketCounts(self._maps).fates()["made"]
+        self._hold(_SOUGHT)
+        # A listener hands its mark on from the first time on; what it has accepted until then is found by the second.
+        for _ in range(2):
+            _walk(self._iterators["on_file"])
+            self._in_each_namespace("on_tcp_beginning")
+        found = self.descriptors()
+        self._listening = {(one.netns, one.local_port) for one in found if one.is_listener}
+        # Else every socket of the machine would be looked for, whenever it moves.
+        self._hold(_SOUGHT if self._held() - self._marked() else _KEPT)
+        return SocketCounts(self._maps).fates()["made"] + len(list(self._maps.keys("held_rows")))
+
+    def _hold(self, how: int) -> None:
+        self._maps.set("holding", 0, how.to_bytes(8, "little"))
+
+    def _held(self) -> set[int]:
+        """Addresses of sockets that have a mark or will get one when they move."""
+        found = ((int.from_bytes(key, "little"), value) for key, value in self._maps.items("held"))
+        return {address for address, mark in found if int.from_bytes(mark, "little") != _PENDING}
+
+    def _marked(self) -> set[int]:
+        """Addresses of TCP's sockets that have one, but for the closed."""
+        return set(memoryview(b"".join(self._in_each_namespace("on_tcp_seen"))).cast("Q"))
 
     @property
     def sees_the_past(self) -> bool:
@@ -128,11 +152,19 @@ class Attachment:
 
     def descriptors(self) -> list[Descriptor]:
         """TCP and UDP sockets that they hold."""
-        rows = _FOUND.iter_unpack(_walk(self._iterators["on_file_seen"]) if self.sees_the_past else b"")
+        if not self.sees_the_past:
+            return []
+        rows = list(_FOUND.iter_unpack(_walk(self._iterators["on_file_seen"])))
+        # Asked afterwards: whoever is made meanwhile is marked by then.
+        seen = self._marked() | self._held()
         return [
-            Descriptor(cookie, tgid, number, protocol, local, peer, netns, state == _LISTENS, mark not in (0, _PENDING))
-            for mark, cookie, tgid, number, _, protocol, local, peer, netns, state in rows
-        ]
+            Descriptor(
+                cookie, tgid, number, protocol, local, peer, netns, state == _LISTENS,
+                # Of those that TCP has forgotten, the ones that were connected while they were watched have a cookie.
+                address in seen or (protocol == IPPROTO_TCP and state == _CLOSED and cookie > 0),
+            )
+            for address, cookie, tgid, number, _, protocol, local, peer, netns, state in rows
+        ]  # fmt: skip
 
     def _in_each_namespace(self, name: str) -> list[bytes]:
         """iter/tcp shows the network namespace of the thread that opens it."""

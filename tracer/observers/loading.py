@@ -84,6 +84,28 @@ class _LinkOptions(ctypes.Structure):
     )
 
 
+class _RunOptions(ctypes.Structure):
+    """struct bpf_test_run_opts."""
+
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("data_in", ctypes.c_void_p),
+        ("data_out", ctypes.c_void_p),
+        ("data_size_in", ctypes.c_uint32),
+        ("data_size_out", ctypes.c_uint32),
+        ("ctx_in", ctypes.c_void_p),
+        ("ctx_out", ctypes.c_void_p),
+        ("ctx_size_in", ctypes.c_uint32),
+        ("ctx_size_out", ctypes.c_uint32),
+        ("retval", ctypes.c_uint32),
+        ("repeat", ctypes.c_int),
+        ("duration", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("cpu", ctypes.c_uint32),
+        ("batch_size", ctypes.c_uint32),
+    )
+
+
 class Refusal(Exception):  # noqa: N818 - the kernel's answer, which its asker weighs
     """The kernel does not take a program.
 
@@ -150,6 +172,19 @@ def attach(program: int, kind: Kind, cgroup: int | None = None, tracepoint: str 
     if link < 0:
         raise Refusal(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return int(link)
+
+
+def run(program: int, argument: int) -> None:
+    """Run a program of a raw tracepoint once, here and now.
+
+    Raises:
+        Refusal: the kernel does not run it.
+    """
+    arguments = (ctypes.c_uint64 * 1)(argument)
+    options = _RunOptions(sz=ctypes.sizeof(_RunOptions), ctx_size_in=ctypes.sizeof(arguments))
+    options.ctx_in = ctypes.cast(arguments, ctypes.c_void_p)
+    if libbpf().bpf_prog_test_run_opts(program, ctypes.byref(options)):
+        raise Refusal(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 def iterate_map(program: int, map_descriptor: int) -> bytes:

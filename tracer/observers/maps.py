@@ -82,7 +82,7 @@ class Maps:
 
     def element(self, name: str, key: int) -> list[bytes]:
         """An array's element: one value, or one for each possible CPU."""
-        return self._value(name, key.to_bytes(4, "little")) or []
+        return self.values(name, key.to_bytes(4, "little"))
 
     def set(self, name: str, key: int, value: bytes) -> None:
         """An array's element.
@@ -122,19 +122,19 @@ class Maps:
         """Keys and values of a hash."""
         key: bytes | None = None
         while (key := self._next_key(name, key)) is not None:
-            for value in self._value(name, key) or []:
+            for value in self.values(name, key):
                 yield key, value
 
     def _next_key(self, name: str, key: bytes | None) -> bytes | None:
         found = ctypes.create_string_buffer(self._by_name[name].key_bytes)
         return found.raw if libbpf().bpf_map_get_next_key(self.descriptor(name), key, found) == 0 else None
 
-    def _value(self, name: str, key: bytes) -> list[bytes] | None:
-        """None where it has gone meanwhile."""
+    def values(self, name: str, key: bytes) -> list[bytes]:
+        """Of a key, one or one for each possible CPU; none where it has gone meanwhile."""
         length, (apart, copies) = self._by_name[name].value_bytes, self._room(name)
         found = ctypes.create_string_buffer(apart * copies)
         if libbpf().bpf_map_lookup_elem(self.descriptor(name), key, found):
-            return None
+            return []
         return [found.raw[at : at + length] for at in range(0, apart * copies, apart)]
 
     def _room(self, name: str) -> tuple[int, int]:

@@ -8,10 +8,11 @@ from tracer.machine.kernel.btf import Btf
 _MARK_BYTES = 8
 
 
-def charged_bytes(btf: Btf) -> int | None:
-    """For one socket: its list of storages, and in it a row and a mark; None where BTF does not tell."""
+def charged_bytes(btf: Btf, *, rows: bool) -> int | None:
+    """For one socket: its list of storages, and in it a mark and, with rows, a row; None where BTF does not tell."""
     storages = btf.struct_size("bpf_local_storage")
     before_data = btf.member("bpf_local_storage_elem", "sdata.data")
     if storages is None or before_data is None:
         return None
-    return storages + before_data.offset + ROW_BYTES + before_data.offset + _MARK_BYTES
+    row = before_data.offset + ROW_BYTES if rows else 0
+    return storages + row + before_data.offset + _MARK_BYTES

@@ -25,6 +25,7 @@ from tracer.observers.cgroup_links import exclusive_holder
 from tracer.observers.headers import header_tree
 from tracer.observers.image import Image
 from tracer.observers.image_cache import cached_image
+from tracer.observers.living_rows import LivingRows, RowsApart, StoredRows
 from tracer.observers.loading import Kind, Refusal
 from tracer.observers.maps import Maps
 from tracer.observers.optmem import charged_bytes
@@ -45,6 +46,7 @@ from tracer.observers.socket_structs import declarations
 from tracer.observers.source_text import whole_text
 
 PROGRAM = "sockets.bpf.c"
+_STORAGE = "bpf_sk_storage_map"
 # Parameters of the tracepoint kfree_skb until 6.10: skb, location, reason.
 _WITHOUT_RECEIVER = 3
 # On a kernel that preempts itself: with two, a task was in the middle of each now and then.
@@ -141,8 +143,9 @@ class SocketPrograms:
         btf = Btf.of_running_kernel()
         by_functions = bool(self._plan.by_functions) and self._can_fexit(btf)
         several = by_functions and self._plan.in_sockets and preempts()
+        self._apart = self._plan.in_sockets and not self._can_iterate(btf)
         self.names_receivers = len(btf.tracepoint_parameters("kfree_skb") or ()) > _WITHOUT_RECEIVER
-        self.optmem_bytes = charged_bytes(btf)
+        self.optmem_bytes = charged_bytes(btf, rows=not self._apart)
         self._prepare(btf, by_functions, several)
         if several:
             self._ranks = self._rank_programs(btf)
@@ -154,11 +157,13 @@ class SocketPrograms:
         if peers:
             self._attach_to_peers(btf)
         if self._plan.in_sockets:
-            self.living = self.load_iterator("on_living", "bpf_sk_storage_map")
+            self.living = self._living_rows(btf)
 
     def _prepare(self, btf: Btf, by_functions: bool, several: bool) -> None:
         """Code and maps."""
         plan = standing(self._plan) if several else self._plan
+        if self._apart:
+            plan = plan._replace(flags=(*plan.flags, "-DROWS_APART=1"))
         self._image = self._image_given or image_of(plan, btf, by_functions)
         try:
             self.maps = Maps(self._image.maps)
@@ -192,6 +197,26 @@ class SocketPrograms:
             self.refused["fexit"] = refusal.reason
             return False
         return True
+
+    def _can_iterate(self, btf: Btf) -> bool:
+        """Whether this kernel lets a program go through what is stored in sockets: tried, with the smallest one."""
+        target = loading.target_id(btf, Kind.ITERATOR, _STORAGE)
+        try:
+            os.close(loading.load(RETURN_0, "tried", Kind.ITERATOR, target))
+        except Refusal:
+            return False
+        return True
+
+    def _living_rows(self, btf: Btf) -> LivingRows:
+        """Raises MachineError where this kernel lets nobody read them."""
+        program, kind, target = (
+            ("on_asked", Kind.RAW_TRACEPOINT, "") if self._apart else ("on_living", Kind.ITERATOR, _STORAGE)
+        )
+        try:
+            reader = self._load(btf, program, kind, target)
+        except Refusal as refusal:
+            raise _refused("cannot read the rows of sockets that live", refusal) from refusal
+        return RowsApart(self.maps, reader) if self._apart else StoredRows(reader, self.maps.descriptor("rows"))
 
     def _attach_all(self, hooks: Iterable[Hook], btf: Btf, needed: bool = False) -> None:
         for hook in hooks:

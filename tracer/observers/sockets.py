@@ -146,6 +146,7 @@ class SocketObserver:
             elif not is_of_a_peer(data):
                 self._unlisted += 1
             self._progress.notify_all()
+        self._programs.living.forget(data)
 
     def drain(self, most_s: float) -> None:
         """Wait until none of the sockets that live now does any more, or none of them has ended for so long."""
@@ -168,9 +169,7 @@ class SocketObserver:
         return len(self._rows) + self._unlisted
 
     def _read_living(self) -> RowTable:
-        if self._programs.living is None:  # refused: they are among the lost
-            return RowTable(b"")
-        return RowTable(loading.iterate_map(self._programs.living, self._programs.maps.descriptor("rows")))
+        return self._programs.living.read()
 
     def ended_since(self, number: int) -> list[bytes]:
         """Rows that have come behind so many."""

@@ -157,7 +157,8 @@ class OfProcesses:
 
 def _without_rows(past: UncountedConnections, pids: list[int], watched: Watched) -> Uncounted:
     """What has no row, or none that can be read, is lost to the books: no figure of the recording is whole."""
-    found = past.end(pids, {row.number("cookie") for row in watched.ended}, watched.refused.get("task_file", "refused"))
+    counted = {row.number("cookie") for row in (*watched.living, *watched.ended)}
+    found = past.end(pids, counted, watched.refused.get("task_file", "refused"))
     # Rows that were made and cannot be read are lost already; their connections are among these.
     watched.fates["not_made"] += max(0, found.connections + found.ended - watched.lost)
     return found
