@@ -12,7 +12,7 @@ from tracer.commands.completing import complete_pids
 from tracer.commands.conditions import require_files
 from tracer.commands.expect import code_of, expect_option
 from tracer.commands.html import check_redact, html_option, redact_option, typed, write_sockets
-from tracer.commands.options import by_option, top_option, watch_option
+from tracer.commands.options import FileToWrite, by_option, top_option, watch_option
 from tracer.commands.output import books_code, note
 from tracer.errors import UsageError
 
@@ -38,9 +38,7 @@ if TYPE_CHECKING:
 @click.option("--no-children", is_flag=True, help="Leave out descendants of these processes.")
 @by_option
 @top_option
-@click.option(
-    "-o", "--save", "save_path", type=click.Path(dir_okay=False, path_type=Path), help="Write the recording to a file."
-)
+@click.option("-o", "--save", "save_path", type=FileToWrite(), help="Write the recording to a file.")
 @html_option
 @redact_option()
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON, with ledgers and laws.")

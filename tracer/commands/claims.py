@@ -11,7 +11,7 @@ import click
 from tracer.commands.claim_sweeps import sweeps_of
 from tracer.commands.conditions import require_files
 from tracer.commands.html import html_option, typed, write_page
-from tracer.commands.options import lab_option
+from tracer.commands.options import FileToWrite, lab_option
 from tracer.commands.output import note, write_json
 from tracer.commands.sweep import DEFAULT_DIRECTORY, DEFAULT_MODES
 from tracer.errors import Interrupted, NettraceError, UsageError
@@ -48,7 +48,7 @@ RECORDINGS = "recordings"
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the report.")
 @html_option
-@click.option("--markdown", type=click.Path(path_type=Path, dir_okay=False), help="Also write a report with the plots.")
+@click.option("--markdown", type=FileToWrite(), help="Also write a report with the plots.")
 @click.pass_context
 def command(
     ctx: click.Context,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tracer.commands.options import FileToWrite
 from tracer.commands.output import note
 from tracer.errors import UsageError
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 html_option = click.option(
     "--html",
     "html_path",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FileToWrite(),
     metavar="FILE",
     help="Also write the report as one page for a browser, complete in itself.",
 )

@@ -19,7 +19,7 @@ import click
 from tracer.books.groups import BY
 from tracer.commands.attach import target_of
 from tracer.commands.conditions import require_files
-from tracer.commands.options import watch_option
+from tracer.commands.options import FileToWrite, watch_option
 from tracer.commands.output import books_code, note
 from tracer.commands.usage import OneOf
 from tracer.errors import UsageError
@@ -75,13 +75,13 @@ class View(NamedTuple):
     "-o",
     "--save",
     "save_path",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FileToWrite(),
     metavar="FILE",
     help="Write the recording to a file, at the end and whenever w is pressed.",
 )
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FileToWrite(),
     metavar="FILE",
     help="Where CMD's output goes. [default: a temporary file, which is named in the end]",
 )

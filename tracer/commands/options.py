@@ -6,6 +6,7 @@ import contextlib
 import math
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -56,6 +57,22 @@ class Seconds(click.FloatRange):
         if math.isnan(seconds):
             self.fail(f"'{value}' is not a time in seconds.", param, ctx)
         return seconds
+
+
+class FileToWrite(click.Path):
+    """Where a result goes: no option, and no "--", before which its name was forgotten."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A path; one that begins with a dash is a usage error."""
+        name = str(value)
+        if name.startswith("-"):
+            option = param.opts[-1] if param is not None else "this option"
+            fix = f"{option} FILE; a file that begins with a dash is ./{name}, and /dev/stdout is one, too"
+            raise UsageError(f"{option} needs the name of a file", f"what follows it is {name!r}", fix)
+        return super().convert(value, param, ctx)
 
 
 class LabKernel(click.ParamType):  # type: ignore[type-arg]

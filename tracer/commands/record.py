@@ -13,7 +13,7 @@ import click
 from tracer.commands.conditions import require_files
 from tracer.commands.expect import code_of, expect_option
 from tracer.commands.html import check_redact, html_option, redact_option, typed, write_sockets
-from tracer.commands.options import by_option, lab_option, top_option, watch_option
+from tracer.commands.options import FileToWrite, by_option, lab_option, top_option, watch_option
 from tracer.commands.output import note
 
 if TYPE_CHECKING:
@@ -24,13 +24,11 @@ if TYPE_CHECKING:
 
 
 @click.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
-@click.option(
-    "-o", "--save", "save_path", type=click.Path(dir_okay=False, path_type=Path), help="Write the recording to a file."
-)
+@click.option("-o", "--save", "save_path", type=FileToWrite(), help="Write the recording to a file.")
 @click.option(
     "--json",
     "json_path",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FileToWrite(),
     metavar="FILE",
     help="Write it as JSON, with ledgers and laws.",
 )

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from tracer.commands.conditions import require_files
 from tracer.commands.expect import code_of, expect_option
 from tracer.commands.html import html_option, redact_option, write_run, write_sockets
-from tracer.commands.options import by_option, top_option
+from tracer.commands.options import FileToWrite, by_option, top_option
 from tracer.commands.output import books_code, emit, exit_code, trust_code, write_json
 from tracer.commands.pictures import write_speedscope
 from tracer.errors import UsageError
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 @click.option(
     "--parquet",
     "parquet_path",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FileToWrite(),
     help="Write its sockets to a Parquet file.",
 )
 @html_option
 @click.option(
     "--speedscope",
     "speedscope_path",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FileToWrite(),
     help="Write the stacks of --profile and --stacks to a file for speedscope.",
 )
 @redact_option("the report")

@@ -15,7 +15,7 @@ from tracer.commands.every_kernel import run_on_every_kernel
 from tracer.commands.expect import expect_option
 from tracer.commands.experiments import experiment_of, experiment_options
 from tracer.commands.html import check_redact, html_option, redact_option, typed, write_run
-from tracer.commands.options import ALL, json_option
+from tracer.commands.options import ALL, FileToWrite, json_option
 from tracer.commands.output import emit, exit_code, note
 from tracer.commands.pictures import write_speedscope
 from tracer.model import Document, Experiment
@@ -101,26 +101,25 @@ class WithModes(click.Command):
             formatter.write_dl(self.modes)
 
 
-_file = click.Path(path_type=Path, dir_okay=False)
-
-
 @click.command(cls=WithModes)
 @click.argument("mode", shell_complete=complete_modes)
 @experiment_options(every=True)
 @click.option("--stacks", is_flag=True, help="Collect the kernel stacks that led to each copy.")
 @click.option("--counters", is_flag=True, help="Count cycles, switches, misses of the bare pass with perf stat.")
 @click.option("--profile", is_flag=True, help="Sample the CPUs in a third pass: CPU time by stage.")
-@click.option("--folded", type=_file, help="Write the profile's stacks for a flame graph; implies --profile.")
+@click.option("--folded", type=FileToWrite(), help="Write the profile's stacks for a flame graph; implies --profile.")
 @click.option(
     "--copy-stacks",
-    type=_file,
+    type=FileToWrite(),
     help="Write the stacks of --stacks folded, with their bytes, for a flame graph; implies it.",
 )
-@click.option("--speedscope", type=_file, help="Write the stacks for the viewer of that name; implies --profile.")
+@click.option(
+    "--speedscope", type=FileToWrite(), help="Write the stacks for the viewer of that name; implies --profile."
+)
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the receiver. [default: any free one]")
 @click.option("--verify", is_flag=True, help="The receiver checks every byte; slower.")
 @json_option
-@click.option("--save", type=_file, help="Save the recording, for nettrace report.")
+@click.option("--save", type=FileToWrite(), help="Save the recording, for nettrace report.")
 @html_option
 @redact_option()
 @click.option("--expect-zerocopy", is_flag=True, help="Short for --expect 'zerocopy real'.")
