@@ -35,5 +35,7 @@ static __always_inline u64 *mark_of_held(void *sk)
 	if (!mark || *mark == PENDING)
 		return NULL;
 	own = *mark;
-	return marks.sk_storage_get(sk, &own, 1);
+	/* Where two come at one moment the kernel refuses the other one, for whom it is there. */
+	mark = marks.sk_storage_get(sk, &own, 1);
+	return mark ? mark : marks.sk_storage_get(sk, 0, 0);
 }

@@ -125,6 +125,12 @@ static __always_inline void hold_closed(u64 address, struct k_sock *sk, u64 mark
 	remember_beginning(&one->row, sk);
 }
 
+static __always_inline void hold_found(u64 address, u64 mark)
+{
+	if (held.update(&address, &mark))
+		count_fate(NOT_MADE);
+}
+
 static __always_inline void hold_connection(struct k_sock *sk, u8 state)
 {
 	u64 address = (u64)sk, mark = PENDING;
@@ -137,23 +143,20 @@ static __always_inline void hold_connection(struct k_sock *sk, u8 state)
 		mark |= BEFORE;
 		hold_closed(address, sk, mark);
 	}
-	held.update(&address, &mark);
+	hold_found(address, mark);
 }
 
 int on_file(struct file_iteration *ctx)
 {
 	struct found found = {};
 	struct k_sock *sk = socket_of(ctx, &found);
-	u64 mark;
 
 	if (!sk || !describe(&found, sk) || held.lookup(&found.address))
 		return 0;
-	if (found.protocol == TCP) {
+	if (found.protocol == TCP)
 		hold_connection(sk, found.state);
-		return 0;
-	}
-	mark = found.address | BEFORE;
-	held.update(&found.address, &mark);
+	else
+		hold_found(found.address, found.address | BEFORE);
 	return 0;
 }
 

@@ -80,7 +80,8 @@ class Plan(NamedTuple):
         by_functions: What tells calls and their ways, where functions can be probed; empty where nobody asks for them.
         by_tracepoints: The same, where they cannot.
         flags: What the program is compiled with.
-        in_sockets: Rows live in the sockets' storage, and those of sockets that live on are iterated.
+        in_sockets: Rows live in the sockets' storage, where the kernel lets a program go through that; and those of
+            sockets that live on are read.
         ring_pages: Of the buffer for rows that have ended; a power of two.
     """
 

@@ -214,6 +214,8 @@ class SocketPrograms:
         )
         try:
             reader = self._load(btf, program, kind, target)
+            if self._apart:
+                loading.run(reader, 0)
         except Refusal as refusal:
             raise _refused("cannot read the rows of sockets that live", refusal) from refusal
         return RowsApart(self.maps, reader) if self._apart else StoredRows(reader, self.maps.descriptor("rows"))
