@@ -25,6 +25,19 @@ static __always_inline void ask_tcp(struct row *row, struct k_sock *sk)
 #endif
 }
 
+/* A connection that is made now has nothing of the one that was closed before anybody watched. */
+static __always_inline void forget_past(struct k_sock *sk)
+{
+#ifndef OF_A_LINK
+	u64 address = (u64)sk;
+
+	if (!held_row(sk))
+		return;
+	held.update(&address, &address);
+	held_rows.delete(&address);
+#endif
+}
+
 /* (sk, old, new), under the socket's lock */
 int on_state(u64 *ctx)
 {
@@ -41,6 +54,8 @@ int on_state(u64 *ctx)
 	if (state != CLOSED && state != SYN_SENT)
 		return 0;
 	row = known_row(sk);
+	if (!row && state == SYN_SENT)
+		forget_past(sk);
 	if (!row || row->protocol != TCP)
 		return 0;
 	ONCE(ctx, state);

@@ -84,3 +84,39 @@ def test_sockets_of_others_are_looked_for_only_while_one_is_awaited(made: str, h
         attachment.begin([target.pid])
 
         assert int.from_bytes(observer.programs.maps.element("holding", 0)[0], "little") == how
+
+
+def test_a_connection_that_is_made_anew_has_no_past(tmp_path: Path) -> None:
+    """Both ends had closed it, unread; connect() to AF_UNSPEC has thrown that away."""
+    again = "import ctypes; ctypes.CDLL(None).connect(a.fileno(), bytes(16), 16); a.connect(old.getsockname())"
+    with Told() as target:
+        target.tell("a, b = pair(); b.sendall(bytes(5003)); b.close(); a.shutdown(socket.SHUT_WR)")
+        target.tell("while a.getsockopt(socket.SOL_TCP, socket.TCP_INFO, 1) != bytes([7]): pass")
+        target.tell("old = socket.create_server(('127.0.0.1', 0))")
+        with attached(tmp_path, "-p", target.pid) as nettrace:
+            target.tell(f"{again}; c = old.accept()[0]; send(a, {CALLS}, {SIZE}, c); send(c, 1, 7, a)")
+            recording = nettrace.end()
+
+    assert moved(recording) == (BYTES + 7, BYTES + 7)
+    assert unheld(recording) == []
+    assert {socket.born for socket in recording.sockets} == {"in-window"}
+
+
+DATAGRAMS = [
+    ("UDP-Lite", "socket.socket(type=socket.SOCK_DGRAM, proto=136)", ("127.0.0.1", 0)),
+    ("IPv6", "socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)", ("::1", 0)),
+]
+
+
+@pytest.mark.parametrize(("made", "bound"), [row[1:3] for row in DATAGRAMS], ids=[row[0] for row in DATAGRAMS])
+def test_what_is_no_connection_is_marked_when_it_moves(tmp_path: Path, made: str, bound: tuple[str, int]) -> None:
+    """Whoever sends, or receives, or does so first."""
+    with Told() as target:
+        target.tell(f"a, b = {made}, {made}; b.bind({bound}); a.connect(b.getsockname()); a.send(bytes(9)); b.recv(9)")
+        with attached(tmp_path, "-p", target.pid) as nettrace:
+            target.tell(f"for _ in range({CALLS}): a.send(bytes(1009)); b.recv(2000)")
+            recording = nettrace.end()
+
+    assert moved(recording) == (CALLS * 1009, CALLS * 1009)
+    assert unheld(recording) == []
+    assert {socket.born for socket in recording.sockets} == {"before"}
