@@ -9,6 +9,7 @@ from typing import cast
 
 import pytest
 
+from tests.observers.test_sockets import TO_ITSELF
 from tracer.books.socket_rows import ROW_BYTES, offset_of
 from tracer.machine.cgroups import open_cgroup
 from tracer.observers import living_rows, loading
@@ -17,17 +18,14 @@ from tracer.observers.maps import Maps
 from tracer.observers.socket_programs import SocketPrograms
 from tracer.observers.sockets import SocketObserver
 
-TO_ITSELF = """
-import socket, sys
-listener = socket.create_server(("127.0.0.1", 0))
-a = socket.create_connection(listener.getsockname())
-b = listener.accept()[0]
-for _ in range(23):
-    a.sendall(bytes(1009))
-    assert len(b.recv(1009, socket.MSG_WAITALL)) == 1009
+LIVES_ON = (
+    TO_ITSELF
+    + """
+import sys
 print(flush=True)
 sys.stdin.read()
 """
+)
 
 
 def row(cookie: int, *, ended: bool = False) -> bytes:
@@ -94,7 +92,7 @@ def test_rows_in_a_map_are_as_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(living_rows, "_GRACE_S", -1.0)
     with open_cgroup() as cgroup, contextlib.closing(SocketObserver()) as observer:
         observer.attach(cgroup)
-        command = ["sh", "-c", 'echo $$ >$0/cgroup.procs; exec $1 -c "$2"', cgroup, sys.executable, TO_ITSELF]
+        command = ["sh", "-c", 'echo $$ >$0/cgroup.procs; exec $1 -c "$2"', cgroup, sys.executable, LIVES_ON]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             process.stdout.readline()
